@@ -1,0 +1,82 @@
+// Argument checks: every buffer has exactly the size that the kernel needs, is aligned, and no output overlaps anything.
+#ifndef BITREPLAY_BINDINGS_ARGS_H
+#define BITREPLAY_BINDINGS_ARGS_H
+
+#include "py/runtime.h"
+
+#define BR_MAX_BUFFERS (12)
+
+// The buffers of one call.
+typedef struct _br_args_t {
+    size_t n;
+    struct {
+        const char *name;
+        const uint8_t *start;
+        size_t len;
+        bool output;
+    } buffers[BR_MAX_BUFFERS];
+} br_args_t;
+
+static inline void *br_buffer(br_args_t *args, mp_obj_t obj, const char *name, size_t len, size_t align, bool output) {
+    mp_buffer_info_t info;
+    mp_get_buffer_raise(obj, &info, output ? MP_BUFFER_RW : MP_BUFFER_READ);
+    if (info.len != len) {
+        mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("%s: expected %u bytes, got %u"),
+            name, (unsigned int)len, (unsigned int)info.len);
+    }
+    if ((uintptr_t)info.buf & (align - 1)) {
+        mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("%s: must be aligned to %u bytes"), name, (unsigned int)align);
+    }
+    const uint8_t *start = info.buf;
+    for (size_t i = 0; i < args->n; i++) {
+        if ((output || args->buffers[i].output) && start < args->buffers[i].start + args->buffers[i].len
+            && args->buffers[i].start < start + len) {
+            mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("%s: must not overlap %s"), name, args->buffers[i].name);
+        }
+    }
+    args->buffers[args->n].name = name;
+    args->buffers[args->n].start = start;
+    args->buffers[args->n].len = len;
+    args->buffers[args->n++].output = output;
+    return info.buf;
+}
+
+static inline const void *br_input(br_args_t *args, mp_obj_t obj, const char *name, size_t len, size_t align) {
+    return br_buffer(args, obj, name, len, align, false);
+}
+
+static inline void *br_output(br_args_t *args, mp_obj_t obj, const char *name, size_t len, size_t align) {
+    return br_buffer(args, obj, name, len, align, true);
+}
+
+// The number of `size`-byte elements in a buffer, 1..limit.
+static inline size_t br_count(mp_obj_t obj, const char *name, size_t size, size_t limit) {
+    mp_buffer_info_t info;
+    mp_get_buffer_raise(obj, &info, MP_BUFFER_READ);
+    if (info.len == 0 || info.len % size || info.len / size > limit) {
+        mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("%s: %u bytes are not 1..%u elements of %u bytes"),
+            name, (unsigned int)info.len, (unsigned int)limit, (unsigned int)size);
+    }
+    return info.len / size;
+}
+
+static inline mp_int_t br_check(mp_int_t value, const char *name, mp_int_t low, mp_int_t high) {
+    if (value < low || value > high) {
+        mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("%s: must be %d..%d"), name, (int)low, (int)high);
+    }
+    return value;
+}
+
+static inline mp_int_t br_int(mp_obj_t obj, const char *name, mp_int_t low, mp_int_t high) {
+    return br_check(mp_obj_get_int(obj), name, low, high);
+}
+
+static inline uint32_t *br_rng(br_args_t *args, mp_obj_t obj) {
+    uint32_t *rng = br_output(args, obj, "rng", 4, 4);
+    if (*rng == 0) {
+        mp_raise_ValueError(MP_ERROR_TEXT("rng: state must not be 0"));
+    }
+    return rng;
+}
+
+#endif // BITREPLAY_BINDINGS_ARGS_H

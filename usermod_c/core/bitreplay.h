@@ -1,0 +1,137 @@
+// BitReplay's kernels: portable C99, no float, no allocation, no libc beyond string.h.
+//
+// docs/numbers.md is the specification (shapes, units, ranges); host_tools/bitreplay_host/reference.py is the twin that
+// every kernel here equals bit for bit. The caller owns all buffers and has checked their sizes; uint32_t buffers are
+// aligned to 4, int16_t buffers to 2. Every sum that could leave 32 bits is formed in uint32_t, so nothing here is
+// undefined for any content of the buffers.
+#ifndef BITREPLAY_H
+#define BITREPLAY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+// Marks the loops that boards place in fast memory.
+#ifndef BR_HOT
+#define BR_HOT
+#endif
+
+#define BR_MAX_CHANNELS (1024)
+#define BR_MAX_SIDE (256)
+#define BR_MAX_KERNEL (7)
+#define BR_MAX_FIRST_CIN (16)
+#define BR_MAX_BATCH (64)
+#define BR_MAX_POSITIONS (4096)
+#define BR_MAX_DENSE (1024)
+
+// A convolution's shape. It is also the layout of the u16[8] buffer that Python passes.
+typedef struct _br_geometry_t {
+    uint16_t height, width, cin, cout, kernel, stride, padding, groups;
+} br_geometry_t;
+
+// A pooling's shape, likewise u16[5].
+typedef struct _br_pool_t {
+    uint16_t height, width, channels, size, repeat;
+} br_pool_t;
+
+// The folded PReLU and batch norm behind a convolution: slope [cout][2] for acc >= 0 and acc < 0, bias [cout].
+typedef struct _br_affine_t {
+    const int16_t *slope;
+    const int32_t *bias;
+    uint32_t shift;
+} br_affine_t;
+
+// What head_update needs beside its buffers: i8[5].
+typedef struct _br_head_hyper_t {
+    int8_t bits, rate, exponent, momentum, decay;
+} br_head_hyper_t;
+
+// What bconv_backward needs beside its buffers: i8[6].
+typedef struct _br_backward_hyper_t {
+    int8_t shift, value, bits, stochastic, rate, exponent;
+} br_backward_hyper_t;
+
+// Output height or width of a convolution.
+static inline uint32_t br_output_side(uint32_t side, const br_geometry_t *g) {
+    return ((side + 2u * g->padding - g->kernel) >> (g->stride - 1)) + 1;
+}
+
+// Inference.
+
+// x [height][width][cin], weight [cout][kernel][kernel][cin], y [oh][ow][cout].
+// |acc| <= 49 * 16 * 128 * 128 < 2^24; the loader bounds |acc * slope| + |bias| below 2^31.
+void br_conv2d(const br_geometry_t *g, const uint8_t *x, const int8_t *weight, const br_affine_t *affine, int8_t *y);
+
+// x [height][width][cin/32], weight [cout][kernel][kernel][cin/groups/32], y [oh][ow][cout], added to.
+// |acc| <= 49 * 1024 < 2^16; the loader bounds |acc * slope| + |bias| below 2^31.
+void br_bconv2d(const br_geometry_t *g, const uint32_t *x, const uint32_t *weight, const br_affine_t *affine, int8_t *y);
+
+// As br_bconv2d, but y [oh][ow][cout/32]: bit = (acc >= threshold[c]) ^ flip[c].
+void br_bconv2d_sign(const br_geometry_t *g, const uint32_t *x, const uint32_t *weight,
+    const int16_t *threshold, const uint32_t *flip, uint32_t *y);
+
+// x [n][channels], threshold [channels], y [n][channels/32].
+void br_binarize(const int8_t *x, const int8_t *threshold, size_t n, size_t channels, uint32_t *y);
+
+// x [words], y [words * 32].
+void br_expand(const uint32_t *x, size_t words, int8_t value, int8_t *y);
+
+// x [height][width][channels], y [height/size][width/size][repeat * channels]; y may be x, since every output lies at or
+// before its first input and is written after its last. |sum| <= 64 * 128.
+void br_avg_pool(const br_pool_t *p, const int8_t *x, int8_t *y);
+void br_max_pool(const br_pool_t *p, const int8_t *x, int8_t *y);
+
+void br_add(const int8_t *x, int8_t *y, size_t n);
+
+// x [n], weight [classes][n], shift [classes], y [classes]. |acc| <= 2^14 * 1024 = 2^24, << 6 is < 2^31.
+void br_dense(const int8_t *x, const int8_t *weight, const int8_t *shift, size_t n, size_t classes, int32_t *y);
+
+// The generator (xorshift32).
+uint32_t br_draw(uint32_t *rng);
+// Uniform in 0..n-1, n <= 65536: 16 bits times 17 bits is < 2^32 as (2^16 - 1) * 2^16 is.
+uint32_t br_random(uint32_t *rng, uint32_t n);
+
+// The head. Master weights are int16_t (bits 16) or int32_t (bits 32).
+
+// Returns the index of the largest active score. The sum of exponentials is <= 2^15 * classes < 2^31; x << 14 <= 2^29.
+size_t br_softmax(const int32_t *z, const uint8_t *active, size_t classes, int32_t label, int16_t *e);
+
+// df [n]. With e from br_softmax, sum|e| <= 2^15, so the sum is <= 2^30.
+void br_head_backward(const int16_t *e, const void *weight, uint32_t bits, size_t classes, size_t n, int16_t *df);
+
+// e [samples][classes], f [samples][n]. |g| <= 2^14 * 2^7 * 64 = 2^27, times a rate <= 15 < 2^31.
+void br_head_update(const int16_t *e, const int8_t *f, const uint8_t *active, size_t samples, size_t classes, size_t n,
+    void *weight, void *velocity, const br_head_hyper_t *hyper, uint32_t *rng);
+
+// out [classes][n], shift [classes].
+void br_head_quantize(const void *weight, uint32_t bits, uint32_t q_f, size_t classes, size_t n, int8_t *out, int8_t *shift);
+
+// At most 65536 weights: |sum| <= 2^31 - 1 unless all are -32768 (then it wraps).
+int32_t br_head_sum(const void *weight, uint32_t bits, size_t n);
+
+// |cw * alpha + d * (2^15 - alpha)| <= 2^15 * 2^15 = 2^30, as the weights of cw and d add up to 2^15.
+void br_consolidate(int16_t *cw, const void *tw, uint32_t bits, int32_t mean, uint32_t alpha, size_t n);
+
+// Binary gradients.
+
+// x [rows][words], y [32 * words][rows/32].
+void br_transpose(const uint32_t *x, size_t rows, size_t words, uint32_t *y);
+
+// planes [bits][n/32]; returns the exponent.
+uint32_t br_quantize_gradient(const int32_t *g, size_t n, uint32_t bits, int stochastic, uint32_t *planes, uint32_t *rng);
+
+// rows [count][words], planes [bits][words]. |out| <= 2^15 * 4096 = 2^27.
+void br_dot_planes(const uint32_t *planes, uint32_t bits, size_t words, const uint32_t *rows, size_t count, int32_t *out);
+
+// q [n], x [n][words], out [32 * words].
+void br_dot_signs(const int16_t *q, size_t n, const uint32_t *x, size_t words, int32_t *out);
+
+// |dw| <= 2^27 and rate <= 15: the product is < 2^31.
+void br_update_weights(int8_t *weight, const int32_t *dw, size_t n, int32_t rate, int32_t exponent, uint32_t *packed,
+    uint32_t *rng);
+
+// 1x1 only, cin = cout. |df * slope| <= 2^30. scratch: int32_t [J + bits * J/32 + cin/groups] for J = samples * height * width.
+void br_bconv_backward(const br_geometry_t *g, size_t samples, const uint32_t *x, const uint32_t *xt, const int16_t *df,
+    int8_t *weight, uint32_t *packed, const br_affine_t *affine, const br_backward_hyper_t *hyper, int32_t *scratch,
+    uint32_t *rng);
+
+#endif // BITREPLAY_H

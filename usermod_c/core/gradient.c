@@ -1,0 +1,163 @@
+// Low-bit gradients of binary layers. A b-bit gradient is b bit planes, so its product with +-1 is and + popcount.
+#include "internal.h"
+
+#define BR_GRADIENT_LIMIT ((1 << 30) - 1)
+
+// Transposes a 32x32 block in place (Warren, Hacker's Delight, 7-3), bit 0 first.
+static void br_transpose_block(uint32_t *a) {
+    uint32_t mask = 0x0000ffffu;
+    for (uint32_t j = 16; j; j >>= 1, mask ^= mask << j) {
+        for (uint32_t k = 0; k < 32; k = (k + j + 1) & ~j) {
+            uint32_t t = ((a[k] >> j) ^ a[k + j]) & mask;
+            a[k] ^= t << j;
+            a[k + j] ^= t;
+        }
+    }
+}
+
+void br_transpose(const uint32_t *x, size_t rows, size_t words, uint32_t *y) {
+    uint32_t block[32];
+    size_t row_words = rows >> 5;
+    for (size_t r = 0; r < row_words; r++) {
+        for (size_t w = 0; w < words; w++) {
+            for (size_t i = 0; i < 32; i++) {
+                block[i] = x[(r * 32 + i) * words + w];
+            }
+            br_transpose_block(block);
+            for (size_t i = 0; i < 32; i++) {
+                y[(w * 32 + i) * row_words + r] = block[i];
+            }
+        }
+    }
+}
+
+uint32_t BR_HOT br_quantize_gradient(const int32_t *g, size_t n, uint32_t bits, int stochastic, uint32_t *planes, uint32_t *rng) {
+    uint32_t largest = 0, exponent = 0;
+    for (size_t j = 0; j < n; j++) {
+        uint32_t magnitude = br_abs(br_clamp(g[j], -BR_GRADIENT_LIMIT, BR_GRADIENT_LIMIT));
+        largest = magnitude > largest ? magnitude : largest;
+    }
+    int32_t limit = (1 << (bits - 1)) - 1;
+    while (largest > (uint32_t)limit << exponent) {
+        exponent++;
+    }
+    uint32_t mask = (1u << exponent) - 1;
+    int32_t half = (int32_t)((mask + 1) >> 1);
+    size_t words = n >> 5;
+    for (size_t w = 0; w < words; w++) {
+        uint32_t plane[16] = { 0 };
+        for (uint32_t j = 0; j < 32; j++) {
+            int32_t v = br_clamp(g[w * 32 + j], -BR_GRADIENT_LIMIT, BR_GRADIENT_LIMIT);
+            int32_t noise = stochastic && exponent ? (int32_t)(br_draw(rng) & mask) : exponent ? half : 0;
+            uint32_t q = (uint32_t)br_clamp((v + noise) >> exponent, -limit, limit);
+            for (uint32_t t = 0; t < bits; t++) {
+                plane[t] |= ((q >> t) & 1) << j;
+            }
+        }
+        for (uint32_t t = 0; t < bits; t++) {
+            planes[t * words + w] = plane[t];
+        }
+    }
+    return exponent;
+}
+
+void BR_HOT br_dot_planes(const uint32_t *planes, uint32_t bits, size_t words, const uint32_t *rows, size_t count, int32_t *out) {
+    // What the planes alone contribute: popcount(plane & row) is counted twice against it.
+    int32_t base = 0;
+    for (uint32_t t = 0; t < bits; t++) {
+        int32_t ones = 0;
+        for (size_t w = 0; w < words; w++) {
+            ones += (int32_t)br_popcount(planes[t * words + w]);
+        }
+        base += (t == bits - 1 ? -ones : ones) * (1 << t);
+    }
+    for (size_t r = 0; r < count; r++, rows += words) {
+        int32_t sum = 0;
+        for (uint32_t t = 0; t < bits; t++) {
+            int32_t ones = 0;
+            for (size_t w = 0; w < words; w++) {
+                ones += (int32_t)br_popcount(planes[t * words + w] & rows[w]);
+            }
+            sum += (t == bits - 1 ? -ones : ones) * (1 << t);
+        }
+        out[r] = 2 * sum - base;
+    }
+}
+
+void BR_HOT br_dot_signs(const int16_t *q, size_t n, const uint32_t *x, size_t words, int32_t *out) {
+    for (size_t i = 0; i < words * 32; i++) {
+        out[i] = 0;
+    }
+    for (size_t j = 0; j < n; j++) {
+        int32_t v = q[j];
+        for (size_t w = 0; w < words; w++) {
+            uint32_t bits = *x++;
+            int32_t *sums = out + w * 32;
+            for (uint32_t b = 0; b < 32; b++, bits >>= 1) {
+                sums[b] += bits & 1 ? v : -v;
+            }
+        }
+    }
+}
+
+void BR_HOT br_update_weights(int8_t *weight, const int32_t *dw, size_t n, int32_t rate, int32_t exponent, uint32_t *packed,
+    uint32_t *rng) {
+    uint32_t bits = 0;
+    for (size_t i = 0; i < n; i++) {
+        int32_t delta = br_mul(dw[i], rate);
+        uint32_t draw = br_draw(rng);
+        if (exponent < 0) {
+            delta = br_sat_add(delta, (int32_t)(draw >> (32 + exponent))) >> -exponent;
+        } else {
+            delta = br_sat_shl(delta, (uint32_t)exponent);
+        }
+        // -127 - 128 .. 127 + 127: beyond that the weight saturates anyway.
+        weight[i] = (int8_t)br_clamp(weight[i] - br_clamp(delta, -255, 255), -127, 127);
+        bits |= (uint32_t)(weight[i] >= 0) << (i & 31);
+        if ((i & 31) == 31) {
+            *packed++ = bits;
+            bits = 0;
+        }
+    }
+}
+
+// The gradient at channel o's accumulators: forward again, then the chain rule through shortcut, affine and saturation.
+static void BR_HOT br_channel_gradient(const br_geometry_t *geometry, size_t o, size_t group_word, size_t samples, const uint32_t *x,
+    const int16_t *df, const uint32_t *filter, size_t filter_words, const br_affine_t *affine, int32_t value, int32_t *g) {
+    size_t positions = (size_t)geometry->height * geometry->width, words = geometry->cin >> 5;
+    int32_t inputs = (int32_t)filter_words * 32;
+    for (size_t s = 0; s < samples; s++) {
+        int32_t upstream = df[s * geometry->cout + o];
+        for (size_t p = 0; p < positions; p++, x += words) {
+            int32_t acc = inputs - 2 * (int32_t)br_distance(x + group_word, filter, filter_words);
+            int32_t shortcut = (x[o >> 5] >> (o & 31)) & 1 ? value : -value;
+            int32_t t = br_sat_add(br_affine(affine, acc, o), shortcut);
+            *g++ = t < -128 || t > 127 ? 0 : upstream * affine->slope[2 * o + (acc < 0)];
+        }
+    }
+}
+
+void br_bconv_backward(const br_geometry_t *geometry, size_t samples, const uint32_t *x, const uint32_t *xt, const int16_t *df,
+    int8_t *weight, uint32_t *packed, const br_affine_t *affine, const br_backward_hyper_t *hyper, int32_t *scratch,
+    uint32_t *rng) {
+    size_t positions = samples * geometry->height * geometry->width, plane_words = positions >> 5;
+    uint32_t bits = (uint32_t)hyper->bits;
+    size_t filter_words = br_quotient(geometry->cin >> 5, geometry->groups), filter = filter_words * 32;
+    uint32_t group_outputs = br_quotient(geometry->cout, geometry->groups), group_left = group_outputs;
+    size_t group_word = 0;
+    int32_t *g = scratch, *dw = scratch + positions + bits * plane_words;
+    uint32_t *planes = (uint32_t *)(scratch + positions);
+    for (size_t o = 0; o < geometry->cout; o++) {
+        if (group_left == 0) {
+            group_left = group_outputs;
+            group_word += filter_words;
+        }
+        group_left--;
+        br_channel_gradient(geometry, o, group_word, samples, x, df, packed, filter_words, affine, hyper->value, g);
+        uint32_t k = br_quantize_gradient(g, positions, bits, hyper->stochastic, planes, rng);
+        br_dot_planes(planes, bits, plane_words, xt + group_word * 32 * plane_words, filter, dw);
+        br_update_weights(weight, dw, filter, hyper->rate, br_clamp(hyper->exponent + (int32_t)k, -31, 8), packed, rng);
+        weight += filter;
+        packed += filter_words;
+    }
+}

@@ -1,0 +1,152 @@
+// The head: dense layer, integer softmax cross-entropy, backward pass and update, CWR* consolidation.
+#include "internal.h"
+
+#define BR_ONE (1 << 14) // probability 1 (Q14)
+#define BR_Z_LIMIT (16u << 10) // e^-16 is taken as 0; scores are Q10
+
+// A master weight as a 32-bit value, and its upper half.
+static inline int32_t br_master(const void *weight, uint32_t bits, size_t i) {
+    return bits == 16 ? (int32_t)((uint32_t)((const int16_t *)weight)[i] << 16) : ((const int32_t *)weight)[i];
+}
+
+static inline int32_t br_top16(const void *weight, uint32_t bits, size_t i) {
+    return bits == 16 ? ((const int16_t *)weight)[i] : ((const int32_t *)weight)[i] >> 16;
+}
+
+static inline void br_store_master(void *weight, uint32_t bits, size_t i, int32_t value, uint32_t noise) {
+    if (bits == 16) {
+        ((int16_t *)weight)[i] = (int16_t)(br_sat_add(value, (int32_t)noise) >> 16);
+    } else {
+        ((int32_t *)weight)[i] = value;
+    }
+}
+
+void BR_HOT br_dense(const int8_t *x, const int8_t *weight, const int8_t *shift, size_t n, size_t classes, int32_t *y) {
+    for (size_t c = 0; c < classes; c++, weight += n) {
+        int32_t acc = 0;
+        for (size_t i = 0; i < n; i++) {
+            acc += x[i] * weight[i];
+        }
+        y[c] = shift[c] < 0 ? acc >> -shift[c] : (int32_t)((uint32_t)acc << shift[c]);
+    }
+}
+
+// floor(n / d) for n < 2^31, d > 0, by shifts and subtractions.
+static uint32_t br_divide(uint32_t n, uint32_t d) {
+    uint32_t quotient = 0, remainder = 0;
+    for (int32_t i = 31; i >= 0; i--) {
+        remainder = (remainder << 1) | ((n >> i) & 1);
+        quotient <<= 1;
+        if (remainder >= d) {
+            remainder -= d;
+            quotient |= 1;
+        }
+    }
+    return quotient;
+}
+
+// e^-(d / 2^10) as Q15, by a cubic for 2^-r on [0, 1) that is exact at both ends.
+static uint32_t br_exp(uint32_t d) {
+    if (d >= BR_Z_LIMIT) {
+        return 0;
+    }
+    uint32_t t = (d * 47274) >> 10, r = t & 32767;
+    return (32768 - ((r * (22713 - ((r * (7871 - ((r * 1542) >> 15))) >> 15))) >> 15)) >> (t >> 15);
+}
+
+size_t br_softmax(const int32_t *z, const uint8_t *active, size_t classes, int32_t label, int16_t *e) {
+    size_t best = classes;
+    for (size_t c = 0; c < classes; c++) {
+        if (active[c] && (best == classes || z[c] > z[best])) {
+            best = c;
+        }
+    }
+    uint32_t sum = 0;
+    for (size_t c = 0; c < classes; c++) {
+        if (active[c]) {
+            sum += br_exp((uint32_t)z[best] - (uint32_t)z[c]);
+        }
+    }
+    for (size_t c = 0; c < classes; c++) {
+        e[c] = active[c] ? (int16_t)br_divide(br_exp((uint32_t)z[best] - (uint32_t)z[c]) << 14, sum) : 0;
+    }
+    if (label >= 0) {
+        e[label] = (int16_t)(e[label] - BR_ONE);
+    }
+    return best;
+}
+
+void BR_HOT br_head_backward(const int16_t *e, const void *weight, uint32_t bits, size_t classes, size_t n, int16_t *df) {
+    for (size_t i = 0; i < n; i++) {
+        uint32_t sum = 1u << 13;
+        for (size_t c = 0; c < classes; c++) {
+            sum += (uint32_t)(e[c] * br_top16(weight, bits, c * n + i));
+        }
+        df[i] = br_sat16((int32_t)sum >> 14);
+    }
+}
+
+// g * rate * 2^exponent, saturated.
+static inline int32_t br_scale(int32_t g, const br_head_hyper_t *hyper) {
+    int32_t product = br_mul(g, hyper->rate);
+    return hyper->exponent < 0 ? product >> -hyper->exponent : br_sat_shl(product, (uint32_t)hyper->exponent);
+}
+
+void BR_HOT br_head_update(const int16_t *e, const int8_t *f, const uint8_t *active, size_t samples, size_t classes, size_t n,
+    void *weight, void *velocity, const br_head_hyper_t *hyper, uint32_t *rng) {
+    uint32_t bits = (uint32_t)hyper->bits;
+    for (size_t c = 0; c < classes; c++) {
+        if (!active[c]) {
+            continue;
+        }
+        for (size_t i = 0; i < n; i++) {
+            uint32_t g = 0;
+            for (size_t s = 0; s < samples; s++) {
+                g += (uint32_t)(e[s * classes + c] * f[s * n + i]);
+            }
+            size_t at = c * n + i;
+            int32_t v = br_master(velocity, bits, at), w = br_master(weight, bits, at);
+            v = br_sat_sub(v, hyper->momentum ? v >> hyper->momentum : v);
+            v = br_sat_add(v, br_scale((int32_t)g, hyper));
+            w = br_sat_sub(br_sat_sub(w, v), hyper->decay ? w >> hyper->decay : 0);
+            uint32_t noise = bits == 16 ? br_draw(rng) : 0;
+            br_store_master(velocity, bits, at, v, noise & 0xffff);
+            br_store_master(weight, bits, at, w, noise >> 16);
+        }
+    }
+}
+
+void br_head_quantize(const void *weight, uint32_t bits, uint32_t q_f, size_t classes, size_t n, int8_t *out, int8_t *shift) {
+    int32_t limit = (1 << (q_f - 1)) - 1;
+    for (size_t c = 0; c < classes; c++) {
+        uint32_t largest = 0;
+        for (size_t i = 0; i < n; i++) {
+            uint32_t magnitude = br_abs(br_top16(weight, bits, c * n + i));
+            largest = magnitude > largest ? magnitude : largest;
+        }
+        uint32_t length = br_bit_length(largest);
+        uint32_t s = length > q_f - 1 ? length - (q_f - 1) : 0;
+        int32_t half = s ? 1 << (s - 1) : 0;
+        for (size_t i = 0; i < n; i++) {
+            int32_t rounded = (br_top16(weight, bits, c * n + i) + half) >> s;
+            out[c * n + i] = (int8_t)br_clamp(rounded, -limit, limit);
+        }
+        shift[c] = (int8_t)((int32_t)s - 8);
+    }
+}
+
+int32_t br_head_sum(const void *weight, uint32_t bits, size_t n) {
+    uint32_t sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        sum += (uint32_t)br_top16(weight, bits, i);
+    }
+    return (int32_t)sum;
+}
+
+void br_consolidate(int16_t *cw, const void *tw, uint32_t bits, int32_t mean, uint32_t alpha, size_t n) {
+    int32_t past = (int32_t)alpha, current = (1 << 15) - past;
+    for (size_t i = 0; i < n; i++) {
+        int32_t d = br_sat16(br_top16(tw, bits, i) - mean);
+        cw[i] = (int16_t)((cw[i] * past + d * current + (1 << 14)) >> 15);
+    }
+}

@@ -1,0 +1,115 @@
+// Helpers shared by the kernels.
+#ifndef BITREPLAY_INTERNAL_H
+#define BITREPLAY_INTERNAL_H
+
+#include "bitreplay.h"
+
+static inline int32_t br_clamp(int32_t v, int32_t low, int32_t high) {
+    return v < low ? low : v > high ? high : v;
+}
+
+static inline int8_t br_sat8(int32_t v) {
+    return (int8_t)br_clamp(v, -128, 127);
+}
+
+static inline int16_t br_sat16(int32_t v) {
+    return (int16_t)br_clamp(v, -32768, 32767);
+}
+
+// a + b, saturated.
+static inline int32_t br_sat_add(int32_t a, int32_t b) {
+    int32_t sum = (int32_t)((uint32_t)a + (uint32_t)b);
+    // Overflow is when both operands differ in sign from the sum.
+    if (((a ^ sum) & (b ^ sum)) < 0) {
+        return a < 0 ? INT32_MIN : INT32_MAX;
+    }
+    return sum;
+}
+
+// a - b, saturated.
+static inline int32_t br_sat_sub(int32_t a, int32_t b) {
+    int32_t difference = (int32_t)((uint32_t)a - (uint32_t)b);
+    if (((a ^ b) & (a ^ difference)) < 0) {
+        return a < 0 ? INT32_MIN : INT32_MAX;
+    }
+    return difference;
+}
+
+// v * 2^shift, saturated, shift <= 15.
+static inline int32_t br_sat_shl(int32_t v, uint32_t shift) {
+    int32_t shifted = (int32_t)((uint32_t)v << shift);
+    if (shifted >> shift != v) {
+        return v < 0 ? INT32_MIN : INT32_MAX;
+    }
+    return shifted;
+}
+
+// a * b modulo 2^32.
+static inline int32_t br_mul(int32_t a, int32_t b) {
+    return (int32_t)((uint32_t)a * (uint32_t)b);
+}
+
+static inline uint32_t br_abs(int32_t v) {
+    return v < 0 ? 0u - (uint32_t)v : (uint32_t)v;
+}
+
+static inline uint32_t br_bit_length(uint32_t v) {
+    uint32_t length = 0;
+    while (v) {
+        v >>= 1;
+        length++;
+    }
+    return length;
+}
+
+static inline uint32_t br_popcount(uint32_t v) {
+    v = v - ((v >> 1) & 0x55555555u);
+    v = (v & 0x33333333u) + ((v >> 2) & 0x33333333u);
+    v = (v + (v >> 4)) & 0x0f0f0f0fu;
+    return (v * 0x01010101u) >> 24;
+}
+
+// Bits in which a and b differ, over words; byte lanes are folded before they reach 256 (31 * 8 = 248).
+static inline uint32_t br_distance(const uint32_t *a, const uint32_t *b, size_t words) {
+    uint32_t count = 0;
+    while (words) {
+        size_t run = words < 31 ? words : 31;
+        uint32_t bytes = 0;
+        for (size_t i = 0; i < run; i++) {
+            uint32_t v = a[i] ^ b[i];
+            v = v - ((v >> 1) & 0x55555555u);
+            v = (v & 0x33333333u) + ((v >> 2) & 0x33333333u);
+            bytes += (v + (v >> 4)) & 0x0f0f0f0fu;
+        }
+        bytes = (bytes & 0x00ff00ffu) + ((bytes >> 8) & 0x00ff00ffu);
+        count += (bytes & 0xffffu) + (bytes >> 16);
+        a += run;
+        b += run;
+        words -= run;
+    }
+    return count;
+}
+
+static inline int32_t br_affine(const br_affine_t *affine, int32_t acc, size_t channel) {
+    int32_t slope = affine->slope[2 * channel + (acc < 0)];
+    uint32_t v = (uint32_t)br_mul(acc, slope) + (uint32_t)affine->bias[channel] + (1u << (affine->shift - 1));
+    return (int32_t)v >> affine->shift;
+}
+
+// n / d without a divider; for the small quotients of channels by groups.
+static inline uint32_t br_quotient(uint32_t n, uint32_t d) {
+    uint32_t quotient = 0;
+    for (; n >= d; n -= d) {
+        quotient++;
+    }
+    return quotient;
+}
+
+// The part of a kernel's side that lies inside the image: taps [first, last) for the window at `start` (may be negative).
+static inline void br_taps(int32_t start, uint32_t side, uint32_t kernel, uint32_t *first, uint32_t *last) {
+    int32_t end = (int32_t)side - start;
+    *first = start < 0 ? (uint32_t)-start : 0;
+    *last = end < (int32_t)kernel ? (uint32_t)(end < 0 ? 0 : end) : kernel;
+}
+
+#endif // BITREPLAY_INTERNAL_H

@@ -1,0 +1,15 @@
+// xorshift32 (Marsaglia 2003).
+#include "internal.h"
+
+uint32_t br_draw(uint32_t *rng) {
+    uint32_t s = *rng;
+    s ^= s << 13;
+    s ^= s >> 17;
+    s ^= s << 5;
+    *rng = s;
+    return s;
+}
+
+uint32_t br_random(uint32_t *rng, uint32_t n) {
+    return ((br_draw(rng) >> 16) * n) >> 16;
+}

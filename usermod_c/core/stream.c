@@ -1,0 +1,75 @@
+// What happens to the stream between convolutions: thresholds, pooling, shortcuts.
+#include "internal.h"
+
+void BR_HOT br_binarize(const int8_t *x, const int8_t *threshold, size_t n, size_t channels, uint32_t *y) {
+    for (size_t i = 0; i < n; i++) {
+        for (size_t c = 0; c < channels; c += 32) {
+            uint32_t bits = 0;
+            for (size_t b = 0; b < 32; b++) {
+                bits |= (uint32_t)(x[c + b] >= threshold[c + b]) << b;
+            }
+            *y++ = bits;
+        }
+        x += channels;
+    }
+}
+
+void br_expand(const uint32_t *x, size_t words, int8_t value, int8_t *y) {
+    for (size_t i = 0; i < words; i++) {
+        for (uint32_t b = 0; b < 32; b++) {
+            *y++ = (x[i] >> b) & 1 ? value : (int8_t)-value;
+        }
+    }
+}
+
+static inline int32_t br_average(const int8_t *x, size_t row, size_t channels, uint32_t size) {
+    int32_t sum = 0;
+    for (uint32_t i = 0; i < size; i++, x += row) {
+        for (uint32_t j = 0; j < size; j++) {
+            sum += x[j * channels];
+        }
+    }
+    uint32_t shift = 2 * (br_bit_length(size) - 1);
+    return shift ? (sum + (1 << (shift - 1))) >> shift : sum;
+}
+
+static inline int32_t br_maximum(const int8_t *x, size_t row, size_t channels, uint32_t size) {
+    int32_t maximum = -128;
+    for (uint32_t i = 0; i < size; i++, x += row) {
+        for (uint32_t j = 0; j < size; j++) {
+            maximum = x[j * channels] > maximum ? x[j * channels] : maximum;
+        }
+    }
+    return maximum;
+}
+
+static inline void br_pool(const br_pool_t *p, const int8_t *x, int8_t *y,
+    int32_t (*reduce)(const int8_t *x, size_t row, size_t channels, uint32_t size)) {
+    size_t channels = p->channels, row = p->width * channels;
+    for (uint32_t top = 0; top < p->height; top += p->size) {
+        for (uint32_t left = 0; left < p->width; left += p->size) {
+            const int8_t *window = x + top * row + left * channels;
+            for (size_t c = 0; c < channels; c++) {
+                int8_t value = (int8_t)reduce(window + c, row, channels, p->size);
+                for (uint32_t copy = 0; copy < p->repeat; copy++) {
+                    y[copy * channels + c] = value;
+                }
+            }
+            y += p->repeat * channels;
+        }
+    }
+}
+
+void br_avg_pool(const br_pool_t *p, const int8_t *x, int8_t *y) {
+    br_pool(p, x, y, br_average);
+}
+
+void br_max_pool(const br_pool_t *p, const int8_t *x, int8_t *y) {
+    br_pool(p, x, y, br_maximum);
+}
+
+void br_add(const int8_t *x, int8_t *y, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        y[i] = br_sat8(y[i] + x[i]);
+    }
+}
