@@ -1,0 +1,67 @@
+# BitReplay. `make` alone says what there is to make.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+BUILD := $(CURDIR)/build
+PYTHON ?= python3
+VENV := $(BUILD)/venv
+BIN := $(VENV)/bin
+
+include boards/toolchain/micropython.mk
+include boards/unix/build.mk
+
+define HELP
+make demo       teach the unix port of MicroPython new classes, and plot what it keeps
+make test       everything that is tested
+make lint       ruff and mypy
+
+make setup      the Python environment, with the command `bitreplay`    build/venv/bin/bitreplay
+make unix       MicroPython's unix port with BitReplay in it             build/unix/micropython
+make unix-asan  the same with the sanitizers                             build/unix-asan/micropython
+make lib        the C kernels as a shared library                        build/libbitreplay.so
+make data       CIFAR-10 (about 170 MB to fetch)                         build/data
+make clean      remove what was compiled; the rest goes with build/
+
+MICROPYTHON_DIR=FOLDER builds from your checkout of MicroPython (1.25 or newer) instead of fetching Debian's source.
+Needs git, make, gcc, python3 with venv, npm. Nothing is written outside build/, where each step leaves a log.
+endef
+
+.PHONY: help setup lib data demo test lint clean
+help:
+	@: $(info $(HELP))
+
+setup: $(VENV)/.test
+
+# One stamp for each extra of pyproject.toml. An environment that is already there is kept.
+$(VENV)/.pretrain: $(VENV)/.test
+$(VENV)/.%: pyproject.toml constraints.txt
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
+	@echo "Installing Python packages ($*) ..."
+	@$(call quiet,$(BUILD)/pip.log,$(BIN)/pip install -c constraints.txt -e '.[$*]')
+	@touch $@
+
+CORE := $(wildcard usermod_c/core/*.c)
+lib: $(BUILD)/libbitreplay.so
+$(BUILD)/libbitreplay.so: $(CORE) $(wildcard usermod_c/core/*.h)
+	@mkdir -p $(BUILD)
+	@$(CC) -O2 -std=c99 -Wall -Wextra -Werror -fPIC -shared -o $@ $(CORE)
+
+data: setup
+	@$(BIN)/bitreplay data cifar10 --dir $(BUILD)/data
+
+demo: setup unix data
+	@$(BIN)/bitreplay demo
+
+test: $(VENV)/.pretrain unix lib data
+	@$(BIN)/pytest -n 2 tests
+
+lint: setup
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+clean:
+	@rm -rf $(MPY_BUILDS) $(BUILD)/*.so $(BUILD)/*.log

@@ -1,0 +1,6 @@
+// The unix port with the features of the RP2040 and ESP32 boards, so that what runs here runs there.
+
+#define MICROPY_CONFIG_ROM_LEVEL (MICROPY_CONFIG_ROM_LEVEL_EXTRA_FEATURES)
+#define MICROPY_PY_OS_SYNC       (1)
+
+#include "variants/mpconfigvariant_common.h"

@@ -1,0 +1,205 @@
+# A pretrained binary network: image to latent, latent to features, and with a pretrained head to a label.
+
+import binascii
+import gc
+import hashlib
+import json
+from array import array
+
+import _bitreplay as kernels
+
+from . import graph, safetensors
+
+FORMAT, VERSION = "bitreplay-model", "1"
+METADATA = ("format", "version", "name", "graph", "labels")
+ONE = 1 << 14  # probability 1
+
+
+def load(path):
+    """The Network in a model file (docs/formats.md).
+
+    Everything is checked before the first kernel runs. ValueError names the field or tensor that is wrong, MemoryError
+    the bytes that were needed, OSError comes from the filesystem.
+    """
+    path = str(path)
+    view, file = safetensors.open_view(path)
+    metadata, tensors = safetensors.parse(path, view, file)
+    _check_metadata(path, metadata)
+    found = _json(path, metadata, "graph")
+    if type(found) is not dict or len(found) != 2 or "image" not in found or "layers" not in found:
+        _fail(path, "graph", "must have exactly the fields image and layers")
+    if not graph.check_shape(found["image"]):
+        _fail(path, "graph", "image must be [height, width, channels], at most 256, 256, 16")
+    weights_bytes = sum(tensor.size for tensor in tensors.values())
+    plan = graph.Graph(path, tuple(found["image"]), found["layers"], _labels(path, metadata), tensors)
+    return Network(path, metadata["name"], plan, view, file, weights_bytes)
+
+
+def _fail(path, field, what):
+    raise ValueError("%s: %s: %s" % (path, field, what))
+
+
+def _check_metadata(path, metadata):
+    if metadata.get("format") != FORMAT:
+        _fail(path, "format", "is not %s; export a model with `bitreplay export`" % FORMAT)
+    if metadata.get("version") != VERSION:
+        _fail(path, "version", "is not %s, which this release reads; update BitReplay or export again" % VERSION)
+    for field in metadata:
+        if field not in METADATA:
+            _fail(path, field[:64], "is not a field of the metadata; remove it, or update BitReplay")
+    if not graph.is_text(metadata.get("name")):
+        _fail(path, "name", "must have 1..%d characters" % graph.MAX_NAME)
+
+
+def _json(path, metadata, field):
+    try:
+        return json.loads(metadata[field])
+    except (KeyError, ValueError, TypeError, RuntimeError, MemoryError) as error:
+        _fail(path, field, "is missing or not valid JSON (%s); export the model again" % type(error).__name__)
+
+
+def _labels(path, metadata):
+    if "labels" not in metadata:
+        return None
+    labels = _json(path, metadata, "labels")
+    most = graph.MAX_CHANNELS
+    if type(labels) is not list or not 0 < len(labels) <= most or not all(graph.is_text(s) for s in labels):
+        _fail(path, "labels", "must be a list of 1..%d strings of 1..%d characters" % (most, graph.MAX_NAME))
+    if len(set(labels)) != len(labels):
+        _fail(path, "labels", "has a label twice")
+    return labels
+
+
+def _sha256(view):
+    sha = hashlib.sha256()
+    for i in range(0, len(view), 4096):
+        sha.update(view[i : i + 4096])
+    return binascii.hexlify(sha.digest()).decode()
+
+
+class Network:
+    """A model, ready to run; its weights stay where they are, in flash if they can. Made by load()."""
+
+    def __init__(self, path, name, plan, view, file, weights_bytes):
+        self.name = name
+        self.image_shape, self.latent_shape = plan.image, plan.latent
+        self.image_bytes = graph.count(plan.image)
+        self.latent_bytes = graph.count(plan.latent) // 8
+        self.features = plan.latent[2]
+        self.labels = plan.labels
+        self.tail, self.expand_value, self.feature_pool = plan.tail, plan.expand_value, plan.pool_shape
+        self.binary_macs, self.int8_macs = plan.binary_macs, plan.int8_macs
+        self.weights_bytes, self.in_place = weights_bytes, file is not None
+        self.digest = _sha256(view)
+        self._file = file  # the weights are views of it
+        self._head, self._buffers = plan.head, None
+        self._bind(path, plan)
+
+    def _bind(self, path, plan):
+        """Allocates the scratch and puts views of it into the calls."""
+        sizes = [graph.count(plan.latent), 0, 0]
+        # The latent goes to the caller's buffer.
+        for _, arguments in plan.calls[:-1]:
+            for a in arguments:
+                if type(a) is tuple:
+                    sizes[a[0]] = max(sizes[a[0]], a[1])
+        self.scratch_bytes = sum(sizes)
+        gc.collect()
+        try:
+            scratch = [memoryview(bytearray(size)) for size in sizes]
+        except MemoryError:
+            raise MemoryError(
+                "%s: running it needs %d bytes of RAM, %d of them in one piece; free some, or use a smaller model"
+                % (path, self.scratch_bytes, max(sizes))
+            )
+        self._stream = scratch[graph.STREAM][: graph.count(plan.latent)]
+        calls = []
+        for kernel, arguments in plan.calls:
+            calls.append((kernel, [scratch[a[0]][: a[1]] if type(a) is tuple else a for a in arguments]))
+        self._first, self._last = calls[0][1], calls[-1]
+        self._calls = calls[1:-1]
+
+    def latent(self, image, out):
+        """Runs the frozen part: image (uint8 buffer of image_bytes, image_shape) to out (buffer of latent_bytes).
+
+        ValueError names the buffer that has another size.
+        """
+        first = self._first
+        first[1] = image
+        try:
+            kernels.conv2d(*first)
+        except ValueError:
+            raise ValueError("image: expected %d bytes, uint8 of shape %s" % (self.image_bytes, self.image_shape))
+        finally:
+            first[1] = None
+        for kernel, arguments in self._calls:
+            kernel(*arguments)
+        kernel, arguments = self._last
+        arguments[-1] = out
+        try:
+            kernel(*arguments)
+        except ValueError:
+            raise ValueError("out: expected %d bytes, aligned to 4" % self.latent_bytes)
+        finally:
+            arguments[-1] = None
+
+    def features_of(self, latent, tail_packed, out):
+        """The trainable layer and the pooling: latent (latent_bytes) to out (int8 buffer of `features` bytes).
+
+        tail_packed: the layer's weights as pack_tail() returns them, or None if the model has no such layer.
+        """
+        kernels.expand(latent, self.expand_value, self._stream)
+        if self.tail:
+            t = self.tail
+            kernels.bconv2d(t.geometry, latent, tail_packed, t.slope, t.bias, t.shift, self._stream)
+        kernels.avg_pool(self.feature_pool, self._stream, out)
+
+    def pack_tail(self):
+        """The signs of the pretrained latent weights of the trainable layer, packed, as a new bytearray."""
+        if not self.tail:
+            raise ValueError("pack_tail: the model has no trainable layer")
+        packed = bytearray(len(self.tail.weight) // 8)
+        filter_size = self.features // self.tail.geometry[7]
+        kernels.binarize(self.tail.weight, bytes(filter_size), packed)
+        return packed
+
+    def classify(self, image):
+        """(label, probability) by the pretrained head, which learns nothing. ValueError if the model has none."""
+        if not self._head:
+            raise ValueError("classify: the model has no pretrained head; make a Learner and teach it")
+        if not self._buffers:
+            self._buffers = Buffers(self)
+        b = self._buffers
+        self.latent(image, b.latent)
+        self.features_of(b.latent, b.packed, b.features)
+        kernels.dense(b.features, *self._head, b.scores)
+        best = kernels.softmax(b.scores, b.active, -1, b.errors)
+        return self.labels[best], b.errors[best] / ONE
+
+    def __repr__(self):
+        image, latent = ("%dx%dx%d" % shape for shape in (self.image_shape, self.latent_shape))
+        return (
+            "<Network %s: image %s, latent %s (%d bytes), %.1f M binary and %.1f M int8 MACs, "
+            "%d bytes of scratch in RAM, %d bytes of weights in %s>"
+        ) % (
+            self.name,
+            image,
+            latent,
+            self.latent_bytes,
+            self.binary_macs / 1e6,
+            self.int8_macs / 1e6,
+            self.scratch_bytes,
+            self.weights_bytes,
+            "flash" if self.in_place else "RAM",
+        )
+
+
+class Buffers:
+    """What classify() works in, allocated when it is first called."""
+
+    def __init__(self, net):
+        classes = len(net.labels)
+        self.latent, self.features = bytearray(net.latent_bytes), bytearray(net.features)
+        self.packed = net.pack_tail() if net.tail else None
+        self.scores, self.errors = array("i", bytes(4 * classes)), array("h", bytes(2 * classes))
+        self.active = b"\1" * classes

@@ -1,0 +1,317 @@
+# Files of tensors in the safetensors format: what is read is checked whole, what is written is written atomically.
+# docs/formats.md tells which files are accepted.
+
+import json
+import os
+import struct
+
+MAX_HEADER = 65536
+MAX_NAME = 128
+SIZES = {"U8": 1, "I8": 1, "U16": 2, "I16": 2, "U32": 4, "I32": 4}
+FIELDS = ("dtype", "shape", "data_offsets")
+
+
+class Tensor:
+    """dtype: a key of SIZES. shape: a tuple. data: a memoryview of the bytes, or None from scan()."""
+
+    def __init__(self, dtype, shape, offset, size):
+        self.dtype = dtype
+        self.shape = shape
+        self.offset = offset  # in the file's data
+        self.size = size  # in bytes
+        self.data = None
+        self.file = None  # keeps what data is a view of
+
+
+def _fail(path, field, what):
+    raise ValueError("%s: %s: %s" % (path, field, what))
+
+
+# Reading.
+
+
+def read(path):
+    """(metadata, tensors by name) of a file, its data used in place where the filesystem is memory-mapped."""
+    view, file = open_view(path)
+    return parse(path, view, file)
+
+
+def open_view(path):
+    """(memoryview of a file's bytes, file object), the latter None if the bytes were read into RAM."""
+    file = _open(path)
+    try:
+        view = memoryview(file)
+        # ROMFS puts files at any address, and no kernel reads unaligned words.
+        if _address(view) & 3 == 0:
+            return view, file
+    except (TypeError, ImportError):
+        pass
+    with file:
+        size = file.seek(0, 2)
+        file.seek(0)
+        try:
+            data = bytearray(size)
+        except MemoryError:
+            raise MemoryError(
+                "%s: %d bytes do not fit in RAM; put the file into ROMFS, at an address that is a "
+                "multiple of 4, to use it in place" % (path, size)
+            )
+        if file.readinto(data) != size:
+            _fail(path, "file", "could not be read to its end; try again")
+    return memoryview(data), None
+
+
+def parse(path, view, file=None):
+    """As read(), of bytes that are in memory."""
+    start = _data_start(path, view[:8], len(view))
+    metadata, tensors = _parse_header(path, view[8:start], len(view) - start)
+    for tensor in tensors.values():
+        first = start + tensor.offset
+        tensor.data = view[first : first + tensor.size]
+        tensor.file = file
+    return metadata, tensors
+
+
+def scan(path):
+    """As read(), but the data stays in the file: use fill()."""
+    with _open(path) as file:
+        return _scan(path, file)
+
+
+def _scan(path, file):
+    size = file.seek(0, 2)
+    file.seek(0)
+    start = _data_start(path, file.read(8), size)
+    metadata, tensors = _parse_header(path, file.read(start - 8), size - start)
+    for tensor in tensors.values():
+        tensor.offset += start  # in the file
+    return metadata, tensors
+
+
+def fill(path, tensor, buffer):
+    """Reads the data of a tensor from scan() into a buffer of that many bytes, without another copy."""
+    with open(str(path), "rb") as file:
+        file.seek(tensor.offset)
+        if tensor.size and file.readinto(buffer) != tensor.size:
+            _fail(path, "file", "expected %d bytes at %d; did it change?" % (tensor.size, tensor.offset))
+
+
+def _address(view):
+    # Only MicroPython has both files with a buffer and this.
+    import uctypes
+
+    return uctypes.addressof(view)
+
+
+def _data_start(path, head, size):
+    if size < 8:
+        _fail(path, "file", "%d bytes are too few for a safetensors file; copy it again" % size)
+    length = struct.unpack("<Q", head)[0]
+    if length > MAX_HEADER:
+        _fail(path, "header", "its length is %d bytes, at most %d are read; is it safetensors?" % (length, MAX_HEADER))
+    if length > size - 8:
+        _fail(path, "header", "its length is %d bytes, but only %d follow; copy the file again" % (length, size - 8))
+    if length % 4:
+        _fail(
+            path,
+            "header",
+            "its length, %d bytes, leaves no tensor aligned; pad it with spaces to a multiple of 4" % length,
+        )
+    return 8 + length
+
+
+def _parse_header(path, header, data_size):
+    try:
+        text = str(header, "utf-8").rstrip(" ")
+        # MicroPython's parser does not miss the end, and takes a null for it.
+        if not text.startswith("{") or not text.endswith("}") or "\0" in text:
+            raise ValueError
+        header = json.loads(text)
+    except (ValueError, TypeError, RuntimeError, MemoryError) as error:
+        # RuntimeError and MemoryError: nested too deep.
+        _fail(
+            path, "header", "not the JSON of a safetensors file (%s); copy or export it again" % type(error).__name__
+        )
+    metadata = _metadata(path, header.pop("__metadata__", {}))
+    tensors = {}
+    while header:
+        name, entry = header.popitem()
+        tensors[name] = _tensor(path, name, entry)
+    _check_duplicates(path, text, metadata, tensors)
+    _check_offsets(path, tensors, data_size)
+    return metadata, tensors
+
+
+def _metadata(path, metadata):
+    if type(metadata) is not dict:
+        _fail(path, "__metadata__", "must be an object of strings; export the file again")
+    for key, value in metadata.items():
+        if type(key) is not str or type(value) is not str:
+            _fail(path, "__metadata__", "its values must be strings; export the file again")
+    return metadata
+
+
+def _tensor(path, name, entry):
+    if type(name) is not str or not 0 < len(name) <= MAX_NAME:
+        _fail(path, "header", "a tensor's name must be a string of 1..%d characters" % MAX_NAME)
+    if type(entry) is not dict or len(entry) != len(FIELDS) or not all(field in entry for field in FIELDS):
+        _fail(path, name, "must have exactly the fields " + ", ".join(FIELDS))
+    dtype, shape, offsets = [entry[field] for field in FIELDS]
+    if type(dtype) is not str or dtype not in SIZES:
+        dtype = dtype[:16] if type(dtype) is str else type(dtype).__name__
+        _fail(path, name, "dtype %s is not supported; use one of %s" % (dtype, ", ".join(sorted(SIZES))))
+    if not _integers(shape) or len(shape) > 8:
+        _fail(path, name, "shape must be a list of at most 8 integers >= 0")
+    if not _integers(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
+        _fail(path, name, "data_offsets must be a list of two integers, begin <= end")
+    offset, size = offsets[0], offsets[1] - offsets[0]
+    if _count(shape) * SIZES[dtype] != size:
+        _fail(path, name, "its shape and dtype do not make the bytes that data_offsets tells; export the file again")
+    if offset % SIZES[dtype]:
+        _fail(path, name, "is not aligned to %d bytes; export the file again, larger elements first" % SIZES[dtype])
+    return Tensor(dtype, tuple(shape), offset, size)
+
+
+def _integers(values):
+    return type(values) is list and all(type(v) is int and v >= 0 for v in values)
+
+
+def _count(shape):
+    count = 1
+    for n in shape:
+        count *= n
+    return count
+
+
+def _check_duplicates(path, text, metadata, tensors):
+    # A parser keeps one of two equal keys; the text shows both.
+    strings = list(tensors) + list(metadata) + list(metadata.values())
+    for key in FIELDS + ("__metadata__",):
+        keys = 1 if key == "__metadata__" else len(tensors)
+        if text.count('"%s"' % key) > keys + strings.count(key):
+            _fail(path, "header", "has a key twice; export the file again")
+
+
+def _check_offsets(path, tensors, data_size):
+    position = 0
+    for offset, size, name in sorted([(t.offset, t.size, name) for name, t in tensors.items()]):
+        if offset != position:
+            _fail(
+                path,
+                name,
+                "begins at %d, but the one before it ends at %d; export the file again" % (offset, position),
+            )
+        position += size
+    if data_size < position:
+        _fail(path, "file", "%d bytes are missing at its end; copy it again" % (position - data_size))
+    if data_size > position:
+        _fail(path, "file", "%d bytes follow the last tensor; copy it again" % (data_size - position))
+
+
+# Writing.
+
+
+def write(path, metadata, tensors):
+    """Replaces the file at path by metadata (strings by strings) and tensors, a list of (name, dtype, shape, buffer).
+
+    Whatever happens meanwhile, the old file or the new one is there; a failure leaves the old one. The same content
+    gives the same bytes everywhere.
+    """
+    path = str(path)
+    # Larger elements first, so that all are aligned without holes. (MicroPython's sort is not stable.)
+    tensors = [t for size in (4, 2, 1) for t in tensors if SIZES.get(t[1], 1) == size]
+    header = _header(path, metadata, tensors)
+    _recover(path)
+    existed, new = _exists(path), path + ".new"
+    try:
+        with open(new, "wb") as file:
+            file.write(header)
+            for name, dtype, shape, buffer in tensors:
+                expected = _count(shape) * SIZES[dtype]
+                written = file.write(buffer)
+                if written != expected:
+                    _fail(path, name, "its buffer has %d bytes, its shape and dtype make %d" % (written, expected))
+            _sync(file)
+        getattr(os, "replace", os.rename)(new, path)
+    except BaseException:
+        # A rename on FAT may have removed the old file: then the new one is the only one.
+        if not existed or _exists(path):
+            _remove(new)
+        raise
+
+
+def quote(text):
+    """JSON of a string: unlike json.dumps, the same under CPython and MicroPython."""
+    text = text.replace("\\", "\\\\").replace('"', '\\"')
+    for code in range(32):
+        if chr(code) in text:
+            text = text.replace(chr(code), "\\u%04x" % code)
+    return '"%s"' % text
+
+
+def _header(path, metadata, tensors):
+    _metadata(path, metadata)
+    names = [name for name, _, _, _ in tensors] + ["__metadata__"]
+    strings = [quote(key) + ":" + quote(metadata[key]) for key in sorted(metadata)]
+    items = ['"__metadata__":{%s}' % ",".join(strings)]
+    begin = 0
+    for name, dtype, shape, _ in tensors:
+        if names.count(name) != 1:
+            _fail(path, name, "the name is used twice or reserved")
+        shape = list(shape)
+        end = begin + _count(shape) * SIZES.get(dtype, 0)
+        # What could not be read is not written.
+        _tensor(path, name, {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]})
+        shape = ",".join(str(n) for n in shape)
+        items.append('%s:{"dtype":"%s","shape":[%s],"data_offsets":[%d,%d]}' % (quote(name), dtype, shape, begin, end))
+        begin = end
+    header = ("{%s}" % ",".join(items)).encode()
+    header += b" " * (-len(header) % 8)
+    if len(header) > MAX_HEADER:
+        _fail(path, "header", "would be %d bytes long, at most %d are read" % (len(header), MAX_HEADER))
+    return struct.pack("<Q", len(header)) + header
+
+
+# Files. A save goes to path + ".new", which then takes the place of path. That rename is one step on littlefs and
+# POSIX; on FAT it is two, and between them only the .new file is there.
+
+
+def _open(path):
+    path = str(path)
+    _recover(path)
+    return open(path, "rb")
+
+
+def _recover(path):
+    """Ends a save that was cut off between the steps of its rename."""
+    if _exists(path) or not _exists(path + ".new"):
+        return
+    try:
+        with open(path + ".new", "rb") as file:
+            _scan(path, file)
+    except ValueError:
+        return  # it was cut off earlier, and no file was there before
+    os.rename(path + ".new", path)
+
+
+def _sync(file):
+    file.flush()
+    if hasattr(os, "fsync"):
+        os.fsync(file.fileno())
+    elif hasattr(os, "sync"):
+        os.sync()
+
+
+def _exists(path):
+    try:
+        os.stat(path)
+        return True
+    except OSError:
+        return False
+
+
+def _remove(path):
+    try:
+        os.remove(path)
+    except OSError:
+        pass

@@ -1,0 +1,77 @@
+"""The command `bitreplay`.
+
+A subcommand is a module with a docstring (shown by its --help), `add_arguments(parser)` and `run(args)`, which returns
+an exit status or None. Only the module that is asked for is imported: most of what they need is slow to import, and
+PyTorch may not be installed.
+"""
+
+import argparse
+import importlib
+import sys
+
+from .errors import UserError
+
+# name: (module, one line of help)
+COMMANDS = {
+    "data": ("bitreplay_host.data", "fetch and verify CIFAR-10 or CIFAR-100"),
+    "pretrain": ("bitreplay_host.pretrain", "train a binary backbone on CIFAR-100, with PyTorch"),
+    "export": ("bitreplay_host.export", "turn a trained backbone into a model that boards can load"),
+    "demo": ("bitreplay_host.demo", "teach the unix port of MicroPython new classes, and plot what it keeps"),
+    "experiment": ("bitreplay_host.experiment", "run the papers' protocols: CSV, JSON and plots"),
+    "verify": ("bitreplay_host.verify", "compare a connected board with the reference, bit for bit"),
+}
+
+EPILOG = """examples:
+  bitreplay data cifar10        fetch CIFAR-10 into build/data
+  bitreplay demo                see it learn, here, without a board
+  bitreplay COMMAND --help      what a command does, its options and examples
+
+exit status: 0 done, 1 a comparison failed, 2 something to put right (one line says what), 130 Ctrl-C
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one subcommand and returns the exit status. argv: the arguments after the program's name."""
+    argv = sys.argv[1:] if argv is None else argv
+    chosen = next((a for a in argv if not a.startswith("-")), None)
+    try:
+        parser, command = _parser(chosen)
+        args = parser.parse_args(argv)
+        return command.run(args) or 0
+    except KeyboardInterrupt:
+        print("\nbitreplay: stopped", file=sys.stderr)
+        return 130
+    except (UserError, OSError, ValueError, ImportError) as error:
+        if "--traceback" in argv:
+            raise
+        print(f"bitreplay: {_one_line(error)}", file=sys.stderr)
+        return 2
+
+
+def _parser(chosen):
+    """The argument parser, with the arguments of the chosen subcommand only; and that subcommand's module, or None."""
+    text = argparse.RawDescriptionHelpFormatter
+    description = "BitReplay: continual learning in bits, on microcontrollers."
+    parser = argparse.ArgumentParser("bitreplay", description=description, epilog=EPILOG, formatter_class=text)
+    parser.add_argument("--traceback", action="store_true", help="show where an error comes from (for developers)")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    command = None
+    for name, (module, summary) in COMMANDS.items():
+        subparser = subparsers.add_parser(name, help=summary, formatter_class=text)
+        if name == chosen:
+            command = importlib.import_module(module)
+            subparser.description = command.__doc__
+            command.add_arguments(subparser)
+    return parser, command
+
+
+def _one_line(error):
+    if isinstance(error, ImportError) and error.name == "torch":
+        return "this needs PyTorch, which is not installed: pip install torch"
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,62 @@
+"""Teach CIFAR-10's classes to the shipped backbone on the unix port, as a board would meet them.
+
+Two classes first, then one at a time: 9 experiences, 500 fresh images a class, with CWR* and binary latent replay, beside
+four baselines. Prints a table and what it needs in bytes; writes results.json, curves.png and the learner's state.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from . import data, protocol, report
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", type=Path, default=Path("models/backbone.safetensors"), help="default: %(default)s")
+    parser.add_argument("--test", type=int, default=0, help="test images a class; 0, the default, for all 1000")
+    parser.add_argument("--out", type=Path, default=Path("build/demo"), help="default: %(default)s")
+
+
+def run(args: argparse.Namespace) -> None:
+    plan = protocol.Protocol(test=args.test)
+    args.out.mkdir(parents=True, exist_ok=True)
+    data.cifar10(protocol.Settings.data)
+    state = args.out / "learner.safetensors"
+    runs = [protocol.Run(m, state=state if m == "replay_conv" else None) for m in protocol.METHODS]
+    done = protocol.run(args.model, plan, runs, protocol.Settings())
+    results = {one.method: result for one, result in zip(runs, done, strict=True)}
+    curves = {method: result["curve"] for method, result in results.items()}
+    classes = list(range(plan.first, 11, plan.step))
+    ours = results["replay_conv"]
+    tested = f"{args.test} test images a class" if args.test else "the full test set"
+    print(f"\nAccuracy (%) on {tested} of the classes seen so far, {plan.samples} fresh images a class:\n")
+    print(report.accuracy_table(curves, classes))
+    print(f"\nBytes that {protocol.TITLES['replay_conv']} needs beside the frozen backbone:\n")
+    print(memory_table(ours))
+    replay = plan.learner["replay"]
+    report.plot(args.out / "curves.png", curves, classes,
+                f"CIFAR-10 one class at a time, {replay} latents of 128 bytes (unix port, integers only)")
+    summary = {
+        "dataset": plan.dataset,
+        "experiences": len(classes),
+        "replay_bytes": ours["memory"]["replay"],
+        "peak_heap_bytes": ours["heap"]["peak"],
+        "digest": ours["digest"],
+        "final_accuracy": {method: curve[-1] for method, curve in curves.items()},
+        "curves": curves,
+        "memory": {method: {"formula": r["memory"], "measured": r["heap"]} for method, r in results.items()},
+    }
+    (args.out / "results.json").write_text(json.dumps(summary, indent=1) + "\n")
+    print(f"\n{args.out}/results.json, {args.out}/curves.png; the learner is {state}, digest {ours['digest'][:16]}...")
+
+
+def memory_table(result: dict) -> str:
+    """The budget by formula, and its total beside the heap that was measured."""
+    formula, heap = result["memory"], result["heap"]
+    rows: list[list[object]] = [[name, formula[name], ""] for name in formula if name != "total"]
+    rows.append(["learner and activations", formula["total"], heap["learner"] + formula["activations"]])
+    rows.append(["the model (in flash on a board)", "", heap["model"] - formula["activations"]])
+    rows.append(["peak heap, with the model", "", heap["peak"]])
+    return report.table(["", "formula", "measured"], rows)

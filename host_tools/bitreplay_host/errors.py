@@ -1,0 +1,5 @@
+"""The one exception that is the user's to mend."""
+
+
+class UserError(Exception):
+    """Something that the user can put right. The message says what is wrong and what to do; `bitreplay` shows just it."""

@@ -1,0 +1,72 @@
+# A class-incremental experiment on latents. Works on MicroPython and CPython; prints one JSON object a line.
+#
+# arguments: a JSON file {"model", "train": {"latents", "classes"}, "test": {...}, "labels": [names], "experiences":
+# [[rows of train]], "epochs", "learner": {keyword arguments}, "state" (where to save it, or null)}. `latents` is what
+# latents.py wrote, `classes` a file with a byte a row. Only one latent at a time is read into the heap.
+
+import gc
+import json
+import sys
+
+import bitreplay
+
+
+def heap():
+    """Bytes of live objects (MicroPython; 0 elsewhere)."""
+    gc.collect()
+    return gc.mem_alloc() if hasattr(gc, "mem_alloc") else 0
+
+
+def accuracy(learner, latents, classes, labels, names, latent):
+    """Percent right of the test rows whose class is among labels."""
+    hits = total = 0
+    with open(latents, "rb") as file:
+        for i in range(len(classes)):
+            file.readinto(latent)
+            if classes[i] in labels:
+                hits += learner.predict_latent(latent)[0] == names[classes[i]]
+                total += 1
+    return 100 * hits / total
+
+
+def main(config):
+    base = heap()
+    net = bitreplay.load(config["model"])
+    model = heap()
+    learner = bitreplay.Learner(net, **config["learner"])
+    peak = after_making = heap()
+    with open(config["train"]["classes"], "rb") as file:
+        train_classes = file.read()
+    with open(config["test"]["classes"], "rb") as file:
+        test_classes = file.read()
+    names, latent, seen, curve = config["labels"], bytearray(net.latent_bytes), set(), []
+    data = heap() - after_making
+
+    def progress(epoch, epochs, right):
+        nonlocal peak
+        peak = max(peak, heap() - data)
+        print(json.dumps({"experience": number, "epoch": epoch, "epochs": epochs, "right": right}))
+
+    number = 0
+    for rows in config["experiences"]:
+        number += 1
+        with open(config["train"]["latents"], "rb") as file:
+            for row in rows:
+                file.seek(row * net.latent_bytes)
+                file.readinto(latent)
+                learner.see_latent(latent, names[train_classes[row]])
+                seen.add(train_classes[row])
+        learner.learn(config["epochs"], progress=progress)
+        curve.append(accuracy(learner, config["test"]["latents"], test_classes, seen, names, latent))
+        print(json.dumps({"experience": number, "classes": len(seen), "accuracy": curve[-1]}))
+    if config["state"]:
+        learner.save(config["state"])
+    print(json.dumps({
+        "curve": curve, "digest": learner.digest(), "memory": learner.memory(),
+        "heap": {"base": base, "model": model - base, "learner": after_making - model, "peak": peak - base},
+    }))
+
+
+with open(sys.argv[1]) as file:
+    configuration = json.load(file)
+main(configuration)

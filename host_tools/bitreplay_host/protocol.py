@@ -1,0 +1,216 @@
+"""Class-incremental protocols, run by MicroPython's unix port on real images."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from . import data
+from .errors import UserError
+
+ONBOARD = Path(__file__).parent / "onboard"
+HEAP = "64m"  # of the unix port; what the learner needs of it is measured
+
+METHODS = {
+    "naive": {"replay": 0, "cwr": False, "conv": True},
+    "cwr": {"replay": 0, "cwr": True, "conv": False},
+    "replay_head": {"conv": False},
+    "replay_conv": {},
+    "joint": {"replay": 0},
+}
+TITLES = {
+    "naive": "naive fine-tuning",
+    "cwr": "CWR* alone",
+    "replay_head": "replay + head",
+    "replay_conv": "replay + head + conv",
+    "joint": "joint (upper bound)",
+}
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What is learned in which order.
+
+    first, step: classes of the first and of each further experience. samples: fresh images a class (0: all).
+    test: test images a class (0: all). epochs: of every experience; joint training takes as many minibatches as
+    `replay_conv` does in all.
+    """
+
+    dataset: str = "cifar10"
+    first: int = 2
+    step: int = 1
+    samples: int = 500
+    test: int = 0
+    epochs: int = 4
+    learner: dict = field(default_factory=lambda: {"replay": 1000})
+
+    def experiences(self, labels: np.ndarray, seed: int) -> list[list[int]]:
+        """Rows of the training set for each experience; the samples are drawn by the seed, the classes come in order."""
+        rng = np.random.default_rng(seed)
+        classes = [rng.permutation(np.flatnonzero(labels == c))[: self.samples or None] for c in np.unique(labels)]
+        count = len(classes)
+        if not (1 <= self.first <= count and self.step >= 1):
+            raise UserError(f"--first must be 1..{count} and --step at least 1")
+        starts = [0, *range(self.first, count, self.step)]
+        return [
+            rng.permutation(np.concatenate(classes[start:end])).tolist()
+            for start, end in zip(starts, [*starts[1:], count], strict=True)
+        ]
+
+
+def _micropython(script: str, configuration: dict, micropython: Path, directory: Path) -> Iterator[dict]:
+    """Run an onboard script with a configuration; yields the JSON objects that it prints."""
+    with tempfile.NamedTemporaryFile("w", suffix=".json", dir=directory, delete=False) as file:
+        json.dump(configuration, file)
+    command = [str(micropython), "-X", f"heapsize={HEAP}", str(ONBOARD / script), file.name]
+    with tempfile.TemporaryFile("w+") as errors:
+        try:
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
+        except OSError as error:
+            raise UserError(f"{micropython}: {error.strerror}; run `make unix` first") from None
+        last = ""
+        try:
+            for line in process.stdout:
+                last = line.strip()
+                if line.startswith("{"):
+                    yield json.loads(line)
+            if process.wait():
+                errors.seek(0)
+                reason = (errors.read().strip() or last).splitlines()[-1:]
+                raise UserError(f"{script} failed on {micropython.name}: {' '.join(reason) or process.returncode}")
+        finally:
+            process.kill()
+            os.unlink(file.name)
+
+
+def latents(model: Path, dataset: str, split: str, rows: Sequence[int], settings: Settings) -> Path:
+    """Packed latents of some images, in order, computed once per model and rows and kept in the cache."""
+    images, _ = data.paths(dataset, split, settings.data)
+    key = hashlib.sha256(json.dumps([list(rows), dataset, split]).encode() + model.read_bytes()).hexdigest()[:16]
+    out = settings.cache / f"{split}-{key}.latents"
+    if out.exists():
+        return out
+    settings.cache.mkdir(parents=True, exist_ok=True)
+    jobs = os.cpu_count() or 1
+    parts = [list(map(int, part)) for part in np.array_split(np.asarray(rows), jobs)]
+    with tqdm(total=len(rows), desc=f"{split} images through the backbone", unit="image") as bar:
+
+        def work(index: int) -> Path:
+            part = out.with_suffix(f".part{index}")
+            configuration = {"model": str(model), "images": str(images), "rows": parts[index], "out": str(part)}
+            done = 0
+            for message in _micropython("latents.py", configuration, settings.micropython, settings.cache):
+                bar.update(message["done"] - done)
+                done = message["done"]
+            return part
+
+        with ThreadPoolExecutor(jobs) as pool:
+            files = list(pool.map(work, range(jobs)))
+    temporary = out.with_suffix(".new")
+    with temporary.open("wb") as joined:
+        for file in files:
+            joined.write(file.read_bytes())
+            file.unlink()
+    temporary.replace(out)
+    return out
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where things are: the unix port, the datasets, a cache for latents."""
+
+    micropython: Path = Path("build/unix/micropython")
+    data: Path = Path("build/data")
+    cache: Path = Path("build/cache")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One learner to train: a method's name, a seed, overriding learner arguments, and where to save its state."""
+
+    method: str
+    seed: int = 1
+    learner: dict = field(default_factory=dict)
+    state: Path | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{TITLES[self.method]}, seed {self.seed}"
+
+
+def run(model: Path, protocol: Protocol, runs: Sequence[Run], settings: Settings) -> list[dict]:
+    """Train and test learners, as many at a time as there are cores.
+
+    Returns for each run what onboard/protocol.py reports: {"curve": [percent after each experience], "digest",
+    "memory": {...}, "heap": {...}}.
+    """
+    _, train_labels = data.load(protocol.dataset, "train", settings.data)
+    _, test_labels = data.load(protocol.dataset, "test", settings.data)
+    classes = np.unique(train_labels)
+    plans = {seed: protocol.experiences(train_labels, seed) for seed in {r.seed for r in runs}}
+    used = np.unique(np.concatenate([rows for plan in plans.values() for rows in plan]))
+    tested = np.arange(len(test_labels))
+    if protocol.test:
+        tested = np.sort(np.concatenate([np.flatnonzero(test_labels == c)[: protocol.test] for c in classes]))
+    train_latents = latents(model, protocol.dataset, "train", used.tolist(), settings)
+    test_latents = latents(model, protocol.dataset, "test", tested.tolist(), settings)
+    names = data.class_names(protocol.dataset)
+    with contextlib.ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=settings.cache)))
+        (directory / "train").write_bytes(train_labels[used].astype(np.uint8).tobytes())
+        (directory / "test").write_bytes(test_labels[tested].astype(np.uint8).tobytes())
+        bar = stack.enter_context(tqdm(total=sum(_steps(r, plans[r.seed], protocol) for r in runs), desc="learning", unit="epoch"))
+
+        def work(one: Run) -> dict:
+            plan = [np.searchsorted(used, rows).tolist() for rows in plans[one.seed]]
+            epochs = protocol.epochs
+            if one.method == "joint":
+                epochs, plan = _joint_epochs(plan, protocol), [sum(plan, [])]
+            arguments = {**protocol.learner, **METHODS[one.method], **one.learner, "seed": one.seed}
+            arguments |= {"fresh": max(map(len, plan)), "classes": len(classes)}
+            configuration = {
+                "model": str(model),
+                "train": {"latents": str(train_latents), "classes": str(directory / "train")},
+                "test": {"latents": str(test_latents), "classes": str(directory / "test")},
+                "labels": names,
+                "experiences": plan,
+                "epochs": epochs,
+                "learner": arguments,
+                "state": str(one.state) if one.state else None,
+            }
+            result: dict = {}
+            for message in _micropython("protocol.py", configuration, settings.micropython, directory):
+                if "epoch" in message:
+                    bar.update()
+                elif "accuracy" in message and one.method != "joint":
+                    bar.write(f"{one.name}: {message['classes']} classes, {message['accuracy']:.1f} %")
+                result = message
+            return result
+
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            return list(pool.map(work, runs))
+
+
+def _joint_epochs(plan: list[list[int]], protocol: Protocol) -> int:
+    """Epochs over all samples that make as many minibatches as learning with replay does."""
+    replay = protocol.learner.get("replay", 0)
+    seen, samples = 0, 0
+    for rows in plan:
+        samples += len(rows) + min(replay, seen)
+        seen += len(rows)
+    return max(1, round(protocol.epochs * samples / seen))
+
+
+def _steps(one: Run, plan: list[list[int]], protocol: Protocol) -> int:
+    return _joint_epochs(plan, protocol) if one.method == "joint" else protocol.epochs * len(plan)

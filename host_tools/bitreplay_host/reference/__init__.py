@@ -1,0 +1,36 @@
+"""The NumPy twin of every kernel: the golden model, written from docs/numbers.md and equal to the C core in every bit.
+
+Arguments are what MicroPython would take: anything with the buffer protocol, read as the element type that the
+specification states. Outputs are written in place and must be writable. Every size and range is checked: a ValueError
+names the argument. Names, argument order and return values are those of the C module `_bitreplay`.
+"""
+
+from .generator import random
+from .gradients import bconv_backward, dot_planes, dot_signs, quantize_gradient, transpose, update_weights
+from .head import consolidate, head_backward, head_quantize, head_sum, head_update, softmax
+from .inference import add, avg_pool, bconv2d, bconv2d_sign, binarize, conv2d, dense, expand, max_pool
+
+__all__ = [
+    "add",
+    "avg_pool",
+    "bconv2d",
+    "bconv2d_sign",
+    "bconv_backward",
+    "binarize",
+    "consolidate",
+    "conv2d",
+    "dense",
+    "dot_planes",
+    "dot_signs",
+    "expand",
+    "head_backward",
+    "head_quantize",
+    "head_sum",
+    "head_update",
+    "max_pool",
+    "quantize_gradient",
+    "random",
+    "softmax",
+    "transpose",
+    "update_weights",
+]

@@ -1,0 +1,94 @@
+"""Buffers and ranges of arguments, with the messages of the C binding."""
+
+from collections import namedtuple
+from operator import index
+
+import numpy as np
+
+MAX_CHANNELS = 1024
+MAX_SIDE = 256
+MAX_KERNEL = 7
+MAX_FIRST_CIN = 16
+MAX_BATCH = 64
+MAX_POSITIONS = 4096
+MAX_DENSE = 1024
+MAX_ELEMENTS = 1 << 24  # more than any buffer holds
+
+Geometry = namedtuple("Geometry", "height width cin cout kernel stride padding groups out_height out_width")
+
+
+def source(name, buffer, dtype, count):
+    """A buffer of exactly `count` elements, as an array that shares its memory."""
+    view = memoryview(buffer)
+    expected = count * np.dtype(dtype).itemsize
+    if view.nbytes != expected:
+        raise ValueError(f"{name}: expected {expected} bytes, got {view.nbytes}")
+    return np.frombuffer(view, dtype)
+
+
+def target(name, buffer, dtype, count):
+    """As `source`, for a buffer that is written."""
+    if memoryview(buffer).readonly:
+        raise TypeError(f"{name}: must be writable")
+    return source(name, buffer, dtype, count)
+
+
+def counted(name, buffer, size, limit):
+    """The number of elements of `size` bytes in a buffer, 1..limit."""
+    given = memoryview(buffer).nbytes
+    if given == 0 or given % size or given // size > limit:
+        raise ValueError(f"{name}: {given} bytes are not 1..{limit} elements of {size} bytes")
+    return given // size
+
+
+def in_range(name, value, low, high):
+    value = index(value)
+    if not low <= value <= high:
+        raise ValueError(f"{name}: must be {low}..{high}")
+    return value
+
+
+def checked_geometry(buffer, binary):
+    """The u16[8] shape of a convolution, checked, with its output's height and width."""
+    given = [int(v) for v in source("geometry", buffer, np.uint16, 8)]
+    height, width, cin, cout, kernel, stride, padding, groups = given
+    for name, value, low, high in (
+        ("height", height, 1, MAX_SIDE),
+        ("width", width, 1, MAX_SIDE),
+        ("cin", cin, 1, MAX_CHANNELS if binary else MAX_FIRST_CIN),
+        ("cout", cout, 1, MAX_CHANNELS),
+        ("kernel", kernel, 1, MAX_KERNEL),
+        ("stride", stride, 1, 2),
+        ("padding", padding, 0, kernel - 1),
+        ("groups", groups, 1, cout if binary else 1),
+    ):
+        in_range(f"geometry: {name}", value, low, high)
+    if min(height, width) + 2 * padding < kernel:
+        raise ValueError("geometry: kernel is larger than the padded image")
+    if binary and (cin % (32 * groups) or cout % groups):
+        raise ValueError("geometry: cin / groups must be a multiple of 32, and cout of groups")
+    return Geometry(*given, *(((side + 2 * padding - kernel) >> (stride - 1)) + 1 for side in (height, width)))
+
+
+def signs(words, dtype=np.float32):
+    """Packed bits [..., words] as an array [..., words * 32] of +1 and -1."""
+    bits = np.unpackbits(np.ascontiguousarray(words).view(np.uint8), axis=-1, bitorder="little")
+    return bits.astype(dtype) * 2 - 1
+
+
+def pack(bits):
+    """Bits [..., n] as words [..., n / 32]."""
+    return np.packbits(bits, axis=-1, bitorder="little").view(np.uint32)
+
+
+def saturate(values, bits):
+    return np.clip(values, -(1 << (bits - 1)), (1 << (bits - 1)) - 1)
+
+
+def wrap32(values):
+    """Integers modulo 2^32, as the signed 32-bit values (in an int64 array)."""
+    return np.asarray(values, np.int64).astype(np.int32).astype(np.int64)
+
+
+def round_half_up(values, shift):
+    return (values + (1 << shift >> 1)) >> shift

@@ -1,0 +1,67 @@
+"""Tables and plots of experiments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from .protocol import TITLES
+
+COLORS = {
+    "naive": "#999999",
+    "cwr": "#D55E00",
+    "replay_head": "#56B4E9",
+    "replay_conv": "#0072B2",
+    "joint": "#333333",
+}
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Plain text, the first column left, the others right aligned."""
+    cells = [list(head)] + [[f"{v:.1f}" if isinstance(v, float) else str(v) for v in row] for row in rows]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
+    lines = [
+        "  ".join(cell.rjust(width) if i else cell.ljust(width) for i, (cell, width) in enumerate(zip(row, widths, strict=True)))
+        for row in cells
+    ]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def accuracy_table(curves: Mapping[str, Sequence[float]], classes: Sequence[int]) -> str:
+    """Accuracy (percent) of each method over the number of classes seen; joint has the last column only."""
+    rows = []
+    for method, curve in curves.items():
+        blanks = [""] * (len(classes) - len(curve))
+        rows.append([TITLES[method], *blanks, *map(float, curve)])
+    return table(["classes seen", *map(str, classes)], rows)
+
+
+def plot(path: Path, curves: Mapping[str, Sequence[float]], classes: Sequence[int], title: str) -> None:
+    """Accuracy over classes seen as a PNG, each curve named at its end."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(8, 4.8), layout="constrained")
+    ends = []
+    for method, curve in curves.items():
+        color = COLORS[method]
+        if len(curve) == 1:
+            axes.axhline(curve[-1], color=color, linestyle="--", linewidth=1.2)
+        else:
+            axes.plot(classes, curve, color=color, marker="o", markersize=4, linewidth=2.4 if method == "replay_conv" else 1.6)
+        ends.append((curve[-1], method))
+    low, high = 0, 100
+    gap, last = (high - low) * 0.045, -1e9
+    for value, method in sorted(ends):
+        last = max(value, last + gap)
+        axes.annotate(f"{TITLES[method]}  {value:.1f}", (classes[-1], last), xytext=(8, 0), textcoords="offset points",
+                      va="center", color=COLORS[method], annotation_clip=False)
+    axes.set(title=title, xlabel="classes seen", ylabel="test accuracy on the classes seen (%)", ylim=(low, high), xticks=classes)
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)

@@ -1,0 +1,148 @@
+"""The C core behind the signatures of the reference, through ctypes: one test body runs both.
+
+Loads build/libbitreplay.so (`make lib`), or the library that the environment variable BITREPLAY_LIBRARY names.
+Arguments are NumPy arrays; they are not checked, since the C core does not check them either (its bindings do).
+"""
+
+import ctypes
+import os
+from pathlib import Path
+
+import numpy as np
+
+PATH = os.environ.get("BITREPLAY_LIBRARY", Path(__file__).resolve().parents[2] / "build" / "libbitreplay.so")
+core = ctypes.CDLL(str(PATH))
+
+
+class Affine(ctypes.Structure):
+    _fields_ = [("slope", ctypes.c_void_p), ("bias", ctypes.c_void_p), ("shift", ctypes.c_uint32)]
+
+
+def affine(slope, bias, shift):
+    return Affine(slope.ctypes.data, bias.ctypes.data, shift)
+
+
+def call(kernel, *arguments, returns=None):
+    """Calls br_<kernel>: arrays as pointers, structures by reference, numbers by the type that they are given in."""
+    function = getattr(core, f"br_{kernel}")
+    function.restype = returns
+    passed = []
+    for argument in arguments:
+        if isinstance(argument, np.ndarray):
+            passed.append(ctypes.c_void_p(argument.ctypes.data))
+        elif isinstance(argument, ctypes.Structure):
+            passed.append(ctypes.byref(argument))
+        else:
+            passed.append(argument)
+    return function(*passed)
+
+
+def size(n):
+    return ctypes.c_size_t(int(n))
+
+
+def u32(n):
+    return ctypes.c_uint32(int(n))
+
+
+def i32(n):
+    return ctypes.c_int32(int(n))
+
+
+def i8(n):
+    return ctypes.c_int8(int(n))
+
+
+def conv2d(geometry, x, weight, slope, bias, shift, y):
+    call("conv2d", geometry, x, weight, affine(slope, bias, shift), y)
+
+
+def bconv2d(geometry, x, weight, slope, bias, shift, y):
+    call("bconv2d", geometry, x, weight, affine(slope, bias, shift), y)
+
+
+def bconv2d_sign(geometry, x, weight, threshold, flip, y):
+    call("bconv2d_sign", geometry, x, weight, threshold, flip, y)
+
+
+def binarize(x, threshold, y):
+    call("binarize", x, threshold, size(x.size // threshold.size), size(threshold.size), y)
+
+
+def expand(x, value, y):
+    call("expand", x, size(x.size), i8(value), y)
+
+
+def avg_pool(shape, x, y):
+    call("avg_pool", shape, x, y)
+
+
+def max_pool(shape, x, y):
+    call("max_pool", shape, x, y)
+
+
+def add(x, y):
+    call("add", x, y, size(x.size))
+
+
+def dense(x, weight, shift, y):
+    call("dense", x, weight, shift, size(x.size), size(shift.size), y)
+
+
+def random(rng, n):
+    return call("random", rng, u32(n), returns=ctypes.c_uint32)
+
+
+def softmax(z, active, label, e):
+    return call("softmax", z, active, size(z.size), i32(label), e, returns=ctypes.c_size_t)
+
+
+def head_backward(e, weight, bits, df):
+    call("head_backward", e, weight, u32(bits), size(e.size), size(df.size), df)
+
+
+def head_update(e, f, active, weight, velocity, hyper, rng):
+    classes = active.size
+    samples = e.size // classes
+    shape = size(samples), size(classes), size(f.size // samples)
+    call("head_update", e, f, active, *shape, weight, velocity, hyper, rng)
+
+
+def head_quantize(weight, bits, q_f, out, shift):
+    classes = shift.size
+    call("head_quantize", weight, u32(bits), u32(q_f), size(classes), size(out.size // classes), out, shift)
+
+
+def head_sum(weight, bits):
+    return call("head_sum", weight, u32(bits), size(weight.size), returns=ctypes.c_int32)
+
+
+def consolidate(cw, tw, bits, mean, alpha):
+    call("consolidate", cw, tw, u32(bits), i32(mean), u32(alpha), size(cw.size))
+
+
+def transpose(x, words, y):
+    call("transpose", x, size(x.size // words), size(words), y)
+
+
+def quantize_gradient(g, bits, stochastic, planes, rng):
+    mode = ctypes.c_int(stochastic)
+    return call("quantize_gradient", g, size(g.size), u32(bits), mode, planes, rng, returns=ctypes.c_uint32)
+
+
+def dot_planes(planes, bits, rows, out):
+    call("dot_planes", planes, u32(bits), size(planes.size // bits), rows, size(out.size), out)
+
+
+def dot_signs(q, x, out):
+    call("dot_signs", q, size(q.size), x, size(x.size // q.size), out)
+
+
+def update_weights(weight, dw, rate, exponent, packed, rng):
+    call("update_weights", weight, dw, size(weight.size), i32(rate), i32(exponent), packed, rng)
+
+
+def bconv_backward(geometry, x, xt, df, weight, packed, slope, bias, hyper, scratch, rng):
+    samples = size(df.size // int(geometry[3]))
+    folded = affine(slope, bias, int(hyper[0]))
+    call("bconv_backward", geometry, samples, x, xt, df, weight, packed, folded, hyper, scratch, rng)

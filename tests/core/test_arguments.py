@@ -1,0 +1,176 @@
+"""What the reference takes and refuses, and the names that specification, reference, tests and module share."""
+
+import array
+import inspect
+import re
+from pathlib import Path
+
+import _bitreplay
+import numpy as np
+import pytest
+from bitreplay_host import reference
+from calls import calls
+
+ROOT = Path(__file__).resolve().parents[2]
+SPECIFICATION = (ROOT / "docs" / "numbers.md").read_text()
+KERNELS = reference.__all__
+
+
+def test_names_are_those_of_the_specification():
+    specified = dict(re.findall(r"^\| `(\w+)\((.*?)\)` \|", SPECIFICATION, re.MULTILINE))
+    ours = {kernel: ", ".join(inspect.signature(getattr(reference, kernel)).parameters) for kernel in KERNELS}
+    assert ours == specified
+    assert set(calls()) == set(KERNELS)
+
+
+def test_names_are_those_of_the_modules():
+    assert _bitreplay.__all__ == KERNELS
+    for kernel in KERNELS:
+        assert getattr(_bitreplay, kernel) is getattr(reference, kernel)
+    table = (ROOT / "usermod_c" / "bindings" / "modbitreplay.c").read_text()
+    assert sorted(re.findall(r"BR_ENTRY\((\w+)\),", table)) == sorted(KERNELS)
+
+
+def test_every_kernel_has_a_property_test():
+    tests = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
+    for kernel in KERNELS:
+        assert f"def test_{kernel}(" in tests
+
+
+def refused(kernel, arguments, message, error=ValueError):
+    """The call is refused, with the message, and leaves every buffer as it was."""
+    buffers = [a for a in arguments.values() if isinstance(a, np.ndarray)]
+    before = [a.copy() for a in buffers]
+    with pytest.raises(error, match=message):
+        getattr(reference, kernel)(**arguments)
+    for a, b in zip(buffers, before, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+BUFFERS = [(kernel, name) for kernel, call in calls().items() for name, a in call.items() if isinstance(a, np.ndarray)]
+
+
+@pytest.mark.parametrize(("kernel", "name"), BUFFERS)
+def test_wrong_sizes_are_refused(kernel, name):
+    """Another size leads to an error that names a buffer: this one, or the one that no longer fits to it."""
+    buffers = "|".join(buffer for k, buffer in BUFFERS if k == kernel)
+    for change in (lambda a: a[:-1], lambda a: a[:0], lambda a: np.append(a, a[-1:])):
+        call = calls()[kernel]
+        call[name] = change(call[name])
+        if (kernel, name) == ("head_sum", "weight") and call[name].size:
+            assert isinstance(reference.head_sum(**call), int)  # any size is right
+            continue
+        refused(kernel, call, rf"^({buffers}): (expected \d+ bytes, got \d+|\d+ bytes are not 1\.\.\d+ elements)")
+
+
+@pytest.mark.parametrize(
+    ("kernel", "name", "values"),
+    [
+        ("conv2d", "shift", (0, 25)),
+        ("bconv2d", "shift", (0, 25, -1)),
+        ("expand", "value", (0, 128)),
+        ("random", "n", (0, 65537)),
+        ("softmax", "label", (-2, 3, 1)),
+        ("head_backward", "bits", (8, 0, 64)),
+        ("head_quantize", "bits", (8,)),
+        ("head_quantize", "q_f", (1, 9)),
+        ("head_sum", "bits", (24,)),
+        ("consolidate", "bits", (1,)),
+        ("consolidate", "mean", (-32769, 32768)),
+        ("consolidate", "alpha", (-1, 32769)),
+        ("transpose", "words", (0, 33, -1)),
+        ("quantize_gradient", "bits", (1, 17)),
+        ("quantize_gradient", "stochastic", (-1, 2)),
+        ("dot_planes", "bits", (1, 17)),
+        ("update_weights", "rate", (0, 16)),
+        ("update_weights", "exponent", (-32, 9)),
+    ],
+)
+def test_scalars_out_of_range_are_refused(kernel, name, values):
+    for value in values:
+        refused(kernel, calls()[kernel] | {name: value}, f"^{name}: (must be|its class is not active)")
+
+
+@pytest.mark.parametrize(
+    ("kernel", "name", "index", "value", "message"),
+    [
+        ("conv2d", "geometry", 2, 17, "geometry: cin: must be 1..16"),
+        ("conv2d", "geometry", 7, 2, "geometry: groups: must be 1..1"),
+        ("bconv2d", "geometry", 0, 0, "geometry: height: must be 1..256"),
+        ("bconv2d", "geometry", 1, 257, "geometry: width: must be 1..256"),
+        ("bconv2d", "geometry", 2, 48, "geometry: cin / groups must be a multiple of 32, and cout of groups"),
+        ("bconv2d", "geometry", 2, 2048, "geometry: cin: must be 1..1024"),
+        ("bconv2d", "geometry", 4, 8, "geometry: kernel: must be 1..7"),
+        ("bconv2d", "geometry", 5, 3, "geometry: stride: must be 1..2"),
+        ("bconv2d", "geometry", 6, 3, "geometry: padding: must be 0..2"),
+        ("bconv2d", "geometry", 4, 7, "geometry: kernel is larger than the padded image"),
+        ("bconv2d", "geometry", 7, 0, "geometry: groups: must be 1..32"),
+        ("bconv2d", "geometry", 7, 4, "geometry: cin / groups must be a multiple of 32, and cout of groups"),
+        ("bconv2d_sign", "geometry", 3, 33, "geometry: cout must be a multiple of 32"),
+        ("avg_pool", "shape", 3, 3, "shape: size must be 1, 2, 4 or 8 and divide height and width"),
+        ("avg_pool", "shape", 1, 3, "shape: size must be 1, 2, 4 or 8 and divide height and width"),
+        ("max_pool", "shape", 4, 3, "shape: repeat: must be 1..2"),
+        ("dense", "shift", 1, 7, "shift: must be -16..6"),
+        ("dense", "shift", 1, -17, "shift: must be -16..6"),
+        ("softmax", "active", 0, 2, "active: must be 0..1"),
+        ("softmax", "active", slice(None), 0, "active: no class is active"),
+        ("head_update", "hyper", 0, 8, "bits: must be 16 or 32"),
+        ("head_update", "hyper", 1, 0, "hyper: rate: must be 1..15"),
+        ("head_update", "hyper", 2, 16, "hyper: exponent: must be -31..15"),
+        ("head_update", "hyper", 3, 32, "hyper: momentum: must be 0..31"),
+        ("head_update", "hyper", 4, -1, "hyper: decay: must be 0..31"),
+        ("head_update", "active", 0, 2, "active: must be 0..1"),
+        ("bconv_backward", "geometry", 5, 2, "geometry: kernel and stride must be 1, and cin equal to cout"),
+        ("bconv_backward", "geometry", 1, 5, "df: 40 positions are not a multiple of 32 up to 4096"),
+        ("bconv_backward", "hyper", 0, 25, "shift: must be 1..24"),
+        ("bconv_backward", "hyper", 1, 0, "hyper: value: must be 1..127"),
+        ("bconv_backward", "hyper", 2, 17, "hyper: bits: must be 2..16"),
+        ("bconv_backward", "hyper", 3, 2, "hyper: stochastic: must be 0..1"),
+        ("bconv_backward", "hyper", 4, 16, "hyper: rate: must be 1..15"),
+        ("bconv_backward", "hyper", 5, -65, "hyper: exponent: must be -64..8"),
+        *((kernel, "rng", 0, 0, "rng: state must not be 0") for kernel, name in BUFFERS if name == "rng"),
+    ],
+)
+def test_contents_out_of_range_are_refused(kernel, name, index, value, message):
+    call = calls()[kernel]
+    call[name][index] = value
+    refused(kernel, call, "^" + re.escape(message))
+
+
+def written(kernel):
+    """The buffers that a kernel changes, and scratch."""
+    before, after = calls()[kernel], calls()[kernel]
+    getattr(reference, kernel)(**after)
+    return [name for name, a in after.items() if name == "scratch" or not np.array_equal(a, before[name])]
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_read_only_outputs_are_refused(kernel):
+    for name in written(kernel):
+        call = calls()[kernel]
+        call[name].flags.writeable = False
+        refused(kernel, call, f"^{name}: must be writable", TypeError)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_any_buffer_will_do(kernel):
+    """bytes or bytearray instead of arrays, array.array of bytes for the largest, and two dimensions."""
+    expected, outputs = calls()[kernel], written(kernel)
+    result = getattr(reference, kernel)(**expected)
+    for convert in (
+        bytearray,
+        lambda data: array.array("B", data),
+        lambda data: np.frombuffer(data, "u1").copy()[None],
+    ):
+        given = {
+            name: a if isinstance(a, int) else convert(a.tobytes()) if name in outputs else a.tobytes()
+            for name, a in calls()[kernel].items()
+        }
+        assert getattr(reference, kernel)(**given) == result
+        for name in outputs:
+            assert memoryview(given[name]).tobytes() == expected[name].tobytes()
+
+
+def test_scalars_are_integers():
+    with pytest.raises(TypeError):
+        reference.random(np.array([1], np.uint32), 10.0)

@@ -1,0 +1,87 @@
+"""binarize, expand, avg_pool, max_pool, add."""
+
+import numpy as np
+import pytest
+from agreement import IMPLEMENTATIONS, WORD, agree, arrays, unpack
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+@st.composite
+def pools(draw):
+    size = draw(st.sampled_from((1, 2, 4, 8)))
+    rows, columns = draw(st.integers(1, 4)), draw(st.integers(1, 4))
+    channels, repeat = draw(st.one_of(st.integers(1, 40), st.sampled_from((64, 96)))), draw(st.integers(1, size))
+    shape = np.array([rows * size, columns * size, channels, size, repeat], np.uint16)
+    x = draw(arrays(np.int8, rows * columns * size * size * channels))
+    return shape, x, np.zeros(rows * columns * channels * repeat, np.int8)
+
+
+def check_pool(kernel, shape, x, y, reduce):
+    _, (_, _, y) = agree(kernel, shape, x, y)
+    height, width, channels, size, repeat = (int(v) for v in shape)
+    x = x.reshape(height, width, channels)
+    y = y.reshape(height // size, width // size, repeat, channels)
+    for row in range(height // size):
+        for column in range(width // size):
+            window = x[row * size : row * size + size, column * size : column * size + size].astype(np.float64)
+            for block in y[row, column]:
+                np.testing.assert_array_equal(block, reduce(window))
+
+
+def check_pool_in_place(kernel, shape, x, y):
+    for implementation in IMPLEMENTATIONS:
+        buffer = x.copy()
+        getattr(implementation, kernel)(shape, x, y)
+        getattr(implementation, kernel)(shape, buffer, buffer[: y.size])
+        np.testing.assert_array_equal(buffer[: y.size], y)
+
+
+@given(pools())
+def test_avg_pool(arguments):
+    check_pool("avg_pool", *arguments, lambda window: np.floor(window.mean((0, 1)) + 0.5))
+
+
+@given(pools())
+def test_max_pool(arguments):
+    check_pool("max_pool", *arguments, lambda window: window.max((0, 1)))
+
+
+@given(pools())
+def test_avg_pool_in_place(arguments):
+    check_pool_in_place("avg_pool", *arguments)
+
+
+@given(pools())
+def test_max_pool_in_place(arguments):
+    check_pool_in_place("max_pool", *arguments)
+
+
+@given(st.data(), st.integers(1, 300))
+def test_add(data, n):
+    x, y = data.draw(arrays(np.int8, n)), data.draw(arrays(np.int8, n))
+    _, (_, total) = agree("add", x, y)
+    np.testing.assert_array_equal(total, np.clip(x.astype(int) + y, -128, 127))
+
+
+@given(st.data(), st.integers(1, 20), st.integers(1, 5))
+def test_binarize(data, n, words):
+    x, threshold = data.draw(arrays(np.int8, n * words * 32)), data.draw(arrays(np.int8, words * 32))
+    _, (_, _, y) = agree("binarize", x, threshold, np.zeros(n * words, np.uint32))
+    np.testing.assert_array_equal(unpack(y, n, -1) > 0, x.reshape(n, -1) >= threshold)
+
+
+@given(st.data(), st.integers(1, 40), st.integers(1, 127))
+def test_expand(data, words, value):
+    x = data.draw(arrays(np.uint32, words, *WORD))
+    _, (_, _, y) = agree("expand", x, value, np.zeros(words * 32, np.int8))
+    np.testing.assert_array_equal(y, unpack(x, -1) * value)
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_binarize_undoes_expand(implementation):
+    x = np.random.default_rng(0).integers(0, 2**32, 12, dtype=np.uint32)
+    stream, bits = np.zeros(12 * 32, np.int8), np.zeros(12, np.uint32)
+    implementation.expand(x, 16, stream)
+    implementation.binarize(stream, np.zeros(96, np.int8), bits)
+    np.testing.assert_array_equal(bits, x)

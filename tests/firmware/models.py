@@ -1,0 +1,145 @@
+"""Small made models: random weights in every op of the format, some 8 KB each."""
+
+import json
+import struct
+
+import numpy as np
+
+DTYPES = {"int8": "I8", "int16": "I16", "int32": "I32", "uint8": "U8", "uint16": "U16", "uint32": "U32"}
+
+
+class Model:
+    """A model in parts, to be changed before it is written."""
+
+    def __init__(self, name, image, layers, labels, tensors):
+        self.metadata = {"format": "bitreplay-model", "version": "1", "name": name}
+        self.image, self.layers, self.labels, self.tensors = image, layers, labels, tensors
+
+    def layer(self, op, nth=0):
+        return [layer for layer in self.layers if layer.get("op") == op][nth]
+
+    def header_and_data(self):
+        """The safetensors header as a dict, and the data: larger elements first."""
+        metadata = dict(self.metadata)
+        metadata.setdefault("graph", json.dumps({"image": self.image, "layers": self.layers}))
+        if self.labels is not None:
+            metadata.setdefault("labels", json.dumps(self.labels))
+        header, data = {"__metadata__": metadata}, b""
+        for name, array in sorted(self.tensors.items(), key=lambda item: -item[1].itemsize):
+            offsets = [len(data), len(data) + array.nbytes]
+            header[name] = {"dtype": DTYPES[str(array.dtype)], "shape": list(array.shape), "data_offsets": offsets}
+            data += array.tobytes()
+        return header, data
+
+
+def encode(header, data):
+    """The bytes of a file; header is a dict or its JSON."""
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def save(path, model):
+    with open(path, "wb") as file:
+        file.write(encode(*model.header_and_data()))
+    return str(path)
+
+
+def _affine(rng, tensor, channels, scale):
+    slope = rng.integers(scale // 2, scale, (channels, 2))
+    slope[:, 1] //= 4
+    bias = rng.integers(-16 * scale, 16 * scale, channels)
+    return {f"{tensor}.slope": slope.astype(np.int16), f"{tensor}.bias": bias.astype(np.int32)}
+
+
+def _words(rng, *shape):
+    return rng.integers(0, 1 << 32, shape, dtype=np.uint32)
+
+
+def _threshold(rng, channels):
+    return rng.integers(-20, 20, channels, dtype=np.int8)
+
+
+def _conv(op, tensor, cout, kernel, stride, padding, **more):
+    layer = {"op": op, "tensor": tensor, "cout": cout, "kernel": kernel, "stride": stride, "padding": padding}
+    return {**layer, **more}
+
+
+def tiny(seed=0, tail=True, head=True, groups=1):
+    """8x8x3 image, a residual block, latent of 2x2x32 bits, trainable layer, head of 3 classes."""
+    rng = np.random.default_rng(seed)
+    layers = [
+        _conv("conv2d", "stem", 32, 3, 2, 1, shift=13),
+        {"op": "binarize", "tensor": "block"},
+        _conv("bconv2d", "block", 32, 3, 1, 1, groups=1, shift=8, residual=True),
+        {"op": "avg_pool", "size": 2, "repeat": 1},
+        {"op": "binarize", "tensor": "latent"},
+        {"op": "latent"},
+        {"op": "expand", "value": 16},
+    ]
+    tensors = {
+        "stem.weight": rng.integers(-20, 20, (32, 3, 3, 3), dtype=np.int8),
+        **_affine(rng, "stem", 32, 100),
+        "block.threshold": _threshold(rng, 32),
+        "block.weight": _words(rng, 32, 3, 3, 1),
+        **_affine(rng, "block", 32, 300),
+        "latent.threshold": _threshold(rng, 32),
+    }
+    if tail:
+        layers.append(_conv("bconv2d", "tail", 32, 1, 1, 0, groups=groups, shift=8, residual=True))
+        tensors["tail.weight"] = rng.integers(-128, 128, (32, 32 // groups), dtype=np.int8)
+        tensors.update(_affine(rng, "tail", 32, 700))
+    layers.append({"op": "avg_pool", "size": 2, "repeat": 1})
+    if head:
+        layers.append({"op": "dense", "tensor": "head"})
+        tensors["head.weight"] = rng.integers(-128, 128, (3, 32), dtype=np.int8)
+        tensors["head.shift"] = np.array([-2, -3, -2], np.int8)
+    return Model("tiny", [8, 8, 3], layers, ["mug", "Tür", 'a "b"\n'] if head else None, tensors)
+
+
+def mixed(seed=0):
+    """The ops that tiny() lacks: max_pool, repeat, groups, a convolution without shortcut, two sign convolutions."""
+    rng = np.random.default_rng(seed)
+    layers = [
+        _conv("conv2d", "stem", 32, 5, 1, 2, shift=14),
+        {"op": "max_pool", "size": 2, "repeat": 2},
+        {"op": "binarize", "tensor": "plain"},
+        _conv("bconv2d", "plain", 96, 3, 1, 1, groups=2, shift=9, residual=False),
+        {"op": "binarize", "tensor": "bits"},
+        _conv("bconv2d_sign", "sign0", 64, 3, 2, 0, groups=1),
+        _conv("bconv2d_sign", "sign1", 32, 2, 1, 1, groups=2),
+        _conv("bconv2d_sign", "sign2", 64, 1, 2, 0, groups=1),
+        {"op": "latent"},
+        {"op": "expand", "value": 9},
+        _conv("bconv2d", "tail", 64, 1, 1, 0, groups=2, shift=7, residual=True),
+        {"op": "avg_pool", "size": 4, "repeat": 1},
+    ]
+    tensors = {
+        "stem.weight": rng.integers(-20, 20, (32, 5, 5, 1), dtype=np.int8),
+        **_affine(rng, "stem", 32, 300),
+        "plain.threshold": _threshold(rng, 64),
+        "plain.weight": _words(rng, 96, 3, 3, 1),
+        **_affine(rng, "plain", 96, 400),
+        "bits.threshold": _threshold(rng, 96),
+        "sign0.weight": _words(rng, 64, 3, 3, 3),
+        "sign1.weight": _words(rng, 32, 2, 2, 1),
+        "sign2.weight": _words(rng, 64, 1, 1, 1),
+        "tail.weight": rng.integers(-128, 128, (64, 32), dtype=np.int8),
+        **_affine(rng, "tail", 64, 500),
+    }
+    for name, cout in (("sign0", 64), ("sign1", 32), ("sign2", 64)):
+        tensors[f"{name}.threshold"] = rng.integers(-10, 10, cout, dtype=np.int16)
+        tensors[f"{name}.flip"] = _words(rng, cout // 32)
+    return Model("mixed", [32, 32, 1], layers, None, tensors)
+
+
+def tiny_model(path, edit=None, **changes):
+    """Writes tiny(**changes), after edit(model) if given; returns the path as a string."""
+    model = tiny(**changes)
+    if edit:
+        edit(model)
+    return save(path, model)
+
+
+def image(seed=0, shape=(8, 8, 3)):
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
