@@ -57,7 +57,7 @@ class Learner:
     """
 
     def __init__(self, net, replay=500, seed=1, fresh=100, classes=10, policy="balanced", conv=True, cwr=True,
-                 q_f=8, head_bits=16, q_b=4, rounding="stochastic", rate=0.05, conv_rate=1.0):
+                 q_f=8, head_bits=16, q_b=4, rounding="stochastic", rate=0.005, conv_rate=5.0):
         self.net = net
         if conv and net.tail is None:
             raise ValueError("conv: the model has no trainable layer; use conv=False")

@@ -3,7 +3,6 @@
 import binascii
 import gc
 import hashlib
-import json
 from array import array
 
 import _bitreplay as kernels
@@ -25,8 +24,8 @@ def load(path):
     view, file = safetensors.open_view(path)
     metadata, tensors = safetensors.parse(path, view, file)
     _check_metadata(path, metadata)
-    found = _json(path, metadata, "graph")
-    if type(found) is not dict or len(found) != 2 or "image" not in found or "layers" not in found:
+    found = _json(path, metadata, "graph", "{}")
+    if len(found) != 2 or "image" not in found or "layers" not in found:
         _fail(path, "graph", "must have exactly the fields image and layers")
     if not graph.check_shape(found["image"]):
         _fail(path, "graph", "image must be [height, width, channels], at most 256, 256, 16")
@@ -51,9 +50,9 @@ def _check_metadata(path, metadata):
         _fail(path, "name", "must have 1..%d characters" % graph.MAX_NAME)
 
 
-def _json(path, metadata, field):
+def _json(path, metadata, field, brackets):
     try:
-        return json.loads(metadata[field])
+        return safetensors.loads(metadata[field], brackets)
     except (KeyError, ValueError, TypeError, RuntimeError, MemoryError) as error:
         _fail(path, field, "is missing or not valid JSON (%s); export the model again" % type(error).__name__)
 
@@ -61,9 +60,9 @@ def _json(path, metadata, field):
 def _labels(path, metadata):
     if "labels" not in metadata:
         return None
-    labels = _json(path, metadata, "labels")
+    labels = _json(path, metadata, "labels", "[]")
     most = graph.MAX_CHANNELS
-    if type(labels) is not list or not 0 < len(labels) <= most or not all(graph.is_text(s) for s in labels):
+    if not 0 < len(labels) <= most or not all(graph.is_text(s) for s in labels):
         _fail(path, "labels", "must be a list of 1..%d strings of 1..%d characters" % (most, graph.MAX_NAME))
     if len(set(labels)) != len(labels):
         _fail(path, "labels", "has a label twice")

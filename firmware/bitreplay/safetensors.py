@@ -123,10 +123,7 @@ def _data_start(path, head, size):
 def _parse_header(path, header, data_size):
     try:
         text = str(header, "utf-8").rstrip(" ")
-        # MicroPython's parser does not miss the end, and takes a null for it.
-        if not text.startswith("{") or not text.endswith("}") or "\0" in text:
-            raise ValueError
-        header = json.loads(text)
+        header = loads(text, "{}")
     except (ValueError, TypeError, RuntimeError, MemoryError) as error:
         # RuntimeError and MemoryError: nested too deep.
         _fail(
@@ -140,6 +137,13 @@ def _parse_header(path, header, data_size):
     _check_duplicates(path, text, metadata, tensors)
     _check_offsets(path, tensors, data_size)
     return metadata, tensors
+
+
+def loads(text, brackets):
+    """The JSON value in these brackets. (MicroPython's parser alone would stop at a null, or without the last one.)"""
+    if text[:1] != brackets[0] or text[-1:] != brackets[1] or "\0" in text:
+        raise ValueError
+    return json.loads(text)
 
 
 def _metadata(path, metadata):

@@ -37,8 +37,22 @@ _EXAMPLES = """examples:
 """
 
 DIRECTORY = Path("build/data")
+DATASETS = ("cifar10", "cifar100")
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
-CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+_CLASSES = {
+    "cifar10": "airplane automobile bird cat deer dog frog horse ship truck",
+    "cifar100": """
+        apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel
+        can castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur
+        dolphin elephant flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion
+        lizard lobster man maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree
+        pear pickup_truck pine_tree plain plate poppy porcupine possum rabbit raccoon ray road rocket rose sea
+        seal shark shrew skunk skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table
+        tank telephone television tiger tractor train trout tulip turtle wardrobe whale willow_tree wolf woman
+        worm
+    """,
+}
 
 _SITE = "https://www.cs.toronto.edu/~kriz/"
 _ARCHIVES = {"cifar10": "cifar-10-binary.tar.gz", "cifar100": "cifar-100-python.tar.gz"}
@@ -65,7 +79,7 @@ _CIFAR100_SHA256 = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("dataset", choices=_ARCHIVES)
+    parser.add_argument("dataset", choices=DATASETS)
     parser.add_argument("--dir", type=Path, default=DIRECTORY, help="where the files go (default: %(default)s)")
     parser.add_argument(
         "--from",
@@ -102,27 +116,38 @@ def cifar100(directory: Path = DIRECTORY, source: Path | None = None) -> dict[st
     return _ensure("cifar100", Path(directory), source, _fetch_from_site, _read_cifar100)
 
 
-def load(name: str, split: str, directory: Path = DIRECTORY) -> tuple[np.ndarray, np.ndarray]:
-    """Returns images (n, 32, 32, 3) uint8 and labels (n,) uint8 of "cifar10" or "cifar100", "train" or "test".
+def paths(name: str, split: str, directory: Path = DIRECTORY) -> tuple[Path, Path]:
+    """Returns the files with the images and the labels of one of DATASETS, "train" or "test".
 
     Raises UserError when they were not fetched yet.
     """
     images, labels = (Path(directory) / f"{name}_{split}_{kind}.npy" for kind in ("images", "labels"))
     if not images.exists() or not labels.exists():
         raise UserError(f"{images} is not there: run `bitreplay data {name} --dir {directory}` first")
+    return images, labels
+
+
+def load(name: str, split: str, directory: Path = DIRECTORY) -> tuple[np.ndarray, np.ndarray]:
+    """Returns images (n, 32, 32, 3) uint8 and labels (n,) uint8 of what `paths` finds."""
+    images, labels = paths(name, split, directory)
     return np.load(images), np.load(labels)
 
 
-# ---- what both datasets share ----------------------------------------------------------------------------------------
+def class_names(name: str) -> list[str]:
+    """Returns the names of the classes of one of DATASETS, in the order of the labels."""
+    return _CLASSES[name].split()
+
+
+# ---- what both datasets share ---------------------------------------------------------------------------------------
 
 
 def _ensure(name, directory, source, fetch, read):
-    paths = {key: directory / f"{name}_{key}.npy" for key in ARRAYS}
-    stamp = directory / f"{name}.sha256"
-    if stamp.exists() and all(p.exists() for p in paths.values()) and stamp.read_text() == _sums(paths.values()):
-        return paths
     if source and not source.exists():
         raise UserError(f"{source} does not exist")
+    files = {key: directory / f"{name}_{key}.npy" for key in ARRAYS}
+    stamp = directory / f"{name}.sha256"
+    if stamp.exists() and all(p.exists() for p in files.values()) and stamp.read_text() == _sums(files.values()):
+        return files
     downloads = directory / f"{name}.download"
     downloads.mkdir(parents=True, exist_ok=True)
     archive = source or downloads / _ARCHIVES[name]
@@ -134,11 +159,11 @@ def _ensure(name, directory, source, fetch, read):
         if not source:
             archive.unlink()  # else the next attempt would read it again
         raise
-    for key, path in paths.items():
+    for key, path in files.items():
         _write(path, lambda f, array=arrays[key]: np.lib.format.write_array(f, array, version=(1, 0)))
-    _write(stamp, lambda f: f.write(_sums(paths.values()).encode()))
+    _write(stamp, lambda f: f.write(_sums(files.values()).encode()))
     shutil.rmtree(downloads)
-    return paths
+    return files
 
 
 def _sums(paths):
@@ -175,7 +200,7 @@ def _fetch_from_site(archive):
     except (OSError, HTTPException) as error:
         if getattr(error, "code", None) != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:  # that is: nothing left to send
             raise UserError(
-                f"{url} cannot be fetched ({error}): run this again to go on, or fetch it by hand and give it to --from"
+                f"{url} cannot be fetched ({error}); run this again, or fetch it by hand and give it to --from"
             ) from error
     os.replace(part, archive)
 
@@ -206,7 +231,7 @@ def _images(rows):
     return np.ascontiguousarray(rows.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
 
 
-# ---- CIFAR-10 --------------------------------------------------------------------------------------------------------
+# ---- CIFAR-10 -------------------------------------------------------------------------------------------------------
 
 
 def _fetch_cifar10(archive):
@@ -242,7 +267,7 @@ def _read_cifar10(source):
     }
 
 
-# ---- CIFAR-100 -------------------------------------------------------------------------------------------------------
+# ---- CIFAR-100 ------------------------------------------------------------------------------------------------------
 
 
 def _read_cifar100(source):

@@ -2,4 +2,4 @@
 
 
 class UserError(Exception):
-    """Something that the user can put right. The message says what is wrong and what to do; `bitreplay` shows just it."""
+    """Something that the user can put right. The message, one line, says what is wrong and what to do."""

@@ -14,7 +14,7 @@ sys.path[:0] = [str(FIRMWARE), str(ROOT / "host_tools"), str(Path(__file__).pare
 
 @pytest.fixture(scope="session")
 def micropython():
-    """A function: runs a script with arguments in the unix port, with the package from firmware/; returns its output."""
+    """A function: runs a script with arguments in the unix port on the package in firmware/; returns its output."""
     # Another build, for example build/unix-asan/micropython, can be named.
     binary = Path(os.environ.get("BITREPLAY_MICROPYTHON", ROOT / "build" / "unix" / "micropython"))
     if not binary.exists():
