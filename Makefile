@@ -34,6 +34,7 @@ help:
 	@: $(info $(HELP))
 
 setup: $(VENV)/.test
+	@:
 
 # One stamp for each extra of pyproject.toml. An environment that is already there is kept.
 $(VENV)/.pretrain: $(VENV)/.test
@@ -45,6 +46,7 @@ $(VENV)/.%: pyproject.toml constraints.txt
 
 CORE := $(wildcard usermod_c/core/*.c)
 lib: $(BUILD)/libbitreplay.so
+	@:
 $(BUILD)/libbitreplay.so: $(CORE) $(wildcard usermod_c/core/*.h)
 	@mkdir -p $(BUILD)
 	@$(CC) -O2 -std=c99 -Wall -Wextra -Werror -fPIC -shared -o $@ $(CORE)

@@ -16,6 +16,7 @@ COMMANDS = {
     "data": ("bitreplay_host.data", "fetch and verify CIFAR-10 or CIFAR-100"),
     "pretrain": ("bitreplay_host.pretrain", "train a binary backbone on CIFAR-100, with PyTorch"),
     "export": ("bitreplay_host.export", "turn a trained backbone into a model that boards can load"),
+    "evaluate": ("bitreplay_host.evaluate", "test a model's pretrained classes, beside PyTorch"),
     "demo": ("bitreplay_host.demo", "teach the unix port of MicroPython new classes, and plot what it keeps"),
     "experiment": ("bitreplay_host.experiment", "run the papers' protocols: CSV, JSON and plots"),
     "verify": ("bitreplay_host.verify", "compare a connected board with the reference, bit for bit"),

@@ -190,7 +190,7 @@ def _fetch_from_site(archive):
             if response.status != HTTPStatus.PARTIAL_CONTENT:  # the server sends it from the start
                 have = 0
             total = have + response.length if response.length else None
-            bar = tqdm(desc=archive.name, initial=have, total=total, unit="B", unit_scale=True, delay=2)
+            bar = tqdm(desc=archive.name, initial=have, total=total, unit="B", unit_scale=True, delay=2, disable=None)
             with bar, open(part, "ab" if have else "wb") as f:
                 while block := response.read(1 << 16):
                     f.write(block)
@@ -211,7 +211,9 @@ def _members(archive, names):
     try:
         with (
             open(archive, "rb") as f,
-            tqdm.wrapattr(f, "read", total=archive.stat().st_size, desc=f"reading {archive.name}", delay=2) as shown,
+            tqdm.wrapattr(
+                f, "read", total=archive.stat().st_size, desc=f"reading {archive.name}", delay=2, disable=None
+            ) as shown,
             tarfile.open(fileobj=shown, mode="r|gz") as tar,
         ):
             for member in tar:

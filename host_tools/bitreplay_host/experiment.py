@@ -26,7 +26,6 @@ EPILOG = """examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--model", type=Path, default=Path("models/backbone.safetensors"), help="default: %(default)s")
     parser.add_argument("--dataset", default="cifar10", choices=data.DATASETS)
     parser.add_argument("--first", type=int, default=2, help="classes of the first experience (default: %(default)s)")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .errors import UserError
+from . import data
 
 FORMAT, VERSION = "bitreplay-model", "1"
 
@@ -18,34 +18,13 @@ def pack(signs: np.ndarray) -> np.ndarray:
     return np.packbits(signs, axis=-1, bitorder="little").view("<u4")
 
 
-def fixed_point(slopes: np.ndarray, bias: np.ndarray, largest: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-    """The most precise fixed-point affine for accumulators of a given size.
-
-    slopes: float64 (cout, 2), stream units per accumulator unit; bias: float64 (cout,), stream units;
-    largest: the greatest possible abs(accumulator), (cout,). Returns slope i16, bias i32 and the shift, such that
-    largest * abs(slope) + abs(bias) + 2^(shift-1) < 2^31.
-    """
-    for shift in range(24, 0, -1):
-        slope = np.floor(slopes * 2.0**shift + 0.5)
-        offset = np.floor(bias * 2.0**shift + 0.5)
-        total = largest * np.abs(slope).max(axis=1) + np.abs(offset) + 2.0 ** (shift - 1)
-        if np.abs(slope).max() <= 32767 and total.max() < 2**31:
-            return slope.astype(np.int16), offset.astype(np.int32), shift
-    raise UserError("export: a batch norm is too steep for 16-bit slopes; train longer or with weight decay")
-
-
 class _Exporter:
     def __init__(self):
         self.layers: list[dict] = []
         self.tensors: dict[str, np.ndarray] = {}
 
-    def affine(self, name, affine, unit, largest):
-        from .torch_net import STREAM
-
-        positive, negative, bias = (v.detach().numpy() for v in affine.coefficients())
-        slopes = np.stack([positive, negative], axis=1) * STREAM / unit
-        slope, offset, shift = fixed_point(slopes, bias * STREAM, largest)
-        self.tensors[f"{name}.slope"], self.tensors[f"{name}.bias"] = slope, offset
+    def affine(self, name, layer):
+        self.tensors[f"{name}.slope"], self.tensors[f"{name}.bias"], shift = layer.fixed_point()
         return shift
 
     def stem(self, name, stem):
@@ -53,8 +32,7 @@ class _Exporter:
 
         weight = int8_weight(stem.weight.detach(), STEM_SCALE).permute(0, 2, 3, 1).numpy() * STEM_SCALE
         self.tensors[f"{name}.weight"] = np.ascontiguousarray(weight.round().astype(np.int8))
-        largest = 128.0 * np.abs(weight).sum(axis=(1, 2, 3))
-        shift = self.affine(name, stem.affine, STEM_SCALE * 64.0, largest)
+        shift = self.affine(name, stem)
         self.layers.append({"op": "conv2d", "tensor": name, "cout": weight.shape[0], "kernel": 3, "stride": 2,
                             "padding": 1, "shift": shift})
 
@@ -75,8 +53,7 @@ class _Exporter:
             self.tensors[f"{name}.weight"] = units.reshape(cout, inputs).astype(np.int8)
         else:
             self.tensors[f"{name}.weight"] = pack(weight >= 0)
-        largest = np.full(cout, float(kernel * kernel * inputs))
-        shift = self.affine(name, layer.affine, 1.0, largest)
+        shift = self.affine(name, layer)
         self.layers.append({"op": "bconv2d", "tensor": name, "cout": cout, "kernel": kernel, "stride": stride,
                             "padding": kernel // 2, "groups": groups, "shift": shift, "residual": True})
 
@@ -125,14 +102,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    try:
-        import torch
-    except ImportError:
-        raise UserError("export needs PyTorch: pip install 'bitreplay[pretrain]'") from None
+    import torch
+
     from .torch_net import Net
 
-    saved = torch.load(args.checkpoint, map_location="cpu", weights_only=True)
     net = Net()
-    net.load_state_dict(saved["net"])
-    export(net, args.model, args.name, None if args.no_head else saved.get("labels"))
+    net.load_state_dict(torch.load(args.checkpoint, map_location="cpu", weights_only=True)["net"])
+    export(net, args.model, args.name, None if args.no_head else data.class_names("cifar100"))
     print(f"{args.model}: {args.model.stat().st_size} bytes")

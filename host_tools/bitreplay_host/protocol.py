@@ -94,11 +94,13 @@ def _micropython(script: str, configuration: dict, micropython: Path, directory:
             os.unlink(file.name)
 
 
-def latents(model: Path, dataset: str, split: str, rows: Sequence[int], settings: Settings) -> Path:
-    """Packed latents of some images, in order, computed once per model and rows and kept in the cache."""
+def latents(
+    model: Path, dataset: str, split: str, rows: Sequence[int], settings: Settings, classify: bool = False
+) -> Path:
+    """Packed latents of some images, in order, or the pretrained head's classes as bytes; kept in the cache."""
     images, _ = data.paths(dataset, split, settings.data)
     key = hashlib.sha256(json.dumps([list(rows), dataset, split]).encode() + model.read_bytes()).hexdigest()[:16]
-    out = settings.cache / f"{split}-{key}.latents"
+    out = settings.cache / f"{split}-{key}.{'classes' if classify else 'latents'}"
     if out.exists():
         return out
     settings.cache.mkdir(parents=True, exist_ok=True)
@@ -109,6 +111,7 @@ def latents(model: Path, dataset: str, split: str, rows: Sequence[int], settings
         def work(index: int) -> Path:
             part = out.with_suffix(f".part{index}")
             configuration = {"model": str(model), "images": str(images), "rows": parts[index], "out": str(part)}
+            configuration["classify"] = classify
             done = 0
             for message in _micropython("latents.py", configuration, settings.micropython, settings.cache):
                 bar.update(message["done"] - done)

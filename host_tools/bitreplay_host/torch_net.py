@@ -1,21 +1,41 @@
 """The backbone in PyTorch: what the integer network computes, with gradients.
 
 Activations between blocks ("the stream") are int8 multiples of 1/16, weights of the blocks are +-1, the first
-layer and the head have int8 weights. All of it is simulated exactly in float32, so that a trained network is
-exported without a further approximation than the folding of batch norm (see `fold`).
+layer and the head have int8 weights: all of it is simulated while training, so that only the folding of batch norm
+into 16-bit slopes remains for the export. `Net.fold` does it in PyTorch, which then computes what the integers compute.
 
 Sources: Bi-Real-Net (Liu et al. 2018: one real-valued shortcut per binary convolution, piecewise polynomial
 gradient of sign), ReActNet (Liu et al. 2020: learned thresholds, PReLU, down-sampling by average pooling and
 channel duplication).
 """
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from .errors import UserError
+
 STREAM = 16  # stream units per 1.0
-STEM_SCALE = 64  # first layer: weight units per 1.0; a pixel p is (p - 128) / 64
+STEM_SCALE = 64  # first layer: weight units per 1.0
+PIXEL_SCALE = 64  # a pixel p is (p - 128) / 64
 HEAD_SCALE = 128  # head: weight units per 1.0
+
+
+def fixed_point(slopes, bias, largest):
+    """The most precise fixed-point affine (docs/numbers.md) for accumulators of a given size.
+
+    slopes: float64 (cout, 2), stream units per accumulator unit; bias: float64 (cout,), stream units;
+    largest: the greatest possible abs(accumulator), float64 (cout,). Returns slope i16, bias i32 and the shift, such
+    that largest * abs(slope) + abs(bias) + 2^(shift-1) < 2^31. Raises UserError where no shift is enough.
+    """
+    for shift in range(24, 0, -1):
+        slope = np.floor(slopes * 2.0**shift + 0.5)
+        offset = np.floor(bias * 2.0**shift + 0.5)
+        total = largest * np.abs(slope).max(axis=1) + np.abs(offset) + 2.0 ** (shift - 1)
+        if np.abs(slope).max() <= 32767 and total.max() < 2**31:
+            return slope.astype(np.int16), offset.astype(np.int32), shift
+    raise UserError("a batch norm is too steep for 16-bit slopes; train longer or with weight decay")
 
 
 class _Sign(torch.autograd.Function):
@@ -74,10 +94,18 @@ class Affine(nn.Module):
 
     def coefficients(self):
         """The folded slopes for acc >= 0 and acc < 0 and the bias, float64, shape (channels,)."""
+        if self.folded is not None:
+            return self.folded
         norm = self.norm
-        gain = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
-        bias = norm.bias.double() - norm.running_mean.double() * gain
-        return gain, gain * self.slope.double(), bias
+        gain = norm.weight.detach().double() / torch.sqrt(norm.running_var.double() + norm.eps)
+        bias = norm.bias.detach().double() - norm.running_mean.double() * gain
+        return gain, gain * self.slope.detach().double(), bias
+
+    def fixed_point(self, unit, largest):
+        """(slope i16 (channels, 2), bias i32, shift) in stream units, for accumulators of `unit` per 1.0 up to `largest`."""
+        positive, negative, bias = (v.numpy() for v in self.coefficients())
+        slopes = np.stack([positive, negative], axis=1) * (STREAM / unit)
+        return fixed_point(slopes, bias * STREAM, largest)
 
 
 class Stem(nn.Module):
@@ -92,8 +120,23 @@ class Stem(nn.Module):
         acc = F.conv2d(x, int8_weight(self.weight, STEM_SCALE), stride=2, padding=1)
         return saturate(self.affine(acc))
 
+    def fixed_point(self):
+        units = int8_weight(self.weight.detach(), STEM_SCALE).double().numpy() * STEM_SCALE
+        return self.affine.fixed_point(STEM_SCALE * PIXEL_SCALE, 128 * np.abs(units).sum(axis=(1, 2, 3)))
 
-class Block(nn.Module):
+
+class _Binary(nn.Module):
+    """A layer of +-1 weights, of which `weight` holds the latent ones."""
+
+    def signs(self):
+        return _straight_through(self.weight, torch.where(self.weight >= 0, 1.0, -1.0).to(self.weight.dtype))
+
+    def fixed_point(self):
+        outputs, *filter_shape = self.weight.shape
+        return self.affine.fixed_point(1, np.full(outputs, float(np.prod(filter_shape))))
+
+
+class Block(_Binary):
     """stream to stream: threshold, binary convolution, affine, shortcut."""
 
     def __init__(self, inputs, outputs, kernel=3, stride=1):
@@ -105,8 +148,7 @@ class Block(nn.Module):
 
     def forward(self, x):
         bits = _Sign.apply(x - self.threshold.to(x.dtype).view(1, -1, 1, 1))
-        weight = _straight_through(self.weight, torch.where(self.weight >= 0, 1.0, -1.0))
-        acc = F.conv2d(bits, weight, stride=self.stride, padding=weight.shape[2] // 2)
+        acc = F.conv2d(bits, self.signs(), stride=self.stride, padding=self.weight.shape[2] // 2)
         shortcut = x
         if self.stride == 2:
             shortcut = average(x, 2)
@@ -114,7 +156,7 @@ class Block(nn.Module):
         return saturate(shortcut + self.affine(acc))
 
 
-class Tail(nn.Module):
+class Tail(_Binary):
     """Latent bits to stream: the layer that is trained on the board. 1x1, grouped; the bits themselves are its shortcut."""
 
     def __init__(self, channels, groups):
@@ -124,8 +166,7 @@ class Tail(nn.Module):
         self.groups = groups
 
     def forward(self, bits):
-        weight = _straight_through(self.weight, torch.where(self.weight >= 0, 1.0, -1.0))
-        return saturate(bits + self.affine(F.conv2d(bits, weight, groups=self.groups)))
+        return saturate(bits + self.affine(F.conv2d(bits, self.signs(), groups=self.groups)))
 
 
 class Net(nn.Module):
@@ -160,3 +201,17 @@ class Net(nn.Module):
     def forward(self, x):
         features = average(self.tail(self.latent(x)), 2).flatten(1)
         return F.linear(features, int8_weight(self.head, HEAD_SCALE))
+
+    def fold(self):
+        """Fold batch norm into the slopes and biases that export writes, in place; returns the net in float64 and eval mode.
+
+        float64 holds the product of an accumulator and a slope exactly, so the folded net computes what the integers
+        compute. It cannot be trained further.
+        """
+        self.eval().double()
+        for layer, unit in [(self.stem, STEM_SCALE * PIXEL_SCALE), *((b, 1) for b in [*self.blocks, self.tail])]:
+            slope, bias, shift = layer.fixed_point()
+            scale = 2.0**-shift / STREAM
+            slope = torch.from_numpy(slope.astype(np.float64)) * scale * unit
+            layer.affine.folded = slope[:, 0], slope[:, 1], torch.from_numpy(bias.astype(np.float64)) * scale
+        return self

@@ -561,6 +561,7 @@ def test_fuzz(path, seed, monkeypatch):
     models.save(path, models.mixed() if seed else models.tiny())
     with open(path, "rb") as file:
         whole = file.read()
+    monkeypatch.setattr("gc.collect", lambda: None)  # which takes its time in a large process
     rng, accepted = np.random.default_rng(seed), 0
     for _ in range(3000):
         data = damaged(whole, rng)
@@ -568,7 +569,7 @@ def test_fuzz(path, seed, monkeypatch):
         try:
             net = load(path)
         except ValueError as error:
-            assert str(error).startswith(path + ": ")  # noqa: PT017
+            assert str(error).startswith(path + ": ")
             continue
         accepted += 1
         latent, features = bytearray(net.latent_bytes), bytearray(net.features)

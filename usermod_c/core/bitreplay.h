@@ -1,6 +1,6 @@
 // BitReplay's kernels: portable C99, no float, no allocation, no libc beyond string.h.
 //
-// docs/numbers.md is the specification (shapes, units, ranges); host_tools/bitreplay_host/reference.py is the twin that
+// docs/numbers.md is the specification (shapes, units, ranges); host_tools/bitreplay_host/reference is the twin that
 // every kernel here equals bit for bit. The caller owns all buffers and has checked their sizes; uint32_t buffers are
 // aligned to 4, int16_t buffers to 2. Every sum that could leave 32 bits is formed in uint32_t, so nothing here is
 // undefined for any content of the buffers.
