@@ -16,13 +16,13 @@ ifdef MICROPYTHON_DIR
 MPY := $(abspath $(MICROPYTHON_DIR))
 else
 MPY := $(SOURCES)/micropython-$(MPY_VERSION)
+# What MicroPython says of itself. It would take today's date, and the version of the git repository around it: ours.
+export SOURCE_DATE_EPOCH ?= 1744675200
 export MICROPY_GIT_TAG := v$(MPY_VERSION)
 export MICROPY_GIT_HASH := debian
 endif
 
-# For reproducible builds: MicroPython would take today's date (this is the day of release 1.25.0) ...
-export SOURCE_DATE_EPOCH ?= 1744675200
-# ... and build a cross-compiler inside its own folder.
+# Without this, MicroPython would build a cross-compiler inside its own folder.
 export MICROPY_MPYCROSS := $(BUILD)/mpy-cross/mpy-cross
 
 # $(call quiet,LOG,COMMAND) runs a command of which nothing is seen unless it fails.
@@ -41,7 +41,8 @@ $(SOURCES)/.extracted: $(TOOLCHAIN)/sources.sha256
 # Checks the source and, when it is another one than last time, drops what was built from the old one.
 .PHONY: micropython-source
 micropython-source: $(if $(MICROPYTHON_DIR),,$(SOURCES)/.extracted)
-	@version=$$(awk '/^#define MICROPY_VERSION_(MAJOR|MINOR) / { printf "%03d", $$3 }' $(MPY)/py/mpconfig.h 2> /dev/null); \
+	@number='/^#define MICROPY_VERSION_(MAJOR|MINOR) / { printf "%03d", $$3 }'; \
+	version=$$(awk "$$number" $(MPY)/py/mpconfig.h 2> /dev/null) || true; \
 	[ "$${version:-0}" -ge 001025 ] || { echo "$(MPY) is not a checkout of MicroPython 1.25 or newer" >&2; exit 1; }
 	@mkdir -p $(SOURCES)
 	@[ "$$(cat $(SOURCES)/.used 2> /dev/null)" = $(MPY) ] || { rm -rf $(MPY_BUILDS); echo $(MPY) > $(SOURCES)/.used; }

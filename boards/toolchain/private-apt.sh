@@ -16,9 +16,10 @@ keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 command -v apt-get > /dev/null || fail "MicroPython's source is fetched with apt-get, which is not here"
 [ -e $keyring ] || fail "MicroPython's source is fetched from Debian, but debian-archive-keyring is not installed"
 
-# Labels are known only where package lists have been downloaded, which a container image may not have done.
 mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(LABEL) $(REPO_URI)' |
-    awk '$1 == "Debian" || $NF ~ /\/debian\/?$/ { print $NF; exit }')}
+    awk '$1 == "Debian" { print $2; exit }')}
+# Labels are known only where package lists have been fetched, which a container image may not have done.
+[ -n "$mirror" ] || mirror=$(apt-get update --print-uris | sed -n "s|^'\(.*/debian\)/dists/.*|\1|p" | head -n 1)
 [ -n "$mirror" ] || fail "no Debian mirror is configured (DEBIAN_MIRROR= names one)"
 proxies=$(apt-config dump | grep -i '^Acquire::.*proxy') || true # the machine's hooks are not wanted, its proxy is
 

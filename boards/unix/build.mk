@@ -1,7 +1,7 @@
 # The unix port of MicroPython with BitReplay frozen in: build/unix/micropython.
 #
-# `unix-asan` is the same with AddressSanitizer and UndefinedBehaviorSanitizer in BitReplay's C code. Note that
-# MicroPython's heap is one block to AddressSanitizer: an overrun from one buffer of that heap into the next goes unseen.
+# `unix-asan` is the same with AddressSanitizer and UndefinedBehaviorSanitizer in BitReplay's C code. MicroPython's heap
+# is one block to AddressSanitizer, though: an overrun from one buffer of that heap into the next goes unseen.
 
 MPY_BUILDS += $(BUILD)/unix $(BUILD)/unix-asan
 

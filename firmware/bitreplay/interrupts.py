@@ -1,30 +1,64 @@
 # Ctrl-C is held back while the learner's parts do not fit together.
+#
+# held(function, *arguments) calls the function to its end. A Ctrl-C meanwhile is a KeyboardInterrupt afterwards; on a
+# board it goes to standard input instead, where the REPL takes it.
 
-try:
-    from micropython import kbd_intr
+import sys
 
-    class Held:
-        """with Held(): Ctrl-C is ignored inside."""
-
-        def __enter__(self):
-            kbd_intr(-1)
-
-        def __exit__(self, *exc):
-            kbd_intr(3)
-
-except ImportError:
+if sys.implementation.name != "micropython":
     import signal
     import threading
 
-    class Held:
-        """with Held(): Ctrl-C is ignored inside."""
+    def held(function, *arguments):
+        handler = signal.getsignal(signal.SIGINT)
+        # Only the main thread receives KeyboardInterrupt; None is a handler that Python does not know.
+        if handler is None or threading.current_thread() is not threading.main_thread():
+            function(*arguments)
+            return
+        caught = []
+        signal.signal(signal.SIGINT, lambda *_: caught.append(True))
+        try:
+            function(*arguments)
+        finally:
+            signal.signal(signal.SIGINT, handler)
+        if caught:
+            signal.raise_signal(signal.SIGINT)
 
-        def __enter__(self):
-            # Only the main thread has signals, and only it receives KeyboardInterrupt.
-            self.main = threading.current_thread() is threading.main_thread()
-            if self.main:
-                self.handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+elif sys.platform in ("linux", "darwin"):
+    # On the unix port kbd_intr(-1) would let Ctrl-C end the process. But only the main thread receives it.
+    import _thread
 
-        def __exit__(self, *exc):
-            if self.main:
-                signal.signal(signal.SIGINT, self.handler)
+    def held(function, *arguments):
+        raised = []
+        lock = _thread.allocate_lock()
+
+        def work():
+            try:
+                function(*arguments)
+            except BaseException as error:
+                raised.append(error)
+            lock.release()
+
+        lock.acquire()
+        _thread.start_new_thread(work, ())
+        lock.acquire()
+        if raised:
+            raise raised[0]
+
+else:
+    try:
+        from micropython import kbd_intr
+    except ImportError:
+
+        def kbd_intr(character):
+            """This port has no Ctrl-C."""
+
+    def held(function, *arguments):
+        kbd_intr(-1)
+        try:
+            # MicroPython raises at the end of a loop what came before.
+            for _ in range(1):
+                pass
+            function(*arguments)
+        finally:
+            kbd_intr(3)

@@ -1,34 +1,39 @@
-# The learner: CWR* head, binary latent replay and a trained binary layer. docs/learning.md tells the algorithm.
+# The learner: a CWR* head, binary latent replay and one trained binary layer. docs/learning.md tells the algorithm.
+#
+# CWR*: Lomonaco, Maltoni and Pellegrini 2020, "Rehearsal-free continual learning over small non-i.i.d. batches"
+# (arXiv 1907.03799). Latent replay: Pellegrini, Graffieti, Lomonaco and Maltoni 2020 (arXiv 1912.01100). Both in bits:
+# Vorabbi, Maltoni and Santi 2023 (arXiv 2308.15308); Vorabbi, Maltoni, Borghi and Santi 2024 (arXiv 2401.09916).
 
+import gc
 import math
-import time
 from array import array
 
 import _bitreplay as kernels
 
 from . import state
-from .interrupts import Held
+from .interrupts import held
 from .replay import BATCH, Balanced, Reservoir, Samples
+from .state import check, check_label, check_one_of, check_rate
+
+try:
+    from time import time
+except ImportError:  # the QEMU port has no clock
+
+    def time():
+        return 0
+
 
 ONE = 1 << 14  # probability 1
 POLICIES = {"balanced": Balanced, "reservoir": Reservoir}
 
 
-def _fixed(x, name):
+def _fixed(x):
     """x as (rate, exponent): x = rate * 2^exponent with rate in 8..15, four bits that are the same on every target."""
-    if not x > 0:
-        raise ValueError("%s: must be more than 0, got %r" % (name, x))
     mantissa, exponent = math.frexp(x)
     rate = int(mantissa * 16 + 0.5)
     if rate == 16:
         rate, exponent = 8, exponent + 1
     return rate, exponent - 4
-
-
-def _check(name, value, low, high):
-    if not isinstance(value, int) or not low <= value <= high:
-        raise ValueError("%s: must be %d..%d, got %r" % (name, low, high, value))
-    return value
 
 
 def _rows(buffer, count):
@@ -48,133 +53,172 @@ def _isqrt(n):
 class Learner:
     """Learns classes from the latents of a Network.
 
-    net: a Network with a latent. replay: latents kept (0: none). fresh: samples that can be seen before learn() is
-    called. classes: capacity for labels, 1..255. seed: 1..2^32-1; two learners with one seed and one history are equal
-    in every bit. policy: "balanced" or "reservoir". conv: train the binary layer too. cwr: consolidate the head by CWR*
-    (else its weights simply go on). q_f: 2..8 bits of the head's weights in the forward pass; head_bits: 16 or 32, of its
-    master copy; q_b: 2..16 bits of the binary layer's gradient, rounded "stochastic" or "nearest". rate, conv_rate:
-    learning rates of head and binary layer. ValueError names the argument; MemoryError says what was needed.
+    net: a Network. replay: latents kept for replay, 0..32768. seed: 1..2^32-1; two learners with one seed and one
+    history are equal in every bit. fresh: samples that can be seen before learn() is called, 1..32768. classes:
+    capacity for labels, 2..255. policy: "balanced" or "reservoir" (replay.py). conv: train the binary layer too. cwr:
+    consolidate the head by CWR*, else its weights simply go on. q_f: bits of the head's weights in the forward pass,
+    2..8; head_bits: of its master copy, 16 or 32; q_b: of the binary layer's gradient, 2..16, rounded "stochastic" or
+    "nearest". rate, conv_rate: learning rates of the head and of the binary layer, 0.00001..1000; four bits count.
+
+    ValueError names the argument that is wrong; MemoryError tells the bytes that were needed.
     """
 
-    def __init__(self, net, replay=500, seed=1, fresh=100, classes=10, policy="balanced", conv=True, cwr=True,
-                 q_f=8, head_bits=16, q_b=4, rounding="stochastic", rate=0.005, conv_rate=5.0):
+    def __init__(
+        self,
+        net,
+        replay=500,
+        seed=1,
+        fresh=100,
+        classes=10,
+        policy="balanced",
+        conv=True,
+        cwr=True,
+        q_f=8,
+        head_bits=16,
+        q_b=4,
+        rounding="stochastic",
+        rate=0.005,
+        conv_rate=5.0,
+    ):
         self.net = net
-        if conv and net.tail is None:
-            raise ValueError("conv: the model has no trainable layer; use conv=False")
-        if policy not in POLICIES:
-            raise ValueError("policy: must be 'balanced' or 'reservoir', got %r" % (policy,))
-        if head_bits not in (16, 32):
-            raise ValueError("head_bits: must be 16 or 32, got %r" % (head_bits,))
-        if rounding not in ("stochastic", "nearest"):
-            raise ValueError("rounding: must be 'stochastic' or 'nearest', got %r" % (rounding,))
-        _fixed(rate, "rate")
-        _fixed(conv_rate, "conv_rate")
         self.config = {
-            "replay": _check("replay", replay, 0, 32768), "fresh": _check("fresh", fresh, 1, 32768),
-            "classes": _check("classes", classes, 2, 255), "policy": policy, "conv": bool(conv), "cwr": bool(cwr),
-            "q_f": _check("q_f", q_f, 2, 8), "head_bits": head_bits, "q_b": _check("q_b", q_b, 2, 16),
-            "rounding": rounding, "rate": rate, "conv_rate": conv_rate,
+            # Together at most 65536, as minibatches number samples in 16 bits.
+            "replay": check("replay", replay, 0, 32768),
+            "fresh": check("fresh", fresh, 1, 32768),
+            "classes": check("classes", classes, 2, 255),
+            "policy": check_one_of("policy", policy, ("balanced", "reservoir")),
+            "conv": check_one_of("conv", conv, (True, False)),
+            "cwr": check_one_of("cwr", cwr, (True, False)),
+            "q_f": check("q_f", q_f, 2, 8),
+            "head_bits": check_one_of("head_bits", head_bits, (16, 32)),
+            "q_b": check("q_b", q_b, 2, 16),
+            "rounding": check_one_of("rounding", rounding, ("stochastic", "nearest")),
+            "rate": check_rate("rate", rate),
+            "conv_rate": check_rate("conv_rate", conv_rate),
         }
+        if conv and not net.tail:
+            raise ValueError("conv: the model has no trainable layer; use conv=False")
         self.policy = POLICIES[policy]()
-        self.rng = array("I", [_check("seed", seed, 1, 0xFFFFFFFF)])
-        self.labels = []
-        self.past = array("I", [0] * classes)
-        self.experiences = 0
-        self._allocate()
+        self.rng = array("I", [check("seed", seed, 1, 0xFFFFFFFF)])
+        self.labels = []  # str or int, by class
+        self.experiences = 0  # that learn() ended
+        self.learning = self.ready = False  # ready: the consolidated head is quantized
+        needed = state.budget_text(self.memory())
+        try:
+            self._allocate()
+        except MemoryError:
+            self.replay = self.fresh = None  # makes room for what follows
+            raise MemoryError("Learner: " + needed)
 
     def _allocate(self):
-        net, config = self.net, self.config
-        classes, n, bits = config["classes"], net.features, config["head_bits"]
-        typecode = "h" if bits == 16 else "i"
-        self.replay = Samples(config["replay"], net.latent_bytes)
-        self.fresh = Samples(config["fresh"], net.latent_bytes)
+        net, classes, n = self.net, self.config["classes"], self.net.features
+        master = "h" if self.config["head_bits"] == 16 else "i"
+        gc.collect()
+        self.replay = Samples(self.config["replay"], net.latent_bytes)
+        self.fresh = Samples(self.config["fresh"], net.latent_bytes)
+        self.tw = array(master, bytes(self.config["head_bits"] // 8 * classes * n))
         self.cw = array("h", bytes(2 * classes * n))
-        self.tw = array(typecode, bytes(bits // 8 * classes * n))
-        self.velocity = array(typecode, bytes(bits // 8 * classes * n))
+        self.velocity = bytearray(self.config["head_bits"] // 8 * classes * n)
+        self.tw_rows, self.cw_rows, self.velocity_rows = [_rows(w, classes) for w in (self.tw, self.cw, self.velocity)]
         self.quantized, self.shift = bytearray(classes * n), bytearray(classes)
-        self.cw_rows, self.tw_rows = _rows(self.cw, classes), _rows(self.tw, classes)
+        self.past = array("I", bytes(4 * classes))  # samples of each class that were learned, every time counted
         self.active = bytearray(classes)
-        self.scores = array("i", [0] * classes)
-        # One minibatch.
-        self.x = bytearray(BATCH * net.latent_bytes)
-        self.f, self.e = bytearray(BATCH * n), array("h", bytes(2 * BATCH * classes))
-        self.x_rows, self.f_rows, self.e_rows = _rows(self.x, BATCH), _rows(self.f, BATCH), _rows(self.e, BATCH)
-        self.weight = self.packed = self.df = None
+        self.scores = array("i", bytes(4 * classes))
+        # A minibatch: latents, features, errors of the head.
+        self.x, self.f = bytearray(BATCH * net.latent_bytes), bytearray(BATCH * n)
+        self.e = array("h", bytes(2 * BATCH * classes))
+        self.x_rows, self.f_rows, self.e_rows = [_rows(buffer, BATCH) for buffer in (self.x, self.f, self.e)]
+        self.weight = self.packed = None
         if net.tail:
             self.packed = net.pack_tail()
-        if config["conv"]:
-            positions = BATCH * net.latent_shape[0] * net.latent_shape[1]
-            filter_size = net.latent_shape[2] // net.tail.geometry[7]
+        if self.config["conv"]:
             self.weight = bytearray(net.tail.weight)
-            self.df = array("h", bytes(2 * BATCH * n))
-            self.df_rows = _rows(self.df, BATCH)
             self.xt = bytearray(len(self.x))
-            self.scratch = array("i", bytes(4 * (positions + config["q_b"] * positions // 32 + filter_size)))
+            self.scratch = bytearray(state.scratch_bytes(net, self.config["q_b"]))
 
     def pack(self):
         """Sets the binary layer's weights to the signs of its latent weights."""
-        filter_size = self.net.latent_shape[2] // self.net.tail.geometry[7]
-        kernels.binarize(self.weight, bytes(filter_size), self.packed)
+        kernels.binarize(self.weight, bytes(len(self.weight) // self.net.features), self.packed)
 
     # Seeing and predicting.
 
     def see(self, image, label):
-        """Keeps the latent of an image (uint8 buffer of net.image_bytes) as a fresh sample of a label (str or int)."""
-        if self.fresh.n == self.fresh.capacity:
-            raise ValueError("see: %d fresh samples are waiting; call learn(), or make the learner with fresh=%d"
-                             % (self.fresh.n, 2 * self.fresh.capacity))
+        """Keeps the latent of an image (uint8 buffer of net.image_bytes) as a fresh sample of a label.
+
+        label: a str of 1..64 characters or an int (64 bits); 5 and "5" are different. A new one takes one of the
+        learner's `classes`. ValueError if that or `fresh` is used up, or the image has another size; then nothing has
+        changed.
+        """
         index = self._index(label)
         self.net.latent(image, self.x_rows[0])
-        self._keep(self.x_rows[0], index, label)
+        self._keep(index, label)
 
     def see_latent(self, latent, label):
         """As see(), for a latent that was computed before (buffer of net.latent_bytes)."""
-        if len(latent) != self.net.latent_bytes:
-            raise ValueError("latent: expected %d bytes, got %d" % (self.net.latent_bytes, len(latent)))
-        if self.fresh.n == self.fresh.capacity:
-            raise ValueError("see_latent: %d fresh samples are waiting; call learn() first" % self.fresh.n)
-        self._keep(latent, self._index(label), label)
+        index = self._index(label)
+        self._take(latent)
+        self._keep(index, label)
 
     def _index(self, label):
-        if not isinstance(label, (str, int)) or isinstance(label, bool):
-            raise ValueError("label: must be a str or an int, got %r" % (label,))
+        """The class of a label, which may be new; refuses what cannot be seen."""
+        self._check_idle()
+        if self.fresh.n == self.fresh.capacity:
+            raise ValueError(
+                "see: %d fresh samples are waiting; call learn(), or make the learner with fresh=%d"
+                % (self.fresh.n, min(2 * self.fresh.n, 32768))
+            )
+        check_label(label)
         if label in self.labels:
             return self.labels.index(label)
         if len(self.labels) == self.config["classes"]:
-            raise ValueError("label: %r would be class %d; make the learner with classes=%d or more"
-                             % (label, len(self.labels) + 1, len(self.labels) + 1))
+            raise ValueError(
+                "label: %r would be class %d; make the learner with more than classes=%d"
+                % (label, len(self.labels) + 1, len(self.labels))
+            )
         return len(self.labels)
 
-    def _keep(self, latent, index, label):
-        with Held():
-            self.fresh.put(self.fresh.n, latent, index)
-            if index == len(self.labels):
-                self.labels.append(label)
+    def _take(self, latent):
+        if len(latent) != self.net.latent_bytes:
+            raise ValueError("latent: expected %d bytes, got %d" % (self.net.latent_bytes, len(latent)))
+        self.x_rows[0][:] = latent
+
+    def _keep(self, index, label):
+        # In this order Ctrl-C leaves at most a label without samples.
+        if index == len(self.labels):
+            self.labels.append(label)
+        self.fresh.put(self.fresh.n, self.x_rows[0], index)
 
     def predict(self, image):
-        """The most probable label of an image and its probability (0..1)."""
+        """(label, probability 0..1) of the most probable class of an image (uint8 buffer of net.image_bytes).
+
+        Classes that were learned compete; ValueError if there are none, or if the image has another size.
+        """
+        self._check_idle()
         self.net.latent(image, self.x_rows[0])
-        return self.predict_latent(self.x_rows[0])
+        return self._predict()
 
     def predict_latent(self, latent):
-        """As predict(), for a latent that was computed before."""
+        """As predict(), for a latent that was computed before (buffer of net.latent_bytes)."""
+        self._check_idle()
+        self._take(latent)
+        return self._predict()
+
+    def _predict(self):
         if not any(self.past):
             raise ValueError("predict: nothing is learned yet; call see() and learn() first")
-        self._ready()
-        self.net.features_of(latent, self.packed, self.f_rows[0])
+        if not self.ready:
+            self._quantize(self.cw, 16)
+            for c in range(len(self.past)):
+                self.active[c] = self.past[c] > 0
+            self.ready = True
+        self.net.features_of(self.x_rows[0], self.packed, self.f_rows[0])
         kernels.dense(self.f_rows[0], self.quantized, self.shift, self.scores)
         best = kernels.softmax(self.scores, self.active, -1, self.e_rows[0])
         return self.labels[best], self.e_rows[0][best] / ONE
 
-    def _ready(self):
-        """Quantizes the consolidated head for prediction, unless it is."""
-        if not self.ready:
-            self._quantize(self.cw, 16)
-            for c in range(len(self.active)):
-                self.active[c] = self.past[c] > 0
-            self.ready = True
-
-    ready = False
+    def _check_idle(self):
+        if self.learning:
+            raise RuntimeError("learn() is running, and the buffers are in use; wait until it returns")
 
     def _quantize(self, weight, bits):
         kernels.head_quantize(weight, bits, self.config["q_f"], self.quantized, self.shift)
@@ -184,112 +228,137 @@ class Learner:
     def learn(self, epochs=4, progress=True):
         """Learns the fresh samples together with the replayed ones, then keeps some of them for replay.
 
-        Ctrl-C stops early: what was learned so far is consolidated, and the fresh samples wait for another learn().
-        progress: print a line an epoch, or a function called with (epoch, epochs, accuracy in percent).
+        epochs: 1..1000000. progress: True prints a line an epoch; or a function called with (epoch, epochs, percent of
+        the minibatches' samples that were right); else nothing. ValueError if there are no samples.
+
+        Ctrl-C, or another exception, stops early: what was learned so far is consolidated, and the fresh samples wait
+        for another learn().
         """
-        _check("epochs", epochs, 1, 1000000)
+        self._check_idle()
+        check("epochs", epochs, 1, 1000000)
         if self.fresh.n + self.replay.n == 0:
             raise ValueError("learn: no samples; call see() first")
-        present = self._begin()
+        self.learning, learned = True, None
         try:
+            present = self._begin()
             for epoch in range(epochs):
-                start = time.time()
-                hits = steps = 0
+                start, hits, total = time(), 0, 0
                 for batch in self.policy.minibatches(self._classes(), self.rng):
                     hits += self._minibatch(batch)
-                    steps += 1
-                self._report(progress, epoch + 1, epochs, hits * 100 / (steps * BATCH), time.time() - start)
-        except KeyboardInterrupt:
-            with Held():
-                self._consolidate(present, False)
+                    total += BATCH
+                    learned = present
+                self._report(progress, epoch + 1, epochs, 100 * hits / total, time() - start)
+            held(self._end, learned, True)
+        except BaseException:
+            if self.learning:
+                held(self._end, learned, False)
             raise
-        with Held():
-            self._consolidate(present, True)
+        finally:
+            self.learning = False
 
-    def _report(self, progress, epoch, epochs, accuracy, seconds):
+    def _end(self, present, absorb):
+        """What must not be interrupted. present: what _begin() returned, or None if nothing was learned."""
+        if present is not None:
+            self._consolidate(present, absorb)
+        if self.config["conv"] and not absorb:
+            # A kernel in NumPy can be interrupted between a weight and its sign.
+            self.pack()
+        self.learning = False
+
+    def _report(self, progress, epoch, epochs, percent, seconds):
         if progress is True:
-            print("epoch %d/%d: %.1f %% of the minibatches' samples right, %d s" % (epoch, epochs, accuracy, seconds))
+            print("epoch %d/%d: %.1f %% of the minibatches' samples right, %d s" % (epoch, epochs, percent, seconds))
         elif progress:
-            progress(epoch, epochs, accuracy)
+            progress(epoch, epochs, percent)
 
     def _classes(self):
         """The class of every sample: fresh ones first, then replayed ones."""
         return self.fresh.classes[: self.fresh.n] + self.replay.classes[: self.replay.n]
 
     def _begin(self):
-        """Sets the training weights; returns how many samples each class has."""
+        """Sets the training weights and the kernels' settings; returns how many samples each class has."""
         self.ready = False
-        present = array("I", [0] * len(self.past))
+        present = array("I", bytes(4 * len(self.past)))
         for c in self._classes():
             present[c] += 1
-        for i in range(len(self.velocity)):
-            self.velocity[i] = 0
+        zeros = bytes(len(self.velocity_rows[0]))
         scale = 1 << (self.config["head_bits"] - 16)
         for c in range(len(self.past)):
             self.active[c] = c < len(self.labels)
+            self.velocity_rows[c][:] = zeros
             # CWR*: classes that are not here start from 0 and are not consolidated.
             here = present[c] or not self.config["cwr"]
             row, cw = self.tw_rows[c], self.cw_rows[c]
             for i in range(len(row)):
                 row[i] = cw[i] * scale if here else 0
         self._quantize(self.tw, self.config["head_bits"])
-        rate, exponent = _fixed(self.config["rate"] * 128, "rate")  # / BATCH * 2^12
-        self.head_hyper = array("b", [self.config["head_bits"], rate, max(-31, min(15, exponent)), 3, 0])
-        if self.config["conv"]:
-            shift = self.net.tail.shift
-            rate, exponent = _fixed(self.config["conv_rate"], "conv_rate")
-            self.conv_hyper = array("b", [
-                shift, self.net.expand_value, self.config["q_b"], self.config["rounding"] == "stochastic",
-                rate, max(-64, min(8, exponent - 18 - shift)),
-            ])
+        self._set_hyper()
         return present
+
+    def _set_hyper(self):
+        config = self.config
+        rate, exponent = _fixed(config["rate"] * 128)  # / BATCH * 2^12
+        self.head_hyper = array("b", [config["head_bits"], rate, exponent, 3, 0])
+        if config["conv"]:
+            shift, value = self.net.tail.shift, self.net.expand_value
+            rate, exponent = _fixed(config["conv_rate"])
+            stochastic = config["rounding"] == "stochastic"
+            setting = [shift, value, config["q_b"], stochastic, rate, exponent - 18 - shift, config["head_bits"]]
+            self.conv_hyper = array("b", setting)
 
     def _minibatch(self, batch):
         """One step of both layers on the samples numbered in batch; returns how many were right before it."""
-        net, bits, conv = self.net, self.config["head_bits"], self.config["conv"]
         hits = 0
         for row in range(BATCH):
             i = batch[row]
-            samples = self.fresh if i < self.fresh.n else self.replay
-            i = i if i < self.fresh.n else i - self.fresh.n
+            samples = self.fresh
+            if i >= samples.n:
+                i, samples = i - samples.n, self.replay
             x, f, e = self.x_rows[row], self.f_rows[row], self.e_rows[row]
             x[:] = samples.latent(i)
-            net.features_of(x, self.packed, f)
+            self.net.features_of(x, self.packed, f)
             kernels.dense(f, self.quantized, self.shift, self.scores)
             label = samples.classes[i]
             hits += kernels.softmax(self.scores, self.active, label, e) == label
-            if conv:
-                kernels.head_backward(e, self.tw, bits, self.df_rows[row])
+        if self.config["conv"]:
+            self._update_tail()
         kernels.head_update(self.e, self.f, self.active, self.tw, self.velocity, self.head_hyper, self.rng)
-        self._quantize(self.tw, bits)
-        if conv:
-            tail = net.tail
-            kernels.transpose(self.x, net.latent_shape[2] // 32, self.xt)
-            kernels.bconv_backward(tail.geometry, self.x, self.xt, self.df, self.weight, self.packed, tail.slope,
-                                   tail.bias, self.conv_hyper, self.scratch, self.rng)
+        self._quantize(self.tw, self.config["head_bits"])
         return hits
 
+    def _update_tail(self):
+        t = self.net.tail
+        words = self.net.latent_shape[2] // 32
+        kernels.transpose(self.x, words, self.xt)
+        first = (t.geometry, self.x, self.xt, self.e, self.tw, self.weight, self.packed)
+        kernels.bconv_backward(*first, t.slope, t.bias, self.conv_hyper, self.scratch, self.rng)
+
     def _consolidate(self, present, absorb):
-        """CWR*: cw = (cw * w + tw - mean) / (w + 1) with w = sqrt(past / present)."""
-        bits = self.config["head_bits"]
-        here = [c for c in range(len(self.labels)) if present[c] or not self.config["cwr"]]
-        mean = 0
-        if self.config["cwr"]:
-            mean = sum(kernels.head_sum(self.tw_rows[c], bits) for c in here) // (len(here) * self.net.features)
-        for c in here:
-            alpha = 0
-            if self.config["cwr"]:
-                w = _isqrt((self.past[c] << 30) // present[c])  # Q15
-                alpha = (w << 15) // (w + (1 << 15))
+        """CWR*: cw = (cw * w + tw - mean) / (w + 1) with w = sqrt(past / present), mean one over all rows trained.
+
+        absorb: the experience is complete, so its fresh samples go to the replay memory.
+        """
+        bits, cwr = self.config["head_bits"], self.config["cwr"]
+        here = [c for c in range(len(self.labels)) if present[c] or not cwr]
+        mean, alphas = 0, [0] * len(here)
+        if cwr:
+            mean = sum([kernels.head_sum(self.tw_rows[c], bits) for c in here]) // (len(here) * self.net.features)
+            alphas = [self._alpha(self.past[c], present[c]) for c in here]
+        if absorb:
+            self.policy.absorb(self.replay, self.fresh, self.past, self.experiences + 1, self.rng)
+        for c, alpha in zip(here, alphas):
             kernels.consolidate(self.cw_rows[c], self.tw_rows[c], bits, mean, alpha)
+            # An interrupted experience counts as one sample, so that its classes are known.
+            self.past[c] = min(self.past[c] + present[c], state.MOST) if absorb else max(1, self.past[c])
         if absorb:
             self.experiences += 1
-            self.policy.absorb(self.replay, self.fresh, self.past, self.experiences, self.rng)
             self.fresh.n = 0
-        for c in here:
-            # An interrupted experience counts as one sample, so that its classes are known.
-            self.past[c] = self.past[c] + present[c] if absorb else max(1, self.past[c])
         self.ready = False
+
+    def _alpha(self, past, present):
+        """w / (w + 1) with w = sqrt(past / present), Q15."""
+        w = _isqrt((past << 30) // present)
+        return (w << 15) // (w + (1 << 15))
 
     # The state.
 
@@ -303,15 +372,20 @@ class Learner:
         return state.load(cls, net, path)
 
     def digest(self):
-        """sha256 of all that was learned: the same on every board after the same history."""
+        """sha256 (hex) of all that was seen and learned: the same on every board after the same history."""
         return state.digest(self)
 
     def memory(self):
         """Bytes of each kind of buffer, and in all: a dict."""
-        return state.memory(self)
+        return state.memory(self.net, self.config)
 
     def __repr__(self):
-        return "<Learner of %d/%d classes %r, replay %d/%d, fresh %d/%d, %d experiences; %.1f KB RAM, model %.1f KB>" % (
-            len(self.labels), self.config["classes"], self.labels, self.replay.n, self.config["replay"],
-            self.fresh.n, self.config["fresh"], self.experiences, self.memory()["total"] / 1024, self.net.weights_bytes / 1024,
+        labels = ", ".join([repr(label) for label in self.labels[:10]]) + (", ..." if len(self.labels) > 10 else "")
+        parts = (
+            "<Learner of %d/%d classes [%s]" % (len(self.labels), self.config["classes"], labels),
+            "replay %d/%d" % (self.replay.n, self.replay.capacity),
+            "fresh %d/%d" % (self.fresh.n, self.fresh.capacity),
+            "%d experiences; %.1f KB of RAM" % (self.experiences, self.memory()["total"] / 1024),
+            "model %.1f KB in %s>" % (self.net.weights_bytes / 1024, "flash" if self.net.in_place else "RAM"),
         )
+        return ", ".join(parts)

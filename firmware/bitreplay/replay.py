@@ -1,9 +1,12 @@
-# The replay memory: packed latents and their labels in one buffer each, and two policies.
+# The replay memory: packed latents and their classes in one buffer each, and two policies.
 #
-# Reservoir is the published one (Pellegrini et al. 2020, algorithm 1): after the i-th experience h = M / i of its samples
-# replace random old ones, and minibatches mix fresh and replayed samples in proportion to their numbers.
-# Balanced keeps the classes equally frequent (class-balancing reservoir sampling, Chrysakis and Moens 2020) and draws
-# minibatches by class.
+# Reservoir is the published one (Pellegrini, Graffieti, Lomonaco and Maltoni 2020, "Latent Replay for Real-Time
+# Continual Learning", arXiv 1912.01100, algorithm 1): of the i-th experience h = M / i samples get into a memory of M,
+# in the place of random old ones, and minibatches mix fresh and replayed samples in proportion to their numbers.
+# Balanced keeps the classes equally frequent (class-balancing reservoir sampling, Chrysakis and Moens 2020, "Online
+# Continual Learning from Imbalanced Data") and draws minibatches by class.
+#
+# Both are decided by the learner's generator alone, so that one history gives one memory.
 
 from array import array
 
@@ -13,7 +16,7 @@ BATCH = 32  # samples of a minibatch
 
 
 class Samples:
-    """Up to `capacity` latents of `latent_bytes` bytes with a class each (0..255)."""
+    """Up to `capacity` latents (0..32768) of `latent_bytes` bytes, with a class (0..255) each; `n` are there."""
 
     def __init__(self, capacity, latent_bytes):
         self.capacity = capacity
@@ -31,23 +34,23 @@ class Samples:
         return self._view[i * self.latent_bytes : (i + 1) * self.latent_bytes]
 
     def put(self, i, latent, label):
-        """Stores a latent at i, which is at most the number stored."""
+        """Stores a latent (buffer of latent_bytes) and its class at i: 0..n, less than capacity."""
         self.latent(i)[:] = latent
         self.classes[i] = label
+        # Last, so that a new sample is there whole or not at all, whenever Ctrl-C comes.
         if i == self.n:
             self.n += 1
 
     def counts(self, classes):
-        """How many samples each of the classes 0..classes-1 has."""
+        """How many samples each of the classes 0..classes-1 has: array u16[classes]."""
         counts = array("H", [0] * classes)
         for i in range(self.n):
             counts[self.classes[i]] += 1
         return counts
 
 
-
 def shuffled(n, rng):
-    """0..n-1 in random order (Fisher and Yates)."""
+    """0..n-1 (n <= 65536) in random order (Fisher and Yates): array u16[n]."""
     order = array("H", range(n))
     for i in range(n - 1, 0, -1):
         j = random(rng, i + 1)
@@ -58,19 +61,20 @@ def shuffled(n, rng):
 class Reservoir:
     """Samples by experience, minibatches in proportion."""
 
-    name = "reservoir"
+    def absorb(self, memory, fresh, past, experience, rng):
+        """Moves samples from fresh into memory (both Samples) after the experience of this number (from 1).
 
-    def absorb(self, memory, fresh, seen, experience, rng):
-        """Moves fresh samples into the memory after the experience of this number (from 1)."""
+        While there is room, all are kept. past is not used.
+        """
         room = memory.capacity - memory.n
-        replace = min(memory.capacity // experience, fresh.n) if room < fresh.n else 0
+        replace = min(memory.capacity // experience, fresh.n) - room
         order = shuffled(fresh.n, rng)
         victims = shuffled(memory.n, rng)
         used = 0
         for i in order:
             if memory.n < memory.capacity:
                 slot = memory.n
-            elif used < replace and used < len(victims):
+            elif used < replace:
                 slot = victims[used]
                 used += 1
             else:
@@ -78,7 +82,10 @@ class Reservoir:
             memory.put(slot, fresh.latent(i), fresh.classes[i])
 
     def minibatches(self, classes, rng):
-        """One epoch over the samples whose classes are given: yields arrays of BATCH sample numbers."""
+        """One epoch over the samples whose classes are given (1..65536 bytes): yields BATCH sample numbers, u16.
+
+        Every sample comes once; the last minibatch is filled up from the start. All are one array, filled anew.
+        """
         n = len(classes)
         order = shuffled(n, rng)
         batch = array("H", [0] * BATCH)
@@ -91,12 +98,15 @@ class Reservoir:
 class Balanced:
     """Samples and minibatches by class."""
 
-    name = "balanced"
+    def absorb(self, memory, fresh, past, experience, rng):
+        """Moves samples from fresh into memory (both Samples).
 
-    def absorb(self, memory, fresh, seen, experience, rng):
-        """Moves fresh samples into the memory; seen[c] counts all samples of class c before these."""
-        counts = memory.counts(len(seen))
-        seen = array("I", seen)
+        past[c]: on how many samples of class c was trained before. In a full memory a sample takes the place of one of
+        the largest class; if its own is one of the largest, it is kept with the probability stored / past. (Replayed
+        samples count in past as often as they were learned, so a class that comes again keeps more of its old ones.)
+        """
+        counts = memory.counts(len(past))
+        seen = array("I", past)
         for i in shuffled(fresh.n, rng):
             label = fresh.classes[i]
             seen[label] += 1
@@ -120,6 +130,7 @@ class Balanced:
             counts[label] += 1
 
     def _pick(self, memory, label, nth):
+        """Where the nth sample of a class is."""
         for i in range(memory.n):
             if memory.classes[i] == label:
                 if nth == 0:
@@ -127,7 +138,7 @@ class Balanced:
                 nth -= 1
 
     def minibatches(self, classes, rng):
-        """As many draws as there are samples: a class at random, then one of its samples at random."""
+        """As Reservoir's, but every number is a draw: a class at random, then one of its samples at random."""
         n = len(classes)
         members = {}
         for i in range(n):

@@ -1,14 +1,98 @@
-# A learner's state as a file (docs/formats.md, "Learner state"), its digest and its memory budget.
+# A learner's settings, its memory budget, its digest, and its state as a file (docs/formats.md, "Learner state").
 
 import binascii
 import hashlib
-import json
-from array import array
 
 from . import safetensors
 from .replay import BATCH
+from .safetensors import quote
 
 FORMAT, VERSION = "bitreplay-learner", "1"
+METADATA = ("format", "version", "model", "config", "labels", "experiences")
+MAX_LABEL = 64
+MOST = (1 << 30) - 1  # samples of a class, experiences
+NUMBER = "%.6g"  # how a setting that is no integer is written: the same in single and double precision
+
+# What a learner is made with.
+
+
+def check(name, value, low, high):
+    """An integer in low..high, or ValueError."""
+    if type(value) is not int or not low <= value <= high:
+        raise ValueError("%s: must be an integer, %d..%d, got %r" % (name, low, high, value))
+    return value
+
+
+def check_one_of(name, value, allowed):
+    for one in allowed:
+        if type(value) is type(one) and value == one:
+            return value
+    raise ValueError("%s: must be %s, got %r" % (name, " or ".join([repr(one) for one in allowed]), value))
+
+
+def check_rate(name, value):
+    """A learning rate, rounded as it is saved. The kernels' exponents can express any in this range."""
+    if type(value) not in (int, float) or not 1e-5 <= value <= 1000:
+        raise ValueError("%s: must be a number, 0.00001..1000, got %r" % (name, value))
+    return float(NUMBER % value)
+
+
+def check_label(label):
+    """A str of 1..64 characters (that UTF-8 can encode) or an int of 64 bits, or ValueError."""
+    good = False
+    if type(label) is int:
+        good = -(1 << 63) <= label < 1 << 63
+    elif type(label) is str:
+        good = 0 < len(label) <= MAX_LABEL and label.encode()
+    if not good:
+        raise ValueError("label: must be a str of 1..%d characters or an int of 64 bits, got %r" % (MAX_LABEL, label))
+
+
+def scratch_bytes(net, q_b):
+    """Working memory of bconv_backward (docs/numbers.md): a channel's gradient, its bit planes, a row of dW, df."""
+    positions = BATCH * net.latent_shape[0] * net.latent_shape[1]
+    return 4 * (positions + q_b * positions // 32 + len(net.tail.weight) // net.features + (BATCH + 1) // 2)
+
+
+def memory(net, config):
+    """The buffers of a learner with these settings in bytes, by formula, before they are there.
+
+    replay, fresh: M * (latent bits / 8 + label). weights: cw, its quantized copy with a shift a class, the binary
+    layer's latent weights and their signs. gradients: tw and its velocity, and what a minibatch needs. activations:
+    the network's scratch, which exists already. total: all of them, that is, all but the frozen weights.
+    """
+    classes, n, latent = config["classes"], net.features, net.latent_bytes
+    weights = classes * (n * (2 + 1) + 1) + 4 * classes + 4  # past; rng
+    gradients = classes * n * 2 * config["head_bits"] // 8
+    gradients += BATCH * (latent + n + 2 * classes) + 5 * classes  # latents, features, errors; scores, active
+    if net.tail:
+        weights += len(net.tail.weight) // 8
+    if config["conv"]:
+        weights += len(net.tail.weight)
+        gradients += BATCH * latent + scratch_bytes(net, config["q_b"])  # transposed latents
+    budget = {
+        "replay": config["replay"] * (latent + 1),
+        "fresh": config["fresh"] * (latent + 1),
+        "weights": weights,
+        "gradients": gradients,
+        "activations": net.scratch_bytes,
+    }
+    budget["total"] = sum(budget.values())
+    return budget
+
+
+def budget_text(budget):
+    """What a learner needs that is not there yet, for people."""
+    return "needs %d bytes of RAM (replay %d, fresh %d, weights %d, gradients %d); make replay or fresh smaller" % (
+        budget["total"] - budget["activations"],
+        budget["replay"],
+        budget["fresh"],
+        budget["weights"],
+        budget["gradients"],
+    )
+
+
+# The state.
 
 
 def save(learner, path):
@@ -17,14 +101,28 @@ def save(learner, path):
         "format": FORMAT,
         "version": VERSION,
         "model": learner.net.digest,
-        "config": json.dumps(learner.config),
-        "labels": json.dumps(learner.labels),
+        "config": "{%s}" % ",".join(['"%s":%s' % (k, _json(learner.config[k])) for k in sorted(learner.config)]),
+        "labels": _labels(learner),
         "experiences": str(learner.experiences),
     }
     safetensors.write(path, metadata, _tensors(learner))
 
 
+def _json(value):
+    # json.dumps gives other texts under MicroPython than under CPython.
+    if type(value) is bool:
+        return "true" if value else "false"
+    if type(value) is int:
+        return str(value)
+    return quote(value) if type(value) is str else NUMBER % value
+
+
+def _labels(learner):
+    return "[%s]" % ", ".join([_json(label) for label in learner.labels])
+
+
 def _tensors(learner):
+    """(name, dtype, shape, buffer) of everything that is learned."""
     classes, features = learner.config["classes"], learner.net.features
     tensors = [
         ("rng", "U32", (1,), learner.rng),
@@ -41,9 +139,9 @@ def _tensors(learner):
 
 
 def digest(learner):
-    """sha256 (hex) of everything learned: equal digests are equal learners."""
+    """sha256 (hex) of labels, experiences and all tensors of the file. Settings do not count."""
     sha = hashlib.sha256()
-    sha.update(json.dumps([str(label) for label in learner.labels]).encode())
+    sha.update(_labels(learner).encode())
     sha.update(str(learner.experiences).encode())
     for name, _, _, data in _tensors(learner):
         sha.update(name.encode())
@@ -51,108 +149,104 @@ def digest(learner):
     return binascii.hexlify(sha.digest()).decode()
 
 
-def _parse(metadata, field, kind, path):
-    try:
-        value = json.loads(metadata[field])
-    except KeyError:
-        raise ValueError("%s: field %s is missing; this is not a learner's state" % (path, field))
-    except (ValueError, RuntimeError):
-        raise ValueError("%s: field %s is not valid JSON" % (path, field))
-    if not isinstance(value, kind):
-        raise ValueError("%s: field %s has the wrong type" % (path, field))
-    return value
+# Loading. The learner is made first and filled then, so that there is no other copy; it is out only after all checks.
 
 
 def load(make, net, path):
-    """A learner on net from a file that save() wrote. make: the class. ValueError names the field or tensor."""
-    metadata, tensors = safetensors.read(path)
-    if metadata.get("format") != FORMAT or metadata.get("version") != VERSION:
-        raise ValueError("%s: format is %r version %r, not %s version %s; is it a learner's state, of this release?"
-                         % (path, metadata.get("format"), metadata.get("version"), FORMAT, VERSION))
-    if metadata.get("model") != net.digest:
-        raise ValueError("%s: model: the state belongs to another model (sha256 %s..., this one is %s...)"
-                         % (path, str(metadata.get("model"))[:8], net.digest[:8]))
-    config = _parse(metadata, "config", dict, path)
-    labels = _parse(metadata, "labels", list, path)
-    experiences = _parse(metadata, "experiences", int, path)
+    """A learner on net from a file that save() wrote. make: its class.
+
+    ValueError names the field or tensor that is wrong, MemoryError the bytes that were needed.
+    """
+    path = str(path)
+    metadata, tensors = safetensors.scan(path)
+    _check_metadata(path, metadata, net)
+    learner = _make(make, net, path, _parse(path, metadata, "config", "{}"))
+    learner.experiences = _parse(path, metadata, "experiences", "")
+    learner.labels = _parse(path, metadata, "labels", "[]")
     try:
-        learner = make(net, **config)
-    except TypeError:
-        raise ValueError("%s: field config does not fit this release's learner" % path)
-    if len(labels) > config["classes"] or len({str(label) for label in labels}) != len(labels):
-        raise ValueError("%s: field labels has duplicates or more than %d entries" % (path, config["classes"]))
-    for label in labels:
-        if not isinstance(label, (str, int)):
-            raise ValueError("%s: field labels: %r is neither a string nor an integer" % (path, label))
-    if not 0 <= experiences < 1 << 30:
-        raise ValueError("%s: field experiences is out of range" % path)
-    for samples, name in ((learner.replay, "replay"), (learner.fresh, "fresh")):
-        _load_samples(samples, name, tensors, len(labels), path)
-    # The learner is new, so what is set from here on was checked against the file or is checked by the next line.
-    learner.labels, learner.experiences = labels, experiences
-    expected = _tensors(learner)
-    if len(expected) != len(tensors):
-        raise ValueError("%s: expected %d tensors, got %d" % (path, len(expected), len(tensors)))
-    for name, dtype, shape, data in expected:
-        _fill(data, name, dtype, shape, tensors, path)
-    if learner.rng[0] == 0:
-        raise ValueError("%s: tensor rng: state must not be 0" % path)
-    for c in range(config["classes"]):
-        if learner.past[c] and c >= len(labels) or learner.past[c] >= 1 << 30:
-            raise ValueError("%s: tensor past: class %d is not known or out of range" % (path, c))
+        check("experiences", learner.experiences, 0, MOST)
+        check("labels", len(learner.labels), 0, learner.config["classes"])
+        for label in learner.labels:
+            check_label(label)
+            if learner.labels.count(label) > 1:
+                raise ValueError("labels: %r is there twice" % label)
+    except ValueError as error:
+        raise ValueError("%s: %s" % (path, error))
+    _read_tensors(path, learner, tensors)
+    _check_tensors(path, learner)
     if learner.weight is not None:
         learner.pack()
     return learner
 
 
-def _tensor(name, tensors, path):
+def _fail(path, field, what):
+    raise ValueError("%s: %s: %s" % (path, field, what))
+
+
+def _check_metadata(path, metadata, net):
+    if metadata.get("format") != FORMAT:
+        _fail(path, "format", "is not %s; is it a file that Learner.save() wrote?" % FORMAT)
+    if metadata.get("version") != VERSION:
+        _fail(path, "version", "is not %s, which this release reads; update BitReplay" % VERSION)
+    for field in METADATA:
+        if field not in metadata:
+            _fail(path, field, "is missing; save the learner again")
+    for field in metadata:
+        if field not in METADATA:
+            _fail(path, field[:64], "is not a field of the metadata; update BitReplay")
+    if metadata["model"] != net.digest:
+        both = (metadata["model"][:8], net.digest[:8])
+        _fail(path, "model", "the learner is one of another model (sha256 %s..., this one has %s...)" % both)
+
+
+def _parse(path, metadata, field, brackets):
     try:
-        return tensors[name]
-    except KeyError:
-        raise ValueError("%s: tensor %s is missing" % (path, name))
+        # An integer has no brackets.
+        return safetensors.loads(metadata[field], brackets) if brackets else int(metadata[field])
+    except (ValueError, TypeError, RuntimeError, MemoryError) as error:
+        _fail(path, field, "is not valid (%s); save the learner again" % type(error).__name__)
 
 
-def _load_samples(samples, name, tensors, labels, path):
-    classes = _tensor(name + ".classes", tensors, path)
-    if len(classes.data) > samples.capacity:
-        raise ValueError("%s: tensor %s.classes: %d samples do not fit %d" % (path, name, len(classes.data), samples.capacity))
-    for c in classes.data:
-        if c >= labels:
-            raise ValueError("%s: tensor %s.classes: class %d has no label" % (path, name, c))
-    samples.n = len(classes.data)
+def _make(make, net, path, config):
+    try:
+        learner = make(net, **config)
+    except TypeError:
+        _fail(path, "config", "has a field that this release does not know; update BitReplay")
+    except ValueError as error:
+        raise ValueError("%s: config: %s" % (path, error))
+    for field in learner.config:
+        if field not in config:
+            _fail(path, "config", "%s is missing; save the learner again" % field)
+    if len(config) != len(learner.config):
+        _fail(path, "config", "has a field too many")
+    return learner
 
 
-def _fill(data, name, dtype, shape, tensors, path):
-    tensor = _tensor(name, tensors, path)
-    if tensor.dtype != dtype or tuple(tensor.shape) != shape:
-        raise ValueError("%s: tensor %s: expected %s %r, got %s %r" % (path, name, dtype, shape, tensor.dtype, tensor.shape))
-    if isinstance(data, array):
-        typecode = {"I16": "h", "U32": "I"}[dtype]
-        memoryview(data)[:] = memoryview(array(typecode, bytes(tensor.data)))
-    else:
-        data[:] = tensor.data
+def _read_tensors(path, learner, tensors):
+    for samples, name in ((learner.replay, "replay.classes"), (learner.fresh, "fresh.classes")):
+        shape = tensors[name].shape if name in tensors else ()
+        if len(shape) != 1 or shape[0] > samples.capacity:
+            _fail(path, name, "must be there and have at most %d elements" % samples.capacity)
+        samples.n = shape[0]
+    for name, dtype, shape, data in _tensors(learner):
+        tensor = tensors.pop(name, None)
+        if tensor is None:
+            _fail(path, name, "is missing; it must be %s %s" % (dtype, shape))
+        if tensor.dtype != dtype or tensor.shape != shape:
+            _fail(path, name, "is %s %s, but the learner has %s %s" % (tensor.dtype, tensor.shape, dtype, shape))
+        safetensors.fill(path, tensor, data)
+    for name in tensors:
+        _fail(path, name, "is a tensor that this learner does not have")
 
 
-def memory(learner):
-    """The learner's buffers in bytes, by formula; "total" is all of them, that is, all but the frozen backbone."""
-    net, config = learner.net, learner.config
-    classes, n, latent = config["classes"], net.features, net.latent_bytes
-    weights = classes * (n * (2 + 1) + 1)  # cw, its quantized copy and the shifts
-    gradients = classes * n * 2 * config["head_bits"] // 8  # tw and its velocity
-    gradients += BATCH * (latent + n + 2 * classes) + 5 * classes  # a minibatch; scores and active classes
-    if net.tail:
-        filter_size = net.latent_shape[2] // net.tail.geometry[7]
-        weights += n * filter_size // 8
-        if config["conv"]:
-            weights += n * filter_size
-            positions = BATCH * net.latent_shape[0] * net.latent_shape[1]
-            gradients += BATCH * (latent + 2 * n) + 4 * (positions + config["q_b"] * positions // 32 + filter_size)
-    budget = {
-        "replay": config["replay"] * (latent + 1),
-        "fresh": config["fresh"] * (latent + 1),
-        "weights": weights,
-        "gradients": gradients,
-        "activations": net.scratch_bytes,
-    }
-    budget["total"] = sum(budget.values())
-    return budget
+def _check_tensors(path, learner):
+    known = len(learner.labels)
+    for samples, name in ((learner.replay, "replay.classes"), (learner.fresh, "fresh.classes")):
+        for i in range(samples.n):
+            if samples.classes[i] >= known:
+                _fail(path, name, "there are %d labels, but a sample of class %d" % (known, samples.classes[i]))
+    for c in range(len(learner.past)):
+        if learner.past[c] > (MOST if c < known else 0):
+            _fail(path, "past", "%d samples of class %d are too many" % (learner.past[c], c))
+    if learner.rng[0] == 0:
+        _fail(path, "rng", "must not be 0")

@@ -16,7 +16,9 @@ from . import data, protocol
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", type=Path, nargs="?", default=Path("models/backbone.safetensors"), help="default: %(default)s")
+    parser.add_argument(
+        "model", type=Path, nargs="?", default=Path("models/backbone.safetensors"), help="default: %(default)s"
+    )
     parser.add_argument("--checkpoint", type=Path, help="compare with this PyTorch checkpoint")
     parser.add_argument("--test", type=int, default=0, help="test images, 0 for all 10000 (default: all)")
     parser.add_argument("--micropython", type=Path, default=protocol.Settings.micropython)
@@ -56,5 +58,7 @@ def predict(net, images: np.ndarray) -> np.ndarray:
 
     batches = torch.from_numpy(images).permute(0, 3, 1, 2).split(100)
     with torch.no_grad():
-        found = [net(to_input(batch).to(net.head.dtype)).argmax(1) for batch in tqdm(batches, desc="PyTorch", leave=False)]
+        found = [
+            net(to_input(batch).to(net.head.dtype)).argmax(1) for batch in tqdm(batches, desc="PyTorch", leave=False)
+        ]
     return torch.cat(found).numpy()

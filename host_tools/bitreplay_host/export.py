@@ -33,8 +33,17 @@ class _Exporter:
         weight = int8_weight(stem.weight.detach(), STEM_SCALE).permute(0, 2, 3, 1).numpy() * STEM_SCALE
         self.tensors[f"{name}.weight"] = np.ascontiguousarray(weight.round().astype(np.int8))
         shift = self.affine(name, stem)
-        self.layers.append({"op": "conv2d", "tensor": name, "cout": weight.shape[0], "kernel": 3, "stride": 2,
-                            "padding": 1, "shift": shift})
+        self.layers.append(
+            {
+                "op": "conv2d",
+                "tensor": name,
+                "cout": weight.shape[0],
+                "kernel": 3,
+                "stride": 2,
+                "padding": 1,
+                "shift": shift,
+            }
+        )
 
     def binarize(self, name, threshold):
         from .torch_net import STREAM
@@ -54,8 +63,19 @@ class _Exporter:
         else:
             self.tensors[f"{name}.weight"] = pack(weight >= 0)
         shift = self.affine(name, layer)
-        self.layers.append({"op": "bconv2d", "tensor": name, "cout": cout, "kernel": kernel, "stride": stride,
-                            "padding": kernel // 2, "groups": groups, "shift": shift, "residual": True})
+        self.layers.append(
+            {
+                "op": "bconv2d",
+                "tensor": name,
+                "cout": cout,
+                "kernel": kernel,
+                "stride": stride,
+                "padding": kernel // 2,
+                "groups": groups,
+                "shift": shift,
+                "residual": True,
+            }
+        )
 
     def pool(self, size, repeat):
         self.layers.append({"op": "avg_pool", "size": size, "repeat": repeat})

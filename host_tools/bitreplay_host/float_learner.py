@@ -1,7 +1,7 @@
 """The same learner in float32: what the integers of the on-board learner are measured against.
 
-It shares the policies, the samples and their order (the generator) with `bitreplay.Learner`; the head, the softmax, the
-gradients, the latent weights and the momentum are float32, and features are neither rounded nor saturated.
+It shares the policies, the samples and their order (the generator) with `bitreplay.Learner`; the head, the softmax,
+the gradients, the latent weights and the momentum are float32, and features are neither rounded nor saturated.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Train the backbone on CIFAR-100 with PyTorch, its binary latent in the loop.
 
-Binary weights and activations with a straight-through estimator, Adam and a one-cycle schedule, in bfloat16 on the CPU;
-about a minute an epoch on two cores. Stops and goes on: the checkpoint holds everything, an epoch at a time.
+Binary weights and activations with a straight-through estimator, Adam and a one-cycle schedule, in bfloat16 on the
+CPU; about a minute an epoch on two cores. Stops and goes on: the checkpoint holds everything, an epoch at a time.
 """
 
 from __future__ import annotations
@@ -32,12 +32,16 @@ PEAK_RATES = 3e-3, 2e-3  # of binary weights, of everything else
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     parser.add_argument("--out", type=Path, default=Path("build/pretrain/backbone.pt"), help="default: %(default)s")
-    parser.add_argument("--init", type=Path, help="start from this checkpoint's weights; blocks it lacks start as identity")
+    parser.add_argument(
+        "--init", type=Path, help="start from this checkpoint's weights; blocks it lacks start as identity"
+    )
     parser.add_argument("--epochs", type=int, default=60, help="default: %(default)s")
     parser.add_argument("--batch", type=int, default=128, help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=1, help="default: %(default)s")
     parser.add_argument("--data", type=Path, default=data.DIRECTORY, help="default: %(default)s")
-    parser.add_argument("--no-compile", action="store_true", help="skip torch.compile (no C++ compiler needed, slower)")
+    parser.add_argument(
+        "--no-compile", action="store_true", help="skip torch.compile (no C++ compiler needed, slower)"
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -45,7 +49,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def augment(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Random crop of each image padded by 4 grey pixels, and random flip. images: (n, 3, 32, 32) uint8, likewise returned."""
+    """Random crop of each image padded by 4 grey pixels, and random flip: (n, 3, 32, 32) uint8 to the same."""
     import torch
     import torch.nn.functional as F
 
@@ -60,7 +64,7 @@ def augment(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 
 
 def cutmix(images: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor, float]:
-    """Paste a box of another image into each (Yun et al. 2019). Returns images, the others' order and the share kept."""
+    """Paste a box of another image into each (Yun et al. 2019). Returns images, order of the others, share kept."""
     import torch
 
     order = torch.randperm(len(images), generator=generator)
@@ -82,7 +86,7 @@ def to_input(images: torch.Tensor) -> torch.Tensor:
 
 
 class Training:
-    """A run of pretraining: the network, its optimizer, schedule and generator, and the checkpoint they are kept in."""
+    """A run of pretraining: network, optimizer, schedule and generator, and the checkpoint they are kept in."""
 
     def __init__(self, args: argparse.Namespace):
         import torch
@@ -94,14 +98,19 @@ class Training:
         self.generator = torch.Generator().manual_seed(args.seed)
         self.x, self.y = self._load("train")
         self.x_test, self.y_test = self._load("test")
-        self.net = Net().to(memory_format=torch.channels_last)
+        self.net = Net()
+        self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.binary = [layer.weight for layer in [*self.net.blocks, self.net.tail]]
         known = {id(p) for p in self.binary}
         other = [p for p in self.net.parameters() if id(p) not in known]
         self.optimizer = torch.optim.Adam([{"params": self.binary}, {"params": other}], betas=(0.9, 0.99))
         self.steps = len(self.x) // args.batch
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimizer, list(PEAK_RATES), total_steps=args.epochs * self.steps, pct_start=0.04, final_div_factor=1e3
+            self.optimizer,
+            list(PEAK_RATES),
+            total_steps=args.epochs * self.steps,
+            pct_start=0.04,
+            final_div_factor=1e3,
         )
         self.epoch = 0
         if args.out.exists():
@@ -141,7 +150,8 @@ class Training:
         step_net = self.net if args.no_compile else torch.compile(self.net)
         while self.epoch < args.epochs:
             start, loss = time.time(), self._one_epoch(step_net)
-            line = f"epoch {self.epoch}/{args.epochs} loss {loss:.4f} test {self.accuracy():.2f} % {time.time() - start:.0f} s"
+            accuracy, seconds = self.accuracy(), time.time() - start
+            line = f"epoch {self.epoch}/{args.epochs} loss {loss:.4f} test {accuracy:.2f} % {seconds:.0f} s"
             print(line)
             with args.out.with_suffix(".log").open("a") as log:
                 log.write(line + "\n")

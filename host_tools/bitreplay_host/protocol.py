@@ -22,7 +22,7 @@ from .errors import UserError
 ONBOARD = Path(__file__).parent / "onboard"
 HEAP = "64m"  # of the unix port; what the learner needs of it is measured
 
-METHODS = {
+METHODS: dict[str, dict] = {
     "naive": {"replay": 0, "cwr": False, "conv": True},
     "cwr": {"replay": 0, "cwr": True, "conv": False},
     "replay_head": {"conv": False},
@@ -56,7 +56,7 @@ class Protocol:
     learner: dict = field(default_factory=lambda: {"replay": 1000})
 
     def experiences(self, labels: np.ndarray, seed: int) -> list[list[int]]:
-        """Rows of the training set for each experience; the samples are drawn by the seed, the classes come in order."""
+        """Rows of the training set for each experience; classes come in order, samples are drawn by the seed."""
         rng = np.random.default_rng(seed)
         classes = [rng.permutation(np.flatnonzero(labels == c))[: self.samples or None] for c in np.unique(labels)]
         count = len(classes)
@@ -81,6 +81,7 @@ def _micropython(script: str, configuration: dict, micropython: Path, directory:
             raise UserError(f"{micropython}: {error.strerror}; run `make unix` first") from None
         last = ""
         try:
+            assert process.stdout
             for line in process.stdout:
                 last = line.strip()
                 if line.startswith("{"):
@@ -110,8 +111,8 @@ def latents(
 
         def work(index: int) -> Path:
             part = out.with_suffix(f".part{index}")
-            configuration = {"model": str(model), "images": str(images), "rows": parts[index], "out": str(part)}
-            configuration["classify"] = classify
+            inputs = {"model": str(model), "images": str(images), "rows": parts[index]}
+            configuration = inputs | {"out": str(part), "classify": classify}
             done = 0
             for message in _micropython("latents.py", configuration, settings.micropython, settings.cache):
                 bar.update(message["done"] - done)
@@ -140,12 +141,16 @@ class Settings:
 
 @dataclass(frozen=True)
 class Run:
-    """One learner to train: a method's name, a seed, overriding learner arguments, and where to save its state."""
+    """One learner to train: a method's name, a seed, overriding learner arguments, and where to save its state.
+
+    arithmetic: "integer", on the unix port, or "float32", on the host (float_learner.py).
+    """
 
     method: str
     seed: int = 1
     learner: dict = field(default_factory=dict)
     state: Path | None = None
+    arithmetic: str = "integer"
 
     @property
     def name(self) -> str:
@@ -168,30 +173,27 @@ def run(model: Path, protocol: Protocol, runs: Sequence[Run], settings: Settings
         tested = np.sort(np.concatenate([np.flatnonzero(test_labels == c)[: protocol.test] for c in classes]))
     train_latents = latents(model, protocol.dataset, "train", used.tolist(), settings)
     test_latents = latents(model, protocol.dataset, "test", tested.tolist(), settings)
-    names = data.class_names(protocol.dataset)
     with contextlib.ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=settings.cache)))
         (directory / "train").write_bytes(train_labels[used].astype(np.uint8).tobytes())
         (directory / "test").write_bytes(test_labels[tested].astype(np.uint8).tobytes())
-        bar = stack.enter_context(tqdm(total=sum(_steps(r, plans[r.seed], protocol) for r in runs), desc="learning", unit="epoch"))
+        epochs_in_all = sum(_epochs(r, plans[r.seed], protocol) for r in runs)
+        bar = stack.enter_context(tqdm(total=epochs_in_all, desc="learning", unit="epoch"))
+
+        inputs = {
+            "model": str(model),
+            "train": {"latents": str(train_latents), "classes": str(directory / "train")},
+            "test": {"latents": str(test_latents), "classes": str(directory / "test")},
+            "labels": data.class_names(protocol.dataset),
+        }
 
         def work(one: Run) -> dict:
             plan = [np.searchsorted(used, rows).tolist() for rows in plans[one.seed]]
-            epochs = protocol.epochs
-            if one.method == "joint":
-                epochs, plan = _joint_epochs(plan, protocol), [sum(plan, [])]
-            arguments = {**protocol.learner, **METHODS[one.method], **one.learner, "seed": one.seed}
-            arguments |= {"fresh": max(map(len, plan)), "classes": len(classes)}
-            configuration = {
-                "model": str(model),
-                "train": {"latents": str(train_latents), "classes": str(directory / "train")},
-                "test": {"latents": str(test_latents), "classes": str(directory / "test")},
-                "labels": names,
-                "experiences": plan,
-                "epochs": epochs,
-                "learner": arguments,
-                "state": str(one.state) if one.state else None,
-            }
+            configuration = inputs | _configuration(one, plan, protocol, len(classes))
+            if one.arithmetic == "float32":
+                from . import float_learner
+
+                return float_learner.run(configuration, lambda *_: bar.update())
             result: dict = {}
             for message in _micropython("protocol.py", configuration, settings.micropython, directory):
                 if "epoch" in message:
@@ -205,6 +207,18 @@ def run(model: Path, protocol: Protocol, runs: Sequence[Run], settings: Settings
             return list(pool.map(work, runs))
 
 
+def _configuration(one: Run, plan: list[list[int]], protocol: Protocol, classes: int) -> dict:
+    """What onboard/protocol.py is told about one run, beside its inputs."""
+    if one.method == "joint":
+        epochs, plan = _joint_epochs(plan, protocol), [sum(plan, [])]
+    else:
+        epochs = protocol.epochs
+    arguments: dict = protocol.learner | METHODS[one.method] | one.learner
+    arguments |= {"seed": one.seed, "fresh": max(map(len, plan)), "classes": classes}
+    state = str(one.state) if one.state else None
+    return {"experiences": plan, "epochs": epochs, "learner": arguments, "state": state}
+
+
 def _joint_epochs(plan: list[list[int]], protocol: Protocol) -> int:
     """Epochs over all samples that make as many minibatches as learning with replay does."""
     replay = protocol.learner.get("replay", 0)
@@ -215,5 +229,5 @@ def _joint_epochs(plan: list[list[int]], protocol: Protocol) -> int:
     return max(1, round(protocol.epochs * samples / seen))
 
 
-def _steps(one: Run, plan: list[list[int]], protocol: Protocol) -> int:
+def _epochs(one: Run, plan: list[list[int]], protocol: Protocol) -> int:
     return _joint_epochs(plan, protocol) if one.method == "joint" else protocol.epochs * len(plan)

@@ -21,7 +21,10 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     cells = [list(head)] + [[f"{v:.1f}" if isinstance(v, float) else str(v) for v in row] for row in rows]
     widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
     lines = [
-        "  ".join(cell.rjust(width) if i else cell.ljust(width) for i, (cell, width) in enumerate(zip(row, widths, strict=True)))
+        "  ".join(
+            cell.rjust(width) if i else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
         for row in cells
     ]
     lines.insert(1, "  ".join("-" * width for width in widths))
@@ -51,15 +54,35 @@ def plot(path: Path, curves: Mapping[str, Sequence[float]], classes: Sequence[in
         if len(curve) == 1:
             axes.axhline(curve[-1], color=color, linestyle="--", linewidth=1.2)
         else:
-            axes.plot(classes, curve, color=color, marker="o", markersize=4, linewidth=2.4 if method == "replay_conv" else 1.6)
+            axes.plot(
+                classes,
+                curve,
+                color=color,
+                marker="o",
+                markersize=4,
+                linewidth=2.4 if method == "replay_conv" else 1.6,
+            )
         ends.append((curve[-1], method))
     low, high = 0, 100
     gap, last = (high - low) * 0.045, -1e9
     for value, method in sorted(ends):
         last = max(value, last + gap)
-        axes.annotate(f"{TITLES[method]}  {value:.1f}", (classes[-1], last), xytext=(8, 0), textcoords="offset points",
-                      va="center", color=COLORS[method], annotation_clip=False)
-    axes.set(title=title, xlabel="classes seen", ylabel="test accuracy on the classes seen (%)", ylim=(low, high), xticks=classes)
+        axes.annotate(
+            f"{TITLES[method]}  {value:.1f}",
+            (classes[-1], last),
+            xytext=(8, 0),
+            textcoords="offset points",
+            va="center",
+            color=COLORS[method],
+            annotation_clip=False,
+        )
+    axes.set(
+        title=title,
+        xlabel="classes seen",
+        ylabel="test accuracy on the classes seen (%)",
+        ylim=(low, high),
+        xticks=classes,
+    )
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     path.parent.mkdir(parents=True, exist_ok=True)

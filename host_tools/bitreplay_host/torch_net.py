@@ -2,7 +2,7 @@
 
 Activations between blocks ("the stream") are int8 multiples of 1/16, weights of the blocks are +-1, the first
 layer and the head have int8 weights: all of it is simulated while training, so that only the folding of batch norm
-into 16-bit slopes remains for the export. `Net.fold` does it in PyTorch, which then computes what the integers compute.
+into 16-bit slopes remains for the export. `Net.fold` does it in PyTorch, which then computes what the integers do.
 
 Sources: Bi-Real-Net (Liu et al. 2018: one real-valued shortcut per binary convolution, piecewise polynomial
 gradient of sign), ReActNet (Liu et al. 2020: learned thresholds, PReLU, down-sampling by average pooling and
@@ -102,7 +102,7 @@ class Affine(nn.Module):
         return gain, gain * self.slope.detach().double(), bias
 
     def fixed_point(self, unit, largest):
-        """(slope i16 (channels, 2), bias i32, shift) in stream units, for accumulators of `unit` per 1.0 up to `largest`."""
+        """(slope i16 (channels, 2), bias i32, shift) for accumulators of `unit` per 1.0, up to `largest`."""
         positive, negative, bias = (v.numpy() for v in self.coefficients())
         slopes = np.stack([positive, negative], axis=1) * (STREAM / unit)
         return fixed_point(slopes, bias * STREAM, largest)
@@ -157,7 +157,7 @@ class Block(_Binary):
 
 
 class Tail(_Binary):
-    """Latent bits to stream: the layer that is trained on the board. 1x1, grouped; the bits themselves are its shortcut."""
+    """Latent bits to stream, trained on the board: 1x1, grouped; the bits themselves are its shortcut."""
 
     def __init__(self, channels, groups):
         super().__init__()
@@ -178,15 +178,17 @@ class Net(nn.Module):
     def __init__(self, classes=100, groups=2):
         super().__init__()
         self.stem = Stem(64)
-        self.blocks = nn.ModuleList([
-            Block(64, 64),
-            Block(64, 128, stride=2),
-            Block(128, 128),
-            Block(128, 256, stride=2),
-            Block(256, 256),
-            Block(256, 256),
-            Block(256, 256),
-        ])
+        self.blocks = nn.ModuleList(
+            [
+                Block(64, 64),
+                Block(64, 128, stride=2),
+                Block(128, 128),
+                Block(128, 256, stride=2),
+                Block(256, 256),
+                Block(256, 256),
+                Block(256, 256),
+            ]
+        )
         self.threshold = nn.Parameter(torch.zeros(256))
         self.tail = Tail(256, groups)
         self.head = nn.Parameter(torch.randn(classes, 256) * 0.05)
@@ -203,7 +205,7 @@ class Net(nn.Module):
         return F.linear(features, int8_weight(self.head, HEAD_SCALE))
 
     def fold(self):
-        """Fold batch norm into the slopes and biases that export writes, in place; returns the net in float64 and eval mode.
+        """Fold batch norm into the slopes and biases that export writes, in place; returns the net, in float64.
 
         float64 holds the product of an accumulator and a slope exactly, so the folded net computes what the integers
         compute. It cannot be trained further.

@@ -37,7 +37,7 @@ def calls():
         "dense": (*arrays(np.int8, 5, 15), i8(-16, 0, 6), arrays(np.int32, 3)),
         "random": (rng, 10),
         "softmax": (np.array([-900, 400, 0], np.int32), np.array([1, 0, 1], np.uint8), 2, arrays(np.int16, 3)),
-        "head_backward": (arrays(np.int16, 3), arrays(np.int16, 15), 16, arrays(np.int16, 5)),
+        "head_backward": (*arrays(np.int16, 6, 15), 16, 4, arrays(np.int16, 2)),
         "head_update": (
             arrays(np.int16, 6),
             arrays(np.int8, 10),
@@ -57,12 +57,12 @@ def calls():
         "bconv_backward": (
             u16(2, 4, 32, 32, 1, 1, 0, 1),
             *arrays(np.uint32, 32, 32),
-            arrays(np.int16, 128),
+            *arrays(np.int16, 12, 96),
             arrays(np.int8, 1024),
             arrays(np.uint32, 32),
             *folded[:2],
-            i8(8, 16, 8, 1, 3, -20),
-            arrays(np.int32, 32 + 8 + 32),
+            i8(8, 16, 8, 1, 3, -20, 16),
+            arrays(np.int32, 32 + 8 + 32 + 2),
             rng,
         ),
     }

@@ -97,8 +97,19 @@ def softmax(z, active, label, e):
     return call("softmax", z, active, size(z.size), i32(label), e, returns=ctypes.c_size_t)
 
 
-def head_backward(e, weight, bits, df):
-    call("head_backward", e, weight, u32(bits), size(e.size), size(df.size), df)
+def head_backward(e, weight, bits, feature, df):
+    classes = e.size // df.size
+    call(
+        "head_backward",
+        e,
+        weight,
+        u32(bits),
+        size(df.size),
+        size(classes),
+        size(weight.size // classes),
+        size(feature),
+        df,
+    )
 
 
 def head_update(e, f, active, weight, velocity, hyper, rng):
@@ -142,7 +153,22 @@ def update_weights(weight, dw, rate, exponent, packed, rng):
     call("update_weights", weight, dw, size(weight.size), i32(rate), i32(exponent), packed, rng)
 
 
-def bconv_backward(geometry, x, xt, df, weight, packed, slope, bias, hyper, scratch, rng):
-    samples = size(df.size // int(geometry[3]))
+def bconv_backward(geometry, x, xt, e, head, weight, packed, slope, bias, hyper, scratch, rng):
+    classes = head.size // int(geometry[3])
     folded = affine(slope, bias, int(hyper[0]))
-    call("bconv_backward", geometry, samples, x, xt, df, weight, packed, folded, hyper, scratch, rng)
+    call(
+        "bconv_backward",
+        geometry,
+        size(e.size // classes),
+        size(classes),
+        x,
+        xt,
+        e,
+        head,
+        weight,
+        packed,
+        folded,
+        hyper,
+        scratch,
+        rng,
+    )

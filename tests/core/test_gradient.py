@@ -120,21 +120,24 @@ def backwards(
     x = draw(arrays(np.uint32, positions * channels // 32, *WORD))
     xt = np.zeros_like(x)
     IMPLEMENTATIONS[0].transpose(x, channels // 32, xt)
+    classes, head_bits = draw(st.integers(1, 5)), draw(st.sampled_from((16, 32)))
     limit = draw(st.sampled_from((300, 2**15)))
-    df = draw(arrays(np.int16, samples * channels, -limit, limit - 1))
+    e = draw(arrays(np.int16, samples * classes, -limit, limit - 1))
+    head = draw(arrays({16: np.int16, 32: np.int32}[head_bits], classes * channels))
     weight = draw(arrays(np.int8, channels * fan_in))
     packed = np.packbits(weight >= 0, bitorder="little").view(np.uint32)
     slope, bias, shift = draw(affines(channels))
     value, bits, stochastic = draw(st.integers(1, 127)), draw(BITS), draw(st.integers(0, 1))
     exponent = draw(st.one_of(st.integers(-64, 8), st.integers(-32, -12)))
-    hyper = np.array([shift, value, bits, stochastic, draw(st.integers(1, 15)), exponent], np.int8)
-    scratch = fill(np.random.default_rng(0), "random", np.int32, positions + bits * positions // 32 + fan_in)
-    return geometry, x, xt, df, weight, packed, slope, bias, hyper, scratch, draw(states())
+    hyper = np.array([shift, value, bits, stochastic, draw(st.integers(1, 15)), exponent, head_bits], np.int8)
+    words = positions + bits * positions // 32 + fan_in + (samples + 1) // 2
+    scratch = fill(np.random.default_rng(0), "random", np.int32, words)
+    return geometry, x, xt, e, head, weight, packed, slope, bias, hyper, scratch, draw(states())
 
 
 @given(backwards())
 def test_bconv_backward(arguments):
-    _, (_, _, _, _, weight, packed, *_) = agree("bconv_backward", *arguments, scratch=(9,))
+    _, (_, _, _, _, _, weight, packed, *_) = agree("bconv_backward", *arguments, scratch=(10,))
     np.testing.assert_array_equal(unpack(packed, -1) > 0, weight >= 0)
 
 
@@ -146,28 +149,29 @@ def test_bconv_backward_layer(samples):
     x = random.integers(0, 2**32, positions * 8, np.uint32)
     xt = np.zeros_like(x)
     IMPLEMENTATIONS[0].transpose(x, 8, xt)
-    df, weight = random.integers(-500, 500, samples * 256, np.int16), random.integers(-127, 128, 256 * 128, np.int8)
+    e, head = random.integers(-2000, 2000, samples * 10, np.int16), random.integers(-2000, 2000, 10 * 256, np.int16)
+    weight = random.integers(-127, 128, 256 * 128, np.int8)
     packed = np.packbits(weight >= 0, bitorder="little").view(np.uint32)
     slope, bias = random.integers(100, 400, 512, np.int16), random.integers(-2000, 2000, 256, np.int32)
     hyper, scratch = (
-        np.array([8, 16, 8, 1, 3, -20], np.int8),
-        np.zeros(positions + 8 * positions // 32 + 128, np.int32),
+        np.array([8, 16, 8, 1, 3, -20, 16], np.int8),
+        np.zeros(positions + 8 * positions // 32 + 128 + samples // 2, np.int32),
     )
     rng = np.array([11], np.uint32)
-    arguments = geometry, x, xt, df, weight, packed, slope, bias, hyper, scratch, rng
-    _, (_, _, _, _, after, *_) = agree("bconv_backward", *arguments, scratch=(9,))
+    arguments = geometry, x, xt, e, head, weight, packed, slope, bias, hyper, scratch, rng
+    _, (_, _, _, _, _, after, *_) = agree("bconv_backward", *arguments, scratch=(10,))
     assert (after != weight).mean() > 0.1
 
 
 @given(backwards(groups=(1, 2), words=(1,), shapes=((2, 2, 8), (4, 8, 1))))
 def test_bconv_backward_is_its_parts(arguments):
     """Row by row with the public kernels, and the gradient position by position in Python's integers."""
-    geometry, x, xt, df, weight, packed, slope, bias, hyper, _, rng = arguments
-    _, (_, _, _, _, expected_weight, expected_packed, *_, expected_rng) = agree(
-        "bconv_backward", *arguments, scratch=(9,)
+    geometry, x, xt, e, head, weight, packed, slope, bias, hyper, _, rng = arguments
+    _, (_, _, _, _, _, expected_weight, expected_packed, *_, expected_rng) = agree(
+        "bconv_backward", *arguments, scratch=(10,)
     )
     height, width, channels, *_, groups = (int(v) for v in geometry)
-    shift, value, bits, stochastic, rate, exponent = (int(v) for v in hyper)
+    shift, value, bits, stochastic, rate, exponent, head_bits = (int(v) for v in hyper)
     area, words = height * width, channels // groups // 32
     positions = x.size // (channels // 32)
     signs, row_of = unpack(x, positions, groups, -1), xt.reshape(groups, -1)
@@ -176,14 +180,15 @@ def test_bconv_backward_is_its_parts(arguments):
         for o in range(channels):
             group = o // (channels // groups)
             row = unpack(p[o], -1)
-            g = np.zeros(positions, np.int32)
+            g, df = np.zeros(positions, np.int32), np.zeros(positions // area, np.int16)
+            implementation.head_backward(e, head, head_bits, o, df)
             for j in range(positions):
                 acc = int(signs[j, group] @ row)
                 local = int(slope[2 * o + (acc < 0)])
                 total = acc * local + int(bias[o]) + (1 << (shift - 1))
                 total = (total + 2**31) % 2**32 - 2**31
                 t = (total >> shift) + value * int(signs[j].ravel()[o])
-                g[j] = int(df[j // area * channels + o]) * local if -128 <= t <= 127 else 0
+                g[j] = int(df[j // area]) * local if -128 <= t <= 127 else 0
             planes, dw = np.zeros(bits * positions // 32, np.uint32), np.zeros(32 * words, np.int32)
             k = implementation.quantize_gradient(g, bits, stochastic, planes, s)
             implementation.dot_planes(planes, bits, row_of[group], dw)

@@ -57,19 +57,19 @@ def test_softmax_is_softmax(data, classes, spread):
     assert -classes < e.sum() - (ONE if label < 0 else 0) <= 0  # each class is floored
 
 
-@given(st.data(), st.integers(1, 12), st.integers(1, 70), BITS)
-def test_head_backward(data, classes, n, bits):
-    e, weight = data.draw(arrays(np.int16, classes)), data.draw(arrays(MASTER[bits], classes * n))
-    agree("head_backward", e, weight, bits, np.zeros(n, np.int16))
+@given(st.data(), st.integers(1, 40), st.integers(1, 12), st.integers(1, 70), BITS)
+def test_head_backward(data, samples, classes, n, bits):
+    e, weight = data.draw(arrays(np.int16, samples * classes)), data.draw(arrays(MASTER[bits], classes * n))
+    agree("head_backward", e, weight, bits, data.draw(st.integers(0, n - 1)), np.zeros(samples, np.int16))
 
 
 @given(st.data(), st.integers(1, 12), st.integers(1, 70), BITS)
 def test_head_backward_is_a_product(data, classes, n, bits):
     """With errors as softmax makes them."""
-    e = data.draw(arrays(np.int16, classes, -ONE // classes, ONE // classes))
-    weight = data.draw(arrays(MASTER[bits], classes * n))
-    _, (*_, df) = agree("head_backward", e, weight, bits, np.zeros(n, np.int16))
-    expected = (e / ONE) @ (weight.reshape(classes, n) / 2.0 ** (bits - 16))
+    e = data.draw(arrays(np.int16, 3 * classes, -ONE // classes, ONE // classes))
+    weight, feature = data.draw(arrays(MASTER[bits], classes * n)), data.draw(st.integers(0, n - 1))
+    _, (*_, df) = agree("head_backward", e, weight, bits, feature, np.zeros(3, np.int16))
+    expected = (e.reshape(3, classes) / ONE) @ (weight.reshape(classes, n)[:, feature] / 2.0 ** (bits - 16))
     assert abs(df - np.clip(expected, -32768, 32767)).max() <= 1.5 + (bits == 32)
 
 

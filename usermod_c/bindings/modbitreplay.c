@@ -212,17 +212,20 @@ static mp_obj_t mod_softmax(size_t n_args, const mp_obj_t *a) {
 }
 BR_FUN(softmax, 4);
 
-// head_backward(e, weight, bits, df)
+// head_backward(e, weight, bits, feature, df)
 static mp_obj_t mod_head_backward(size_t n_args, const mp_obj_t *a) {
     br_args_t args = { 0 };
-    size_t classes = br_count(a[0], "e", 2, BR_MAX_CHANNELS), n = br_count(a[3], "df", 2, BR_MAX_DENSE);
     uint32_t bits = (uint32_t)get_master_bits(mp_obj_get_int(a[2]));
-    const int16_t *e = br_input(&args, a[0], "e", classes * 2, 2);
+    size_t samples = br_count(a[4], "df", 2, BR_MAX_POSITIONS);
+    size_t classes = br_count(a[0], "e", samples * 2, BR_MAX_CHANNELS);
+    size_t n = br_count(a[1], "weight", classes * bits / 8, BR_MAX_DENSE);
+    size_t feature = (size_t)br_int(a[3], "feature", 0, (mp_int_t)n - 1);
+    const int16_t *e = br_input(&args, a[0], "e", samples * classes * 2, 2);
     const void *weight = br_input(&args, a[1], "weight", classes * n * bits / 8, bits / 8);
-    br_head_backward(e, weight, bits, classes, n, br_output(&args, a[3], "df", n * 2, 2));
+    br_head_backward(e, weight, bits, samples, classes, n, feature, br_output(&args, a[4], "df", samples * 2, 2));
     return mp_const_none;
 }
-BR_FUN(head_backward, 4);
+BR_FUN(head_backward, 5);
 
 // head_update(e, f, active, weight, velocity, hyper, rng)
 static mp_obj_t mod_head_update(size_t n_args, const mp_obj_t *a) {
@@ -349,36 +352,39 @@ static mp_obj_t mod_update_weights(size_t n_args, const mp_obj_t *a) {
 }
 BR_FUN(update_weights, 6);
 
-// bconv_backward(geometry, x, xt, df, weight, packed, slope, bias, hyper, scratch, rng)
+// bconv_backward(geometry, x, xt, e, head, weight, packed, slope, bias, hyper, scratch, rng)
 static mp_obj_t mod_bconv_backward(size_t n_args, const mp_obj_t *a) {
     br_args_t args = { 0 };
     const br_geometry_t *g = get_geometry(&args, a[0], true);
     if (g->kernel != 1 || g->stride != 1 || g->cin != g->cout) {
         mp_raise_ValueError(MP_ERROR_TEXT("geometry: kernel and stride must be 1, and cin equal to cout"));
     }
-    const br_backward_hyper_t *hyper = br_input(&args, a[8], "hyper", sizeof(br_backward_hyper_t), 1);
+    const br_backward_hyper_t *hyper = br_input(&args, a[9], "hyper", sizeof(br_backward_hyper_t), 1);
     br_check(hyper->value, "hyper: value", 1, 127);
     size_t bits = (size_t)br_check(hyper->bits, "hyper: bits", 2, 16);
     br_check(hyper->stochastic, "hyper: stochastic", 0, 1);
     br_check(hyper->rate, "hyper: rate", 1, 15);
     br_check(hyper->exponent, "hyper: exponent", -64, 8);
-    size_t samples = br_count(a[3], "df", g->cout * 2, BR_MAX_POSITIONS);
-    size_t positions = samples * g->height * g->width, filter = g->cin / g->groups;
-    if (positions % 32 || positions > BR_MAX_POSITIONS) {
-        mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("df: %u positions are not a multiple of 32 up to %u"),
-            (unsigned int)positions, BR_MAX_POSITIONS);
+    size_t head_bits = (size_t)get_master_bits(hyper->head_bits);
+    size_t positions = get_positions(a[1], "x", g->cin / 8), area = (size_t)g->height * g->width, filter = g->cin / g->groups;
+    if (positions % area) {
+        mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("x: %u positions are not samples of %u"),
+            (unsigned int)positions, (unsigned int)area);
     }
+    size_t samples = positions / area, classes = br_count(a[3], "e", samples * 2, BR_MAX_CHANNELS);
     const uint32_t *x = br_input(&args, a[1], "x", positions * g->cin / 8, 4);
     const uint32_t *xt = br_input(&args, a[2], "xt", positions * g->cin / 8, 4);
-    const int16_t *df = br_input(&args, a[3], "df", samples * g->cout * 2, 2);
-    int8_t *weight = br_output(&args, a[4], "weight", g->cout * filter, 1);
-    uint32_t *packed = br_output(&args, a[5], "packed", g->cout * filter / 8, 4);
-    br_affine_t affine = get_affine(&args, a[6], a[7], hyper->shift, g->cout);
-    int32_t *scratch = br_output(&args, a[9], "scratch", 4 * (positions + bits * positions / 32 + filter), 4);
-    br_bconv_backward(g, samples, x, xt, df, weight, packed, &affine, hyper, scratch, br_rng(&args, a[10]));
+    const int16_t *e = br_input(&args, a[3], "e", samples * classes * 2, 2);
+    const void *head = br_input(&args, a[4], "head", classes * g->cout * head_bits / 8, head_bits / 8);
+    int8_t *weight = br_output(&args, a[5], "weight", g->cout * filter, 1);
+    uint32_t *packed = br_output(&args, a[6], "packed", g->cout * filter / 8, 4);
+    br_affine_t affine = get_affine(&args, a[7], a[8], hyper->shift, g->cout);
+    size_t words = positions + bits * positions / 32 + filter + (samples + 1) / 2;
+    int32_t *scratch = br_output(&args, a[10], "scratch", 4 * words, 4);
+    br_bconv_backward(g, samples, classes, x, xt, e, head, weight, packed, &affine, hyper, scratch, br_rng(&args, a[11]));
     return mp_const_none;
 }
-BR_FUN(bconv_backward, 11);
+BR_FUN(bconv_backward, 12);
 
 #define BR_ENTRY(name) { MP_ROM_QSTR(MP_QSTR_##name), MP_ROM_PTR(&mod_##name##_obj) }
 

@@ -45,9 +45,9 @@ typedef struct _br_head_hyper_t {
     int8_t bits, rate, exponent, momentum, decay;
 } br_head_hyper_t;
 
-// What bconv_backward needs beside its buffers: i8[6].
+// What bconv_backward needs beside its buffers: i8[7].
 typedef struct _br_backward_hyper_t {
-    int8_t shift, value, bits, stochastic, rate, exponent;
+    int8_t shift, value, bits, stochastic, rate, exponent, head_bits;
 } br_backward_hyper_t;
 
 // Output height or width of a convolution.
@@ -95,8 +95,10 @@ uint32_t br_random(uint32_t *rng, uint32_t n);
 // Returns the index of the largest active score. The sum of exponentials is <= 2^15 * classes < 2^31; x << 14 <= 2^29.
 size_t br_softmax(const int32_t *z, const uint8_t *active, size_t classes, int32_t label, int16_t *e);
 
-// df [n]. With e from br_softmax, sum|e| <= 2^15, so the sum is <= 2^30.
-void br_head_backward(const int16_t *e, const void *weight, uint32_t bits, size_t classes, size_t n, int16_t *df);
+// e [samples][classes], weight [classes][n], df [samples]: the gradient of one feature. With e from br_softmax, sum|e| <= 2^15,
+// so the sum is <= 2^30.
+void br_head_backward(const int16_t *e, const void *weight, uint32_t bits, size_t samples, size_t classes, size_t n,
+    size_t feature, int16_t *df);
 
 // e [samples][classes], f [samples][n]. |g| <= 2^14 * 2^7 * 64 = 2^27, times a rate <= 15 < 2^31.
 void br_head_update(const int16_t *e, const int8_t *f, const uint8_t *active, size_t samples, size_t classes, size_t n,
@@ -129,9 +131,10 @@ void br_dot_signs(const int16_t *q, size_t n, const uint32_t *x, size_t words, i
 void br_update_weights(int8_t *weight, const int32_t *dw, size_t n, int32_t rate, int32_t exponent, uint32_t *packed,
     uint32_t *rng);
 
-// 1x1 only, cin = cout. |df * slope| <= 2^30. scratch: int32_t [J + bits * J/32 + cin/groups] for J = samples * height * width.
-void br_bconv_backward(const br_geometry_t *g, size_t samples, const uint32_t *x, const uint32_t *xt, const int16_t *df,
-    int8_t *weight, uint32_t *packed, const br_affine_t *affine, const br_backward_hyper_t *hyper, int32_t *scratch,
+// 1x1 only, cin = cout. |df * slope| <= 2^30. scratch: int32_t [J + bits * J/32 + cin/groups + (samples+1)/2] for
+// J = samples * height * width. e [samples][classes] and head [classes][cout] give the gradient of the layer's features.
+void br_bconv_backward(const br_geometry_t *g, size_t samples, size_t classes, const uint32_t *x, const uint32_t *xt,
+    const int16_t *e, const void *head, int8_t *weight, uint32_t *packed, const br_affine_t *affine, const br_backward_hyper_t *hyper, int32_t *scratch,
     uint32_t *rng);
 
 #endif // BITREPLAY_H

@@ -127,7 +127,7 @@ static void BR_HOT br_channel_gradient(const br_geometry_t *geometry, size_t o, 
     size_t positions = (size_t)geometry->height * geometry->width, words = geometry->cin >> 5;
     int32_t inputs = (int32_t)filter_words * 32;
     for (size_t s = 0; s < samples; s++) {
-        int32_t upstream = df[s * geometry->cout + o];
+        int32_t upstream = df[s];
         for (size_t p = 0; p < positions; p++, x += words) {
             int32_t acc = inputs - 2 * (int32_t)br_distance(x + group_word, filter, filter_words);
             int32_t shortcut = (x[o >> 5] >> (o & 31)) & 1 ? value : -value;
@@ -137,8 +137,8 @@ static void BR_HOT br_channel_gradient(const br_geometry_t *geometry, size_t o, 
     }
 }
 
-void br_bconv_backward(const br_geometry_t *geometry, size_t samples, const uint32_t *x, const uint32_t *xt, const int16_t *df,
-    int8_t *weight, uint32_t *packed, const br_affine_t *affine, const br_backward_hyper_t *hyper, int32_t *scratch,
+void br_bconv_backward(const br_geometry_t *geometry, size_t samples, size_t classes, const uint32_t *x, const uint32_t *xt,
+    const int16_t *e, const void *head, int8_t *weight, uint32_t *packed, const br_affine_t *affine, const br_backward_hyper_t *hyper, int32_t *scratch,
     uint32_t *rng) {
     size_t positions = samples * geometry->height * geometry->width, plane_words = positions >> 5;
     uint32_t bits = (uint32_t)hyper->bits;
@@ -147,12 +147,14 @@ void br_bconv_backward(const br_geometry_t *geometry, size_t samples, const uint
     size_t group_word = 0;
     int32_t *g = scratch, *dw = scratch + positions + bits * plane_words;
     uint32_t *planes = (uint32_t *)(scratch + positions);
+    int16_t *df = (int16_t *)(dw + filter);
     for (size_t o = 0; o < geometry->cout; o++) {
         if (group_left == 0) {
             group_left = group_outputs;
             group_word += filter_words;
         }
         group_left--;
+        br_head_backward(e, head, (uint32_t)hyper->head_bits, samples, classes, geometry->cout, o, df);
         br_channel_gradient(geometry, o, group_word, samples, x, df, packed, filter_words, affine, hyper->value, g);
         uint32_t k = br_quantize_gradient(g, positions, bits, hyper->stochastic, planes, rng);
         br_dot_planes(planes, bits, plane_words, xt + group_word * 32 * plane_words, filter, dw);

@@ -76,13 +76,14 @@ size_t br_softmax(const int32_t *z, const uint8_t *active, size_t classes, int32
     return best;
 }
 
-void BR_HOT br_head_backward(const int16_t *e, const void *weight, uint32_t bits, size_t classes, size_t n, int16_t *df) {
-    for (size_t i = 0; i < n; i++) {
+void BR_HOT br_head_backward(const int16_t *e, const void *weight, uint32_t bits, size_t samples, size_t classes, size_t n,
+    size_t feature, int16_t *df) {
+    for (size_t s = 0; s < samples; s++, e += classes) {
         uint32_t sum = 1u << 13;
         for (size_t c = 0; c < classes; c++) {
-            sum += (uint32_t)(e[c] * br_top16(weight, bits, c * n + i));
+            sum += (uint32_t)(e[c] * br_top16(weight, bits, c * n + feature));
         }
-        df[i] = br_sat16((int32_t)sum >> 14);
+        df[s] = br_sat16((int32_t)sum >> 14);
     }
 }
 

@@ -1,8 +1,8 @@
 # Runs a model's backbone over images. Works on MicroPython and CPython.
 #
 # argument: a JSON file {"model", "images" (.npy, n x h x w x c uint8), "rows": [numbers], "out"}. Writes the packed
-# latents of those rows, in order, or with "classify" the pretrained head's class, a byte a row; prints {"done": n} every
-# 100 rows and at the end.
+# latents of those rows, in order, or with "classify" the pretrained head's class, a byte a row; prints {"done": n}
+# every 100 rows and at the end.
 
 import json
 import sys

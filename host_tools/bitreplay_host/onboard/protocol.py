@@ -6,6 +6,7 @@
 
 import gc
 import json
+import os
 import sys
 
 import bitreplay
@@ -61,10 +62,22 @@ def main(config):
         print(json.dumps({"experience": number, "classes": len(seen), "accuracy": curve[-1]}))
     if config["state"]:
         learner.save(config["state"])
-    print(json.dumps({
-        "curve": curve, "digest": learner.digest(), "memory": learner.memory(),
-        "heap": {"base": base, "model": model - base, "learner": after_making - model, "peak": peak - base},
-    }))
+    print(
+        json.dumps(
+            {
+                "curve": curve,
+                "digest": learner.digest(),
+                "memory": learner.memory(),
+                "heap": {
+                    "base": base,
+                    "model": model - base,
+                    "learner": after_making - model,
+                    "peak": peak - base,
+                    "file": os.stat(config["model"])[6],
+                },
+            }
+        )
+    )
 
 
 with open(sys.argv[1]) as file:

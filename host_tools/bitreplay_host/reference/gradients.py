@@ -22,7 +22,7 @@ from .arguments import (
     wrap32,
 )
 from .generator import draws, state
-from .head import shift_left
+from .head import feature_gradient, master_type, shift_left, top16
 from .inference import affine, affine_arguments, convolve
 
 
@@ -129,38 +129,44 @@ def update_weights(weight, dw, rate, exponent, packed, rng):
     packed[:] = pack(weight >= 0)
 
 
-def bconv_backward(geometry, x, xt, df, weight, packed, slope, bias, hyper, scratch, rng):
+def bconv_backward(geometry, x, xt, e, head, weight, packed, slope, bias, hyper, scratch, rng):
     """A trained 1x1 binary layer's backward pass and update, one output channel at a time.
 
-    The layer is avg over positions of sat8(shortcut of x + affine(bconv)); df is the gradient of the features.
+    The layer is avg over positions of sat8(shortcut of x + affine(bconv)); e and head give its features' gradient.
     geometry u16[8]: kernel 1, stride 1, padding 0, cin = cout; x u32[J*cin/32], J = N * height * width, sample-major;
-    xt u32[cin*J/32], its transpose; df i16[N*cout]; weight i8[cout*cin/groups]; packed
-    u32[cout*cin/groups/32], its signs; slope i16[cout*2]; bias i32[cout]; hyper i8[6]: shift 1..24, value 1..127,
-    bits 2..16, stochastic 0 or 1, rate 1..15, exponent -64..8; scratch i32[J + bits*J/32 + cin/groups], working memory
-    of the C kernel, left as it is here; rng u32[1], not 0.
+    xt u32[cin*J/32], its transpose; e i16[N*C], the head's errors; head [C*cout], its master weights, i16 or i32;
+    weight i8[cout*cin/groups]; packed
+    u32[cout*cin/groups/32], its signs; slope i16[cout*2]; bias i32[cout]; hyper i8[7]: shift 1..24, value 1..127,
+    bits 2..16, stochastic 0 or 1, rate 1..15, exponent -64..8, bits of head;
+    scratch i32[J + bits*J/32 + cin/groups + (N+1)/2], working memory of the C kernel, left as it is here; rng u32[1],
+    not 0.
     ValueError for a size or range that differs.
     """
     g = checked_geometry(geometry, binary=True)
     if g.kernel != 1 or g.stride != 1 or g.cin != g.cout:
         raise ValueError("geometry: kernel and stride must be 1, and cin equal to cout")
-    shift, value, bits, stochastic, rate, exponent = (int(v) for v in source("hyper", hyper, np.int8, 6))
+    shift, value, bits, stochastic, rate, exponent, head_bits = (int(v) for v in source("hyper", hyper, np.int8, 7))
     in_range("hyper: value", value, 1, 127)
     in_range("hyper: bits", bits, 2, 16)
     in_range("hyper: stochastic", stochastic, 0, 1)
     in_range("hyper: rate", rate, 1, 15)
     in_range("hyper: exponent", exponent, -64, 8)
     area, fan_in = g.height * g.width, g.cin // g.groups
-    samples = counted("df", df, 2 * g.cout, MAX_POSITIONS)
-    positions = samples * area
-    if positions % 32 or positions > MAX_POSITIONS:
-        raise ValueError(f"df: {positions} positions are not a multiple of 32 up to {MAX_POSITIONS}")
+    head_type = master_type(head_bits)
+    positions = 32 * counted("x", x, 32 * g.cin // 8, MAX_POSITIONS // 32)
+    if positions % area:
+        raise ValueError(f"x: {positions} positions are not samples of {area}")
+    samples = positions // area
+    classes = counted("e", e, 2 * samples, MAX_CHANNELS)
     x = source("x", x, np.uint32, positions * g.cin // 32).reshape(positions, -1)
     xt = source("xt", xt, np.uint32, positions * g.cin // 32).reshape(g.groups, fan_in, -1)
-    df = source("df", df, np.int16, samples * g.cout).reshape(samples, g.cout).astype(np.int64)
+    e = source("e", e, np.int16, samples * classes).reshape(samples, classes).astype(np.int64)
+    head = source("head", head, head_type, classes * g.cout).reshape(classes, g.cout)
+    df = feature_gradient(e, top16(head))
     weight = target("weight", weight, np.int8, g.cout * fan_in).reshape(g.cout, fan_in)
     packed = target("packed", packed, np.uint32, g.cout * fan_in // 32).reshape(g.cout, -1)
     slope, bias, shift = affine_arguments(g.cout, slope, bias, shift)
-    target("scratch", scratch, np.int32, positions + bits * positions // 32 + fan_in)
+    target("scratch", scratch, np.int32, positions + bits * positions // 32 + fan_in + (samples + 1) // 2)
     s = state(rng)
 
     # A row of weights decides its own channel only, so what all channels see can be found before any row changes.
