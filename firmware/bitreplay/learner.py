@@ -124,8 +124,9 @@ class Learner:
         self.past = array("I", bytes(4 * classes))  # samples of each class that were learned, every time counted
         self.active = bytearray(classes)
         self.scores = array("i", bytes(4 * classes))
-        # A minibatch: latents, features, errors of the head.
-        self.x, self.f = bytearray(BATCH * net.latent_bytes), bytearray(BATCH * n)
+        # A minibatch: latents, features (in the network's scratch if they fit), errors of the head.
+        self.x = bytearray(BATCH * net.latent_bytes)
+        self.f = net.spare[: BATCH * n] if len(net.spare) >= BATCH * n else bytearray(BATCH * n)
         self.e = array("h", bytes(2 * BATCH * classes))
         self.x_rows, self.f_rows, self.e_rows = [_rows(buffer, BATCH) for buffer in (self.x, self.f, self.e)]
         self.weight = self.packed = None

@@ -112,6 +112,8 @@ class Network:
                 % (path, self.scratch_bytes, max(sizes))
             )
         self._stream = scratch[graph.STREAM][: graph.count(plan.latent)]
+        # What is left while no image runs; a learner works there.
+        self.spare = scratch[graph.STREAM][graph.count(plan.latent) :]
         calls = []
         for kernel, arguments in plan.calls:
             calls.append((kernel, [scratch[a[0]][: a[1]] if type(a) is tuple else a for a in arguments]))

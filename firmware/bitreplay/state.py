@@ -64,7 +64,9 @@ def memory(net, config):
     classes, n, latent = config["classes"], net.features, net.latent_bytes
     weights = classes * (n * (2 + 1) + 1) + 4 * classes + 4  # past; rng
     gradients = classes * n * 2 * config["head_bits"] // 8
-    gradients += BATCH * (latent + n + 2 * classes) + 5 * classes  # latents, features, errors; scores, active
+    gradients += BATCH * (latent + 2 * classes) + 5 * classes  # latents, errors; scores, active
+    if len(net.spare) < BATCH * n:
+        gradients += BATCH * n  # features
     if net.tail:
         weights += len(net.tail.weight) // 8
     if config["conv"]:

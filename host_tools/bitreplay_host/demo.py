@@ -13,6 +13,7 @@ from pathlib import Path
 
 from . import data, protocol, report
 
+BOARD = protocol.Protocol(samples=50, test=10, epochs=1, learner={"replay": 500})
 PARTS = "replay", "fresh", "weights", "gradients", "activations"
 
 
@@ -30,6 +31,7 @@ def run(args: argparse.Namespace) -> None:
     runs = [protocol.Run(m, state=state if m == "replay_conv" else None) for m in protocol.METHODS]
     done = protocol.run(args.model, plan, runs, protocol.Settings())
     results = {one.method: result for one, result in zip(runs, done, strict=True)}
+    board = protocol.run(args.model, BOARD, [protocol.Run("replay_conv")], protocol.Settings(), quiet=True)[0]
     curves = {method: result["curve"] for method, result in results.items()}
     classes = list(range(plan.first, 11, plan.step))
     ours = results["replay_conv"]
@@ -37,7 +39,8 @@ def run(args: argparse.Namespace) -> None:
     print(f"\nAccuracy (%) on {tested} of the classes seen so far, {plan.samples} fresh images a class:\n")
     print(report.accuracy_table(curves, classes))
     print("\nBytes that each needs beside the frozen backbone (by formula, and the peak of the heap as measured):\n")
-    print(memory_table(results))
+    print(memory_table({protocol.TITLES[m]: r for m, r in results.items()} | {"on a board*": board}))
+    print("\n* replay + head + conv with 500 latents, learning 100 fresh samples at a time")
     replay = plan.learner["replay"]
     report.plot(
         args.out / "curves.png",
@@ -53,20 +56,22 @@ def run(args: argparse.Namespace) -> None:
         "digest": ours["digest"],
         "final_accuracy": {method: curve[-1] for method, curve in curves.items()},
         "curves": curves,
-        "memory": {method: {"formula": r["memory"], "measured": r["heap"]} for method, r in results.items()},
+        "memory": {
+            m: {"formula": r["memory"], "measured": r["heap"]} for m, r in (results | {"board": board}).items()
+        },
     }
     (args.out / "results.json").write_text(json.dumps(summary, indent=1) + "\n")
     print(f"\n{args.out}/results.json, {args.out}/curves.png; the learner is {state}, digest {ours['digest'][:16]}...")
 
 
 def memory_table(results: dict[str, dict]) -> str:
-    """Bytes by kind of each method, their sum, and beside it the peak of the live heap less the model's file.
+    """Bytes by kind for each of several results, their sum, and beside it the peak of the live heap less the model's file.
 
     The file is in flash on a board; the difference is Python's own objects, 64 bits wide here.
     """
     rows = [
-        [protocol.TITLES[method], *(r["memory"][part] for part in PARTS), r["memory"]["total"],
+        [title, *(r["memory"][part] for part in PARTS), r["memory"]["total"],
          r["heap"]["peak"] - r["heap"]["file"]]
-        for method, r in results.items()
+        for title, r in results.items()
     ]  # fmt: skip
     return report.table(["", *PARTS, "sum", "measured"], rows)

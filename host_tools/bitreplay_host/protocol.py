@@ -157,8 +157,8 @@ class Run:
         return f"{TITLES[self.method]}, seed {self.seed}"
 
 
-def run(model: Path, protocol: Protocol, runs: Sequence[Run], settings: Settings) -> list[dict]:
-    """Train and test learners, as many at a time as there are cores.
+def run(model: Path, protocol: Protocol, runs: Sequence[Run], settings: Settings, quiet: bool = False) -> list[dict]:
+    """Train and test learners, as many at a time as there are cores; quiet: without a word on each experience.
 
     Returns for each run what onboard/protocol.py reports: {"curve": [percent after each experience], "digest",
     "memory": {...}, "heap": {...}}.
@@ -198,7 +198,7 @@ def run(model: Path, protocol: Protocol, runs: Sequence[Run], settings: Settings
             for message in _micropython("protocol.py", configuration, settings.micropython, directory):
                 if "epoch" in message:
                     bar.update()
-                elif "accuracy" in message and one.method != "joint":
+                elif "accuracy" in message and one.method != "joint" and not quiet:
                     bar.write(f"{one.name}: {message['classes']} classes, {message['accuracy']:.1f} %")
                 result = message
             return result
