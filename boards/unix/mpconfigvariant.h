@@ -4,3 +4,7 @@
 #define MICROPY_PY_OS_SYNC       (1)
 
 #include "variants/mpconfigvariant_common.h"
+
+// Ctrl-C raises between two bytecodes, as on a board. From the signal handler it would leave kernels, and the heap, halfway.
+#undef MICROPY_ASYNC_KBD_INTR
+#define MICROPY_ASYNC_KBD_INTR (0)

@@ -27,23 +27,28 @@ if sys.implementation.name != "micropython":
 elif sys.platform in ("linux", "darwin"):
     # On the unix port kbd_intr(-1) would let Ctrl-C end the process. But only the main thread receives it.
     import _thread
+    import time
 
     def held(function, *arguments):
-        raised = []
-        lock = _thread.allocate_lock()
+        raised, ended, caught = [], [], None
 
         def work():
             try:
                 function(*arguments)
             except BaseException as error:
                 raised.append(error)
-            lock.release()
+            ended.append(True)
 
-        lock.acquire()
         _thread.start_new_thread(work, ())
-        lock.acquire()
-        if raised:
-            raise raised[0]
+        while True:
+            try:
+                while not ended:
+                    time.sleep_ms(1)
+                break
+            except KeyboardInterrupt as error:
+                caught = error
+        if raised or caught:
+            raise raised[0] if raised else caught
 
 else:
     try:

@@ -78,7 +78,7 @@ class Learner:
         q_b=4,
         rounding="stochastic",
         rate=0.005,
-        conv_rate=5.0,
+        conv_rate=20.0,
     ):
         self.net = net
         self.config = {

@@ -49,11 +49,18 @@ def main(argv: list[str] | None = None) -> int:
         return 2
 
 
+class _Parser(argparse.ArgumentParser):
+    """An ArgumentParser whose complaints are one line."""
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
 def _parser(chosen):
     """The argument parser, with the arguments of the chosen subcommand only; and that subcommand's module, or None."""
     text = argparse.RawDescriptionHelpFormatter
     description = "BitReplay: continual learning in bits, on microcontrollers."
-    parser = argparse.ArgumentParser("bitreplay", description=description, epilog=EPILOG, formatter_class=text)
+    parser = _Parser("bitreplay", description=description, epilog=EPILOG, formatter_class=text)
     parser.add_argument("--traceback", action="store_true", help="show where an error comes from (for developers)")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     command = None

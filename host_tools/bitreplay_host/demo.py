@@ -13,11 +13,16 @@ from pathlib import Path
 
 from . import data, protocol, report
 
+EPILOG = """examples:
+  bitreplay demo                minutes: the full test set
+  bitreplay demo --test 100     100 test images a class
+"""
 BOARD = protocol.Protocol(samples=50, test=10, epochs=1, learner={"replay": 500})
 PARTS = "replay", "fresh", "weights", "gradients", "activations"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EPILOG
     parser.add_argument("--model", type=Path, default=Path("models/backbone.safetensors"), help="default: %(default)s")
     parser.add_argument("--test", type=int, default=0, help="test images a class; 0, the default, for all 1000")
     parser.add_argument("--out", type=Path, default=Path("build/demo"), help="default: %(default)s")
@@ -65,7 +70,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def memory_table(results: dict[str, dict]) -> str:
-    """Bytes by kind for each of several results, their sum, and beside it the peak of the live heap less the model's file.
+    """Bytes by kind for each of several results, their sum, the peak of the live heap less the model's file.
 
     The file is in flash on a board; the difference is Python's own objects, 64 bits wide here.
     """

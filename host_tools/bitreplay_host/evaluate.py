@@ -14,6 +14,11 @@ from tqdm import tqdm
 
 from . import data, protocol
 
+EPILOG = """examples:
+  bitreplay evaluate --test 1000
+  bitreplay evaluate build/backbone.safetensors --checkpoint build/pretrain/backbone.pt
+"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
@@ -21,9 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--checkpoint", type=Path, help="compare with this PyTorch checkpoint")
     parser.add_argument("--test", type=int, default=0, help="test images, 0 for all 10000 (default: all)")
-    parser.add_argument("--micropython", type=Path, default=protocol.Settings.micropython)
-    parser.add_argument("--data", type=Path, default=protocol.Settings.data)
-    parser.add_argument("--cache", type=Path, default=protocol.Settings.cache)
+    protocol.add_paths(parser)
+    parser.epilog = EPILOG
 
 
 def run(args: argparse.Namespace) -> None:
@@ -41,12 +45,9 @@ def run(args: argparse.Namespace) -> None:
 
 def torch_predictions(checkpoint: Path, images: np.ndarray) -> dict[str, np.ndarray]:
     """The classes that PyTorch predicts, by the net as trained and by the folded net."""
-    import torch
+    from .torch_net import from_checkpoint
 
-    from .torch_net import Net
-
-    net = Net()
-    net.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True)["net"])
+    net = from_checkpoint(checkpoint)
     return {"as trained": predict(net.eval(), images), "folded": predict(net.fold(), images)}
 
 
@@ -59,6 +60,7 @@ def predict(net, images: np.ndarray) -> np.ndarray:
     batches = torch.from_numpy(images).permute(0, 3, 1, 2).split(100)
     with torch.no_grad():
         found = [
-            net(to_input(batch).to(net.head.dtype)).argmax(1) for batch in tqdm(batches, desc="PyTorch", leave=False)
+            net(to_input(batch).to(net.head.dtype)).numpy().argmax(1)  # the first of equal ones, as the integers
+            for batch in tqdm(batches, desc="PyTorch", leave=False, disable=None)
         ]
-    return torch.cat(found).numpy()
+    return np.concatenate(found)

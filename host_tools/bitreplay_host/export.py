@@ -1,4 +1,8 @@
-"""Turn a pretrained PyTorch backbone into the integer model that boards run."""
+"""Turn a pretrained PyTorch backbone into the integer model that boards run.
+
+Folds batch norm into 16-bit slopes, packs the binary weights and writes a .safetensors file. `bitreplay evaluate`
+tells how well the integers agree with PyTorch.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,16 @@ import json
 from pathlib import Path
 
 import numpy as np
+from bitreplay import safetensors
 
 from . import data
 
 FORMAT, VERSION = "bitreplay-model", "1"
+DTYPES = {"int8": "I8", "int16": "I16", "int32": "I32", "uint32": "U32"}
+EPILOG = """examples:
+  bitreplay export build/pretrain/backbone.pt build/backbone.safetensors
+  bitreplay export build/pretrain/backbone.pt build/small.safetensors --no-head --name small
+"""
 
 
 def pack(signs: np.ndarray) -> np.ndarray:
@@ -46,10 +56,9 @@ class _Exporter:
         )
 
     def binarize(self, name, threshold):
-        from .torch_net import STREAM
+        from .torch_net import threshold_units
 
-        units = np.ceil(threshold.detach().numpy().astype(np.float64) * STREAM)
-        self.tensors[f"{name}.threshold"] = units.clip(-128, 127).astype(np.int8)
+        self.tensors[f"{name}.threshold"] = threshold_units(threshold).numpy().astype(np.int8)
         self.layers.append({"op": "binarize", "tensor": name})
 
     def bconv(self, name, layer, stride, groups, latent_weights):
@@ -81,10 +90,8 @@ class _Exporter:
         self.layers.append({"op": "avg_pool", "size": size, "repeat": repeat})
 
 
-def export(net, path: Path, name: str, labels: list[str] | None) -> None:
-    """Write a `torch_net.Net` as a bitreplay-model file (docs/formats.md); labels None leaves out its head."""
-    from safetensors.numpy import save_file
-
+def convert(net, head: bool) -> tuple[list[dict], dict[str, np.ndarray]]:
+    """The layers and tensors of a model (docs/formats.md) that computes what a `torch_net.Net` does."""
     from .torch_net import HEAD_SCALE, STREAM, int8_weight
 
     out = _Exporter()
@@ -100,21 +107,30 @@ def export(net, path: Path, name: str, labels: list[str] | None) -> None:
     out.layers.append({"op": "expand", "value": STREAM})
     out.bconv("tail", net.tail, 1, net.tail.groups, latent_weights=True)
     out.pool(2, 1)
-    metadata = {"format": FORMAT, "version": VERSION, "name": name}
-    if labels is not None:
-        head = int8_weight(net.head.detach(), HEAD_SCALE).numpy() * HEAD_SCALE
-        out.tensors["head.weight"] = head.round().astype(np.int8)
+    if head:
+        weight = int8_weight(net.head.detach(), HEAD_SCALE).numpy() * HEAD_SCALE
+        out.tensors["head.weight"] = weight.round().astype(np.int8)
         # Scores are Q10; the products are in units of 1 / (STREAM * HEAD_SCALE) = 2^-11.
-        out.tensors["head.shift"] = np.full(len(head), -1, np.int8)
+        out.tensors["head.shift"] = np.full(len(weight), -1, np.int8)
         out.layers.append({"op": "dense", "tensor": "head"})
+    return out.layers, out.tensors
+
+
+def export(net, path: Path, name: str, labels: list[str] | None) -> None:
+    """Write a `torch_net.Net` as a bitreplay-model file (docs/formats.md); labels None leaves out its head.
+
+    The same net is the same bytes.
+    """
+    layers, tensors = convert(net, labels is not None)
+    metadata = {"format": FORMAT, "version": VERSION, "name": name}
+    metadata["graph"] = json.dumps({"image": [32, 32, 3], "layers": layers})
+    if labels is not None:
         metadata["labels"] = json.dumps(labels)
-    metadata["graph"] = json.dumps({"image": [32, 32, 3], "layers": out.layers})
-    temporary = path.with_name(path.name + ".new")
-    save_file(out.tensors, temporary, metadata)
-    temporary.replace(path)
+    safetensors.write(path, metadata, [(k, DTYPES[str(v.dtype)], v.shape, v.tobytes()) for k, v in tensors.items()])
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EPILOG
     parser.add_argument("checkpoint", type=Path, help="what `bitreplay pretrain` wrote")
     parser.add_argument("model", type=Path, help="the .safetensors file to write")
     parser.add_argument("--name", default="backbone", help="the model's name (default: %(default)s)")
@@ -122,11 +138,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    import torch
+    from .torch_net import from_checkpoint
 
-    from .torch_net import Net
-
-    net = Net()
-    net.load_state_dict(torch.load(args.checkpoint, map_location="cpu", weights_only=True)["net"])
+    net = from_checkpoint(args.checkpoint)
     export(net, args.model, args.name, None if args.no_head else data.class_names("cifar100"))
     print(f"{args.model}: {args.model.stat().st_size} bytes")

@@ -1,11 +1,14 @@
 """The same learner in float32: what the integers of the on-board learner are measured against.
 
-It shares the policies, the samples and their order (the generator) with `bitreplay.Learner`; the head, the softmax,
-the gradients, the latent weights and the momentum are float32, and features are neither rounded nor saturated.
+It shares the policies and the samples with `bitreplay.Learner`; the head, the softmax, the gradients, the latent
+weights and the momentum are float32, and features are neither rounded nor saturated. Nothing is rounded
+stochastically, so the generator draws the samples of its minibatches in another order.
 """
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import bitreplay
@@ -28,6 +31,8 @@ class FloatLearner(bitreplay.Learner):
 
     def __init__(self, net, **arguments):
         super().__init__(net, **arguments)
+        if not net.tail:
+            raise ValueError("float32 needs a model with a trainable layer above the latent")
         classes, tail = self.config["classes"], net.tail
         self.positions = net.latent_shape[0] * net.latent_shape[1]
         self.groups = tail.geometry[7]
@@ -95,8 +100,17 @@ class FloatLearner(bitreplay.Learner):
         return float(100 * (scores.argmax(axis=1) == labels).mean())
 
 
-def run(configuration: dict, progress) -> dict:
-    """What onboard/protocol.py does with the same configuration; returns {"curve": [...]}."""
+def run(configuration: dict, advance: Callable[[], object], stop: threading.Event) -> dict:
+    """What onboard/protocol.py does with the same configuration; returns {"curve": [...]}.
+
+    advance is called after each epoch; when stop is set, the run ends then, by a KeyboardInterrupt.
+    """
+
+    def progress(*_):
+        advance()
+        if stop.is_set():
+            raise KeyboardInterrupt
+
     net = bitreplay.load(configuration["model"])
     learner = FloatLearner(net, **configuration["learner"])
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from . import data
+from .errors import UserError
 
 if TYPE_CHECKING:
     import torch
@@ -21,12 +22,10 @@ if TYPE_CHECKING:
 EPILOG = """examples:
   bitreplay data cifar100 --from ~/cifar-100-python.tar.gz
   bitreplay pretrain --epochs 60 --out build/pretrain/backbone.pt     stop it, run it again: it goes on
-  bitreplay pretrain --init build/pretrain/backbone.pt --out build/pretrain/more.pt --epochs 40
+  bitreplay pretrain --init build/pretrain/backbone.pt --out build/pretrain/last.pt --epochs 14 --rate 1e-3 --cutmix 0
   bitreplay export build/pretrain/backbone.pt build/backbone.safetensors
 """
 LABEL_SMOOTHING = 0.05
-CUTMIX = 0.5  # share of the minibatches
-PEAK_RATES = 3e-3, 2e-3  # of binary weights, of everything else
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,6 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--init", type=Path, help="start from this checkpoint's weights; blocks it lacks start as identity"
     )
     parser.add_argument("--epochs", type=int, default=60, help="default: %(default)s")
+    parser.add_argument("--rate", type=float, default=3e-3, help="peak rate of binary weights; 2/3 of it for the rest")
+    parser.add_argument("--cutmix", type=float, default=0.5, help="share of the minibatches (default: %(default)s)")
     parser.add_argument("--batch", type=int, default=128, help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=1, help="default: %(default)s")
     parser.add_argument("--data", type=Path, default=data.DIRECTORY, help="default: %(default)s")
@@ -105,9 +106,11 @@ class Training:
         other = [p for p in self.net.parameters() if id(p) not in known]
         self.optimizer = torch.optim.Adam([{"params": self.binary}, {"params": other}], betas=(0.9, 0.99))
         self.steps = len(self.x) // args.batch
+        if args.epochs < 1 or not self.steps:
+            raise UserError(f"--epochs must be at least 1 and --batch at most {len(self.x)}, the training images")
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
             self.optimizer,
-            list(PEAK_RATES),
+            [args.rate, args.rate * 2 / 3],
             total_steps=args.epochs * self.steps,
             pct_start=0.04,
             final_div_factor=1e3,
@@ -125,9 +128,14 @@ class Training:
         return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(labels).long()
 
     def _resume(self):
-        import torch
+        from .torch_net import checkpoint
 
-        saved = torch.load(self.args.out, weights_only=True)
+        saved = checkpoint(self.args.out)
+        if saved["schedule"]["total_steps"] != self.schedule.total_steps:
+            raise UserError(
+                f"{self.args.out} was begun with other --epochs, --batch or --data: give the same ones again, "
+                f"or take its weights with --init {self.args.out} --out another.pt"
+            )
         for name in ("net", "optimizer", "schedule"):
             getattr(self, name).load_state_dict(saved[name])
         self.generator.set_state(saved["generator"])
@@ -136,7 +144,13 @@ class Training:
     def _initialize(self):
         import torch
 
-        missing, _ = self.net.load_state_dict(torch.load(self.args.init, weights_only=True)["net"], strict=False)
+        from .torch_net import checkpoint
+
+        weights = checkpoint(self.args.init)["net"]
+        try:
+            missing, _ = self.net.load_state_dict(weights, strict=False)
+        except RuntimeError as error:
+            raise UserError(f"{self.args.init} holds the weights of another network") from error
         with torch.no_grad():
             for name, parameter in self.net.named_parameters():
                 if name in missing and name.endswith("norm.weight"):
@@ -163,7 +177,8 @@ class Training:
 
         total = 0.0
         order = torch.randperm(len(self.x), generator=self.generator)
-        for i in tqdm(range(self.steps), desc=f"epoch {self.epoch + 1}/{self.args.epochs}", unit="step", leave=False):
+        title = f"epoch {self.epoch + 1}/{self.args.epochs}"
+        for i in tqdm(range(self.steps), desc=title, unit="step", leave=False, disable=None):
             rows = order[i * self.args.batch : (i + 1) * self.args.batch]
             loss = self._loss(step_net, augment(self.x[rows], self.generator), self.y[rows])
             self.optimizer.zero_grad(set_to_none=True)
@@ -182,7 +197,7 @@ class Training:
         import torch.nn.functional as F
 
         others, share = labels, 1.0
-        if torch.rand((), generator=self.generator).item() < CUTMIX:
+        if torch.rand((), generator=self.generator).item() < self.args.cutmix:
             images, order, share = cutmix(images, self.generator)
             others = labels[order]
         with torch.autocast("cpu", torch.bfloat16):

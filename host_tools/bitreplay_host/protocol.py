@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import hashlib
-import json
 import os
-import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import bitreplay
 import numpy as np
 from tqdm import tqdm
 
-from . import data
+from . import data, float_learner, unix_port
 from .errors import UserError
 
-ONBOARD = Path(__file__).parent / "onboard"
-HEAP = "64m"  # of the unix port; what the learner needs of it is measured
+MOST_FRESH = 32768  # of a learner
 
 METHODS: dict[str, dict] = {
     "naive": {"replay": 0, "cwr": False, "conv": True},
@@ -57,42 +56,24 @@ class Protocol:
 
     def experiences(self, labels: np.ndarray, seed: int) -> list[list[int]]:
         """Rows of the training set for each experience; classes come in order, samples are drawn by the seed."""
+        if min(self.samples, self.test) < 0 or self.epochs < 1:
+            raise UserError("--samples and --test must be at least 0 and --epochs at least 1")
+        if seed < 1:
+            raise UserError("--seeds must be at least 1")
         rng = np.random.default_rng(seed)
         classes = [rng.permutation(np.flatnonzero(labels == c))[: self.samples or None] for c in np.unique(labels)]
         count = len(classes)
         if not (1 <= self.first <= count and self.step >= 1):
             raise UserError(f"--first must be 1..{count} and --step at least 1")
-        starts = [0, *range(self.first, count, self.step)]
+        seen = self.seen(count)
         return [
             rng.permutation(np.concatenate(classes[start:end])).tolist()
-            for start, end in zip(starts, [*starts[1:], count], strict=True)
+            for start, end in zip([0, *seen], seen, strict=False)
         ]
 
-
-def _micropython(script: str, configuration: dict, micropython: Path, directory: Path) -> Iterator[dict]:
-    """Run an onboard script with a configuration; yields the JSON objects that it prints."""
-    with tempfile.NamedTemporaryFile("w", suffix=".json", dir=directory, delete=False) as file:
-        json.dump(configuration, file)
-    command = [str(micropython), "-X", f"heapsize={HEAP}", str(ONBOARD / script), file.name]
-    with tempfile.TemporaryFile("w+") as errors:
-        try:
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
-        except OSError as error:
-            raise UserError(f"{micropython}: {error.strerror}; run `make unix` first") from None
-        last = ""
-        try:
-            assert process.stdout
-            for line in process.stdout:
-                last = line.strip()
-                if line.startswith("{"):
-                    yield json.loads(line)
-            if process.wait():
-                errors.seek(0)
-                reason = (errors.read().strip() or last).splitlines()[-1:]
-                raise UserError(f"{script} failed on {micropython.name}: {' '.join(reason) or process.returncode}")
-        finally:
-            process.kill()
-            os.unlink(file.name)
+    def seen(self, count: int) -> list[int]:
+        """How many classes were seen after each experience, of `count` in all."""
+        return [*range(self.first, count, self.step), count]
 
 
 def latents(
@@ -100,33 +81,37 @@ def latents(
 ) -> Path:
     """Packed latents of some images, in order, or the pretrained head's classes as bytes; kept in the cache."""
     images, _ = data.paths(dataset, split, settings.data)
-    key = hashlib.sha256(json.dumps([list(rows), dataset, split]).encode() + model.read_bytes()).hexdigest()[:16]
+    chosen = np.load(images, mmap_mode="r")
+    net = bitreplay.load(model)
+    if chosen.shape[1:] != net.image_shape:
+        raise UserError(f"{model} takes images of shape {net.image_shape}, but {dataset} has {chosen.shape[1:]}")
+    if classify and not net.labels:
+        raise UserError(f"{model}: the model has no pretrained head, whose classes could be told")
+    key = hashlib.sha256(model.read_bytes() + chosen[list(rows)].tobytes()).hexdigest()[:16]
     out = settings.cache / f"{split}-{key}.{'classes' if classify else 'latents'}"
     if out.exists():
         return out
     settings.cache.mkdir(parents=True, exist_ok=True)
     jobs = os.cpu_count() or 1
     parts = [list(map(int, part)) for part in np.array_split(np.asarray(rows), jobs)]
-    with tqdm(total=len(rows), desc=f"{split} images through the backbone", unit="image") as bar:
+    with (
+        tempfile.TemporaryDirectory(dir=settings.cache) as directory,
+        tqdm(total=len(rows), desc=f"{split} images through the backbone", unit="image", disable=None) as bar,
+    ):
 
-        def work(index: int) -> Path:
-            part = out.with_suffix(f".part{index}")
+        def work(index: int, _) -> bytes:
+            part = Path(directory) / f"part{index}"
             inputs = {"model": str(model), "images": str(images), "rows": parts[index]}
             configuration = inputs | {"out": str(part), "classify": classify}
             done = 0
-            for message in _micropython("latents.py", configuration, settings.micropython, settings.cache):
+            for message in unix_port.run("latents.py", configuration, settings.micropython, Path(directory)):
                 bar.update(message["done"] - done)
                 done = message["done"]
-            return part
+            return part.read_bytes()
 
-        with ThreadPoolExecutor(jobs) as pool:
-            files = list(pool.map(work, range(jobs)))
-    temporary = out.with_suffix(".new")
-    with temporary.open("wb") as joined:
-        for file in files:
-            joined.write(file.read_bytes())
-            file.unlink()
-    temporary.replace(out)
+        whole = Path(directory) / "whole"
+        whole.write_bytes(b"".join(unix_port.in_parallel(work, range(jobs))))
+        whole.replace(out)
     return out
 
 
@@ -137,6 +122,13 @@ class Settings:
     micropython: Path = Path("build/unix/micropython")
     data: Path = Path("build/data")
     cache: Path = Path("build/cache")
+
+
+def add_paths(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments that Settings takes."""
+    parser.add_argument("--micropython", type=Path, default=Settings.micropython, help="default: %(default)s")
+    parser.add_argument("--data", type=Path, default=Settings.data, help="of the datasets (default: %(default)s)")
+    parser.add_argument("--cache", type=Path, default=Settings.cache, help="for latents (default: %(default)s)")
 
 
 @dataclass(frozen=True)
@@ -160,13 +152,16 @@ class Run:
 def run(model: Path, protocol: Protocol, runs: Sequence[Run], settings: Settings, quiet: bool = False) -> list[dict]:
     """Train and test learners, as many at a time as there are cores; quiet: without a word on each experience.
 
-    Returns for each run what onboard/protocol.py reports: {"curve": [percent after each experience], "digest",
-    "memory": {...}, "heap": {...}}.
+    Returns for each run {"classes": [how many were seen after each experience], "curve": [percent right of their test
+    images]} and what else onboard/protocol.py reports: "digest", "memory": {...}, "heap": {...}.
     """
     _, train_labels = data.load(protocol.dataset, "train", settings.data)
     _, test_labels = data.load(protocol.dataset, "test", settings.data)
     classes = np.unique(train_labels)
     plans = {seed: protocol.experiences(train_labels, seed) for seed in {r.seed for r in runs}}
+    net = bitreplay.load(model)
+    for one in runs:  # refuses what cannot be before the long part
+        bitreplay.Learner(net, **_configuration(one, plans[one.seed], protocol, len(classes))["learner"])
     used = np.unique(np.concatenate([rows for plan in plans.values() for rows in plan]))
     tested = np.arange(len(test_labels))
     if protocol.test:
@@ -178,7 +173,7 @@ def run(model: Path, protocol: Protocol, runs: Sequence[Run], settings: Settings
         (directory / "train").write_bytes(train_labels[used].astype(np.uint8).tobytes())
         (directory / "test").write_bytes(test_labels[tested].astype(np.uint8).tobytes())
         epochs_in_all = sum(_epochs(r, plans[r.seed], protocol) for r in runs)
-        bar = stack.enter_context(tqdm(total=epochs_in_all, desc="learning", unit="epoch"))
+        bar = stack.enter_context(tqdm(total=epochs_in_all, desc="learning", unit="epoch", disable=None))
 
         inputs = {
             "model": str(model),
@@ -187,24 +182,22 @@ def run(model: Path, protocol: Protocol, runs: Sequence[Run], settings: Settings
             "labels": data.class_names(protocol.dataset),
         }
 
-        def work(one: Run) -> dict:
+        def work(one: Run, stop: threading.Event) -> dict:
             plan = [np.searchsorted(used, rows).tolist() for rows in plans[one.seed]]
             configuration = inputs | _configuration(one, plan, protocol, len(classes))
+            seen = {"classes": protocol.seen(len(classes))[-len(configuration["experiences"]) :]}
             if one.arithmetic == "float32":
-                from . import float_learner
-
-                return float_learner.run(configuration, lambda *_: bar.update())
+                return seen | float_learner.run(configuration, bar.update, stop)
             result: dict = {}
-            for message in _micropython("protocol.py", configuration, settings.micropython, directory):
+            for message in unix_port.run("protocol.py", configuration, settings.micropython, directory):
                 if "epoch" in message:
                     bar.update()
                 elif "accuracy" in message and one.method != "joint" and not quiet:
                     bar.write(f"{one.name}: {message['classes']} classes, {message['accuracy']:.1f} %")
                 result = message
-            return result
+            return seen | result
 
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            return list(pool.map(work, runs))
+        return unix_port.in_parallel(work, runs)
 
 
 def _configuration(one: Run, plan: list[list[int]], protocol: Protocol, classes: int) -> dict:
@@ -214,7 +207,13 @@ def _configuration(one: Run, plan: list[list[int]], protocol: Protocol, classes:
     else:
         epochs = protocol.epochs
     arguments: dict = protocol.learner | METHODS[one.method] | one.learner
-    arguments |= {"seed": one.seed, "fresh": max(map(len, plan)), "classes": classes}
+    fresh = max(map(len, plan))
+    if fresh > MOST_FRESH:
+        raise UserError(
+            f"{TITLES[one.method]}: {fresh} samples of an experience are more than {MOST_FRESH}; "
+            "use fewer --samples or other --methods"
+        )
+    arguments |= {"seed": one.seed, "fresh": fresh, "classes": classes}
     state = str(one.state) if one.state else None
     return {"experiences": plan, "epochs": epochs, "learner": arguments, "state": state}
 

@@ -14,6 +14,7 @@ COLORS = {
     "replay_conv": "#0072B2",
     "joint": "#333333",
 }
+STYLES = "-", ":", "-.", (0, (8, 2)), (0, (1, 4))
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -41,16 +42,21 @@ def accuracy_table(curves: Mapping[str, Sequence[float]], classes: Sequence[int]
 
 
 def plot(path: Path, curves: Mapping[str, Sequence[float]], classes: Sequence[int], title: str) -> None:
-    """Accuracy over classes seen as a PNG, each curve named at its end."""
+    """Accuracy over classes seen as a PNG, each curve named at its end.
+
+    The keys of curves are methods, with more words where there are several curves of one method.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(figsize=(8, 4.8), layout="constrained")
-    ends = []
-    for method, curve in curves.items():
-        color = COLORS[method]
+    ends, drawn = [], dict.fromkeys(COLORS, 0)
+    for name, curve in curves.items():
+        method = name.split()[0]
+        color, style = COLORS[method], STYLES[drawn[method] % len(STYLES)]
+        drawn[method] += 1
         if len(curve) == 1:
             axes.axhline(curve[-1], color=color, linestyle="--", linewidth=1.2)
         else:
@@ -58,17 +64,19 @@ def plot(path: Path, curves: Mapping[str, Sequence[float]], classes: Sequence[in
                 classes,
                 curve,
                 color=color,
+                linestyle=style,
                 marker="o",
                 markersize=4,
                 linewidth=2.4 if method == "replay_conv" else 1.6,
             )
-        ends.append((curve[-1], method))
+        ends.append((curve[-1], name))
     low, high = 0, 100
     gap, last = (high - low) * 0.045, -1e9
-    for value, method in sorted(ends):
+    for value, name in sorted(ends):
+        method, *words = name.split()
         last = max(value, last + gap)
         axes.annotate(
-            f"{TITLES[method]}  {value:.1f}",
+            f"{' '.join([TITLES[method], *words])}  {value:.1f}",
             (classes[-1], last),
             xytext=(8, 0),
             textcoords="offset points",

@@ -9,6 +9,9 @@ gradient of sign), ReActNet (Liu et al. 2020: learned thresholds, PReLU, down-sa
 channel duplication).
 """
 
+import json
+from pathlib import Path
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -20,6 +23,7 @@ STREAM = 16  # stream units per 1.0
 STEM_SCALE = 64  # first layer: weight units per 1.0
 PIXEL_SCALE = 64  # a pixel p is (p - 128) / 64
 HEAD_SCALE = 128  # head: weight units per 1.0
+SCORE = 1024  # units of a score per 1.0
 
 
 def fixed_point(slopes, bias, largest):
@@ -106,6 +110,12 @@ class Affine(nn.Module):
         positive, negative, bias = (v.numpy() for v in self.coefficients())
         slopes = np.stack([positive, negative], axis=1) * (STREAM / unit)
         return fixed_point(slopes, bias * STREAM, largest)
+
+    def fold(self, unit, slope, bias, shift):
+        """From now on computes what fixed_point() returned, given that unit."""
+        scale = 2.0**-shift / STREAM
+        slope = torch.from_numpy(slope.astype(np.float64)) * scale * unit
+        self.folded = slope[:, 0], slope[:, 1], torch.from_numpy(bias.astype(np.float64)) * scale
 
 
 class Stem(nn.Module):
@@ -202,7 +212,17 @@ class Net(nn.Module):
 
     def forward(self, x):
         features = average(self.tail(self.latent(x)), 2).flatten(1)
-        return F.linear(features, int8_weight(self.head, HEAD_SCALE))
+        scores = F.linear(features, int8_weight(self.head, HEAD_SCALE))
+        return scores if self.tail.affine.folded is None else torch.floor(scores * SCORE) / SCORE
+
+    def affine_layers(self):
+        """The layers with a batch norm by the names that export gives them, with their accumulators' units per 1.0."""
+        blocks = {f"block{i}": (block, 1) for i, block in enumerate(self.blocks)}
+        return {"stem": (self.stem, STEM_SCALE * PIXEL_SCALE), **blocks, "tail": (self.tail, 1)}
+
+    def thresholds(self):
+        """The thresholds of the signs by the names that export gives them."""
+        return {**{f"block{i}": block.threshold for i, block in enumerate(self.blocks)}, "latent": self.threshold}
 
     def fold(self):
         """Fold batch norm into the slopes and biases that export writes, in place; returns the net, in float64.
@@ -211,9 +231,73 @@ class Net(nn.Module):
         compute. It cannot be trained further.
         """
         self.eval().double()
-        for layer, unit in [(self.stem, STEM_SCALE * PIXEL_SCALE), *((b, 1) for b in [*self.blocks, self.tail])]:
-            slope, bias, shift = layer.fixed_point()
-            scale = 2.0**-shift / STREAM
-            slope = torch.from_numpy(slope.astype(np.float64)) * scale * unit
-            layer.affine.folded = slope[:, 0], slope[:, 1], torch.from_numpy(bias.astype(np.float64)) * scale
+        for layer, unit in self.affine_layers().values():
+            layer.affine.fold(unit, *layer.fixed_point())
+        for threshold in self.thresholds().values():
+            threshold.data = threshold_units(threshold) / STREAM
         return self
+
+
+def threshold_units(threshold):
+    """The int8 of a threshold, as float64: the stream's values x >= threshold are those with 16 x >= it."""
+    return torch.ceil(threshold.detach().double() * STREAM).clamp(-128, 127)
+
+
+def checkpoint(path):
+    """What `bitreplay pretrain` wrote: {"net", "optimizer", "schedule", "generator", "epoch"}; else UserError."""
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        saved["net"].keys()
+        return saved
+    except OSError:
+        raise
+    except Exception as error:  # a file of something else raises anything
+        raise UserError(f"{path} is not a checkpoint that `bitreplay pretrain` wrote") from error
+
+
+def from_checkpoint(path):
+    """The Net in a checkpoint; UserError if it holds something else."""
+    net = Net()
+    try:
+        net.load_state_dict(checkpoint(path)["net"])
+    except RuntimeError as error:
+        raise UserError(f"{path} holds the weights of another network") from error
+    return net
+
+
+def from_model(path: Path) -> Net:
+    """The folded Net, in float64, of a model that `export` wrote with its head; UserError if it is another model."""
+    from safetensors import SafetensorError, safe_open
+
+    from .export import convert
+
+    try:
+        with safe_open(path, "np") as file:
+            layers = json.loads(file.metadata()["graph"])["layers"]
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        found = {layer["tensor"]: layer for layer in layers if layer["op"] in ("conv2d", "bconv2d")}
+        net = Net(len(tensors["head.weight"]), found["tail"]["groups"]).eval().double()
+        net.head.data = _like(net.head, tensors["head.weight"] / HEAD_SCALE)
+        for name, threshold in net.thresholds().items():
+            threshold.data = _like(threshold, tensors[f"{name}.threshold"] / STREAM)
+        for name, (layer, unit) in net.affine_layers().items():
+            weight = tensors[f"{name}.weight"]
+            if weight.dtype == np.uint32:
+                weight = np.unpackbits(weight.view(np.uint8), axis=-1, bitorder="little") * 2.0 - 1
+            weight = weight / {"stem": STEM_SCALE, "tail": 127}.get(name, 1)
+            cout, cin, *kernel = layer.weight.shape
+            layer.weight.data = _like(layer.weight, weight.reshape(cout, *kernel, cin).transpose(0, 3, 1, 2))
+            layer.affine.fold(unit, tensors[f"{name}.slope"], tensors[f"{name}.bias"], found[name]["shift"])
+        expected, again = convert(net, head=True)
+        if [{**layer, "shift": 0} for layer in layers] != [{**layer, "shift": 0} for layer in expected]:
+            raise ValueError("it has other layers")
+        if (tensors["head.shift"] != again["head.shift"]).any():
+            raise ValueError("head.shift has other values")
+        return net
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path} is not a model that `bitreplay export` wrote with its head ({error})") from error
+
+
+def _like(parameter, array):
+    """A NumPy array as a tensor, float64, which must have a parameter's shape."""
+    return torch.from_numpy(np.ascontiguousarray(array, np.float64).reshape(parameter.shape))

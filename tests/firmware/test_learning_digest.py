@@ -94,7 +94,7 @@ def test_every_step_and_every_setting_matters(outcomes):
     digests = [line["digests"] for line in outcomes[0].values()]
     # Before learning only the model and conv matter.
     assert len({one[0] for one in digests}) == 3
-    # With two classes the mean that CWR* takes away is 0, so that the first experience can be the same with and without.
+    # With two classes the mean that CWR* takes away is 0: the first experience can be the same with and without it.
     later = [digest for one in digests for digest in one[3:]]
     assert len(set(later)) == len(later)
 

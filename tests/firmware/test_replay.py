@@ -125,7 +125,7 @@ def test_reservoir_replaces_old_samples_evenly():
 
 @given(experiences, st.integers(1, 40), st.integers(1, 2**32 - 1))
 def test_balanced_memory_stays_balanced(experiences, capacity, seed):
-    """A class has fewer samples than another only if all that it ever had were kept (or were, until they were too many)."""
+    """A class has fewer samples than the largest only if it never had more."""
     stream = Stream(Balanced, capacity, seed)
     for classes in experiences:
         before = Counter(c for _, c in contents(stream.memory))

@@ -1,4 +1,6 @@
-// Argument checks: every buffer has exactly the size that the kernel needs, is aligned, and no output overlaps anything.
+// Argument checks: a buffer has exactly the size that the kernel needs and is aligned, and no output overlaps anything.
+//
+// None of them runs Python code, so that no buffer can move or shrink between its check and the kernel.
 #ifndef BITREPLAY_BINDINGS_ARGS_H
 #define BITREPLAY_BINDINGS_ARGS_H
 
@@ -17,27 +19,37 @@ typedef struct _br_args_t {
     } buffers[BR_MAX_BUFFERS];
 } br_args_t;
 
+static inline void br_get_buffer(mp_obj_t obj, const char *name, mp_buffer_info_t *info, bool output) {
+    // MicroPython's str is a buffer, CPython's is not.
+    if (mp_obj_get_type(obj) == &mp_type_str || !mp_get_buffer(obj, info, MP_BUFFER_READ)) {
+        mp_raise_msg_varg(&mp_type_TypeError, MP_ERROR_TEXT("%s: must be a buffer, such as bytes or bytearray"), name);
+    }
+    if (output && !mp_get_buffer(obj, info, MP_BUFFER_RW)) {
+        mp_raise_msg_varg(&mp_type_TypeError, MP_ERROR_TEXT("%s: must be writable"), name);
+    }
+}
+
 static inline void *br_buffer(br_args_t *args, mp_obj_t obj, const char *name, size_t len, size_t align, bool output) {
     mp_buffer_info_t info;
-    mp_get_buffer_raise(obj, &info, output ? MP_BUFFER_RW : MP_BUFFER_READ);
+    br_get_buffer(obj, name, &info, output);
     if (info.len != len) {
-        mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("%s: expected %u bytes, got %u"),
-            name, (unsigned int)len, (unsigned int)info.len);
+        mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("%s: expected %u bytes, got %u"), name, (uint)len, (uint)info.len);
     }
     if ((uintptr_t)info.buf & (align - 1)) {
-        mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("%s: must be aligned to %u bytes"), name, (unsigned int)align);
+        mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("%s: must be aligned to %u bytes"), name, (uint)align);
     }
     const uint8_t *start = info.buf;
     for (size_t i = 0; i < args->n; i++) {
-        if ((output || args->buffers[i].output) && start < args->buffers[i].start + args->buffers[i].len
-            && args->buffers[i].start < start + len) {
+        if ((output || args->buffers[i].output)
+            && start < args->buffers[i].start + args->buffers[i].len && args->buffers[i].start < start + len) {
             mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("%s: must not overlap %s"), name, args->buffers[i].name);
         }
     }
     args->buffers[args->n].name = name;
     args->buffers[args->n].start = start;
     args->buffers[args->n].len = len;
-    args->buffers[args->n++].output = output;
+    args->buffers[args->n].output = output;
+    args->n++;
     return info.buf;
 }
 
@@ -52,10 +64,10 @@ static inline void *br_output(br_args_t *args, mp_obj_t obj, const char *name, s
 // The number of `size`-byte elements in a buffer, 1..limit.
 static inline size_t br_count(mp_obj_t obj, const char *name, size_t size, size_t limit) {
     mp_buffer_info_t info;
-    mp_get_buffer_raise(obj, &info, MP_BUFFER_READ);
+    br_get_buffer(obj, name, &info, false);
     if (info.len == 0 || info.len % size || info.len / size > limit) {
         mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("%s: %u bytes are not 1..%u elements of %u bytes"),
-            name, (unsigned int)info.len, (unsigned int)limit, (unsigned int)size);
+            name, (uint)info.len, (uint)limit, (uint)size);
     }
     return info.len / size;
 }
@@ -67,8 +79,18 @@ static inline mp_int_t br_check(mp_int_t value, const char *name, mp_int_t low, 
     return value;
 }
 
+// An int or bool (no __int__ is called). One that is larger than a machine word becomes INT32_MAX, which no kernel takes.
+static inline mp_int_t br_get_int(mp_obj_t obj, const char *name) {
+    const mp_obj_type_t *type = mp_obj_get_type(obj);
+    if (type != &mp_type_int && type != &mp_type_bool) {
+        mp_raise_msg_varg(&mp_type_TypeError, MP_ERROR_TEXT("%s: must be an integer"), name);
+    }
+    mp_int_t value = mp_obj_get_int_truncated(obj);
+    return mp_binary_op(MP_BINARY_OP_EQUAL, obj, mp_obj_new_int(value)) == mp_const_true ? value : INT32_MAX;
+}
+
 static inline mp_int_t br_int(mp_obj_t obj, const char *name, mp_int_t low, mp_int_t high) {
-    return br_check(mp_obj_get_int(obj), name, low, high);
+    return br_check(br_get_int(obj, name), name, low, high);
 }
 
 static inline uint32_t *br_rng(br_args_t *args, mp_obj_t obj) {

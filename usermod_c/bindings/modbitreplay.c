@@ -57,7 +57,7 @@ static mp_obj_t mod_conv2d(size_t n_args, const mp_obj_t *a) {
     const br_geometry_t *g = get_geometry(&args, a[0], false);
     const uint8_t *x = br_input(&args, a[1], "x", (size_t)g->height * g->width * g->cin, 1);
     const int8_t *weight = br_input(&args, a[2], "weight", (size_t)g->cout * g->kernel * g->kernel * g->cin, 1);
-    br_affine_t affine = get_affine(&args, a[3], a[4], mp_obj_get_int(a[5]), g->cout);
+    br_affine_t affine = get_affine(&args, a[3], a[4], br_get_int(a[5], "shift"), g->cout);
     br_conv2d(g, x, weight, &affine, br_output(&args, a[6], "y", output_pixels(g) * g->cout, 1));
     return mp_const_none;
 }
@@ -69,7 +69,7 @@ static mp_obj_t mod_bconv2d(size_t n_args, const mp_obj_t *a) {
     const br_geometry_t *g = get_geometry(&args, a[0], true);
     const uint32_t *x = br_input(&args, a[1], "x", (size_t)g->height * g->width * g->cin / 8, 4);
     const uint32_t *weight = br_input(&args, a[2], "weight", g->cout * filter_words(g) * 4, 4);
-    br_affine_t affine = get_affine(&args, a[3], a[4], mp_obj_get_int(a[5]), g->cout);
+    br_affine_t affine = get_affine(&args, a[3], a[4], br_get_int(a[5], "shift"), g->cout);
     br_bconv2d(g, x, weight, &affine, br_output(&args, a[6], "y", output_pixels(g) * g->cout, 1));
     return mp_const_none;
 }
@@ -129,7 +129,7 @@ static mp_obj_t pool(mp_obj_t shape_in, mp_obj_t x_in, mp_obj_t y_in,
     size_t pixels = (size_t)p->height * p->width;
     const int8_t *x = br_input(&args, x_in, "x", pixels * p->channels, 1);
     mp_buffer_info_t y;
-    mp_get_buffer_raise(y_in, &y, MP_BUFFER_RW);
+    br_get_buffer(y_in, "y", &y, true);
     if (y.buf == x) {
         // In place: the one overlap that these kernels allow.
         args.n = 1;
@@ -215,7 +215,7 @@ BR_FUN(softmax, 4);
 // head_backward(e, weight, bits, feature, df)
 static mp_obj_t mod_head_backward(size_t n_args, const mp_obj_t *a) {
     br_args_t args = { 0 };
-    uint32_t bits = (uint32_t)get_master_bits(mp_obj_get_int(a[2]));
+    uint32_t bits = (uint32_t)get_master_bits(br_get_int(a[2], "bits"));
     size_t samples = br_count(a[4], "df", 2, BR_MAX_POSITIONS);
     size_t classes = br_count(a[0], "e", samples * 2, BR_MAX_CHANNELS);
     size_t n = br_count(a[1], "weight", classes * bits / 8, BR_MAX_DENSE);
@@ -253,7 +253,7 @@ BR_FUN(head_update, 7);
 // head_quantize(weight, bits, q_f, out, shift)
 static mp_obj_t mod_head_quantize(size_t n_args, const mp_obj_t *a) {
     br_args_t args = { 0 };
-    uint32_t bits = (uint32_t)get_master_bits(mp_obj_get_int(a[1]));
+    uint32_t bits = (uint32_t)get_master_bits(br_get_int(a[1], "bits"));
     uint32_t q_f = (uint32_t)br_int(a[2], "q_f", 2, 8);
     size_t classes = br_count(a[4], "shift", 1, BR_MAX_CHANNELS), n = br_count(a[3], "out", classes, BR_MAX_DENSE);
     const void *weight = br_input(&args, a[0], "weight", classes * n * bits / 8, bits / 8);
@@ -266,7 +266,7 @@ BR_FUN(head_quantize, 5);
 // head_sum(weight, bits)
 static mp_obj_t mod_head_sum(mp_obj_t weight_in, mp_obj_t bits_in) {
     br_args_t args = { 0 };
-    size_t bits = (size_t)get_master_bits(mp_obj_get_int(bits_in));
+    size_t bits = (size_t)get_master_bits(br_get_int(bits_in, "bits"));
     size_t n = br_count(weight_in, "weight", bits / 8, 65536);
     return mp_obj_new_int(br_head_sum(br_input(&args, weight_in, "weight", n * bits / 8, bits / 8), (uint32_t)bits, n));
 }
@@ -275,7 +275,7 @@ static MP_DEFINE_CONST_FUN_OBJ_2(mod_head_sum_obj, mod_head_sum);
 // consolidate(cw, tw, bits, mean, alpha)
 static mp_obj_t mod_consolidate(size_t n_args, const mp_obj_t *a) {
     br_args_t args = { 0 };
-    size_t bits = (size_t)get_master_bits(mp_obj_get_int(a[2]));
+    size_t bits = (size_t)get_master_bits(br_get_int(a[2], "bits"));
     size_t n = br_count(a[0], "cw", 2, BR_ELEMENTS);
     const void *tw = br_input(&args, a[1], "tw", n * bits / 8, bits / 8);
     mp_int_t mean = br_int(a[3], "mean", -32768, 32767);

@@ -61,26 +61,31 @@ uint32_t BR_HOT br_quantize_gradient(const int32_t *g, size_t n, uint32_t bits, 
     return exponent;
 }
 
-void BR_HOT br_dot_planes(const uint32_t *planes, uint32_t bits, size_t words, const uint32_t *rows, size_t count, int32_t *out) {
+static inline void br_dot_rows(const uint32_t *planes, uint32_t bits, size_t words, const uint32_t *rows, size_t count,
+    int32_t *out) {
     // What the planes alone contribute: popcount(plane & row) is counted twice against it.
     int32_t base = 0;
     for (uint32_t t = 0; t < bits; t++) {
-        int32_t ones = 0;
-        for (size_t w = 0; w < words; w++) {
-            ones += (int32_t)br_popcount(planes[t * words + w]);
-        }
+        const uint32_t *plane = planes + t * words;
+        int32_t ones = (int32_t)br_count_bits(plane, plane, words, 1);
         base += (t == bits - 1 ? -ones : ones) * (1 << t);
     }
     for (size_t r = 0; r < count; r++, rows += words) {
         int32_t sum = 0;
         for (uint32_t t = 0; t < bits; t++) {
-            int32_t ones = 0;
-            for (size_t w = 0; w < words; w++) {
-                ones += (int32_t)br_popcount(planes[t * words + w] & rows[w]);
-            }
+            int32_t ones = (int32_t)br_count_bits(planes + t * words, rows, words, 1);
             sum += (t == bits - 1 ? -ones : ones) * (1 << t);
         }
         out[r] = 2 * sum - base;
+    }
+}
+
+void BR_HOT br_dot_planes(const uint32_t *planes, uint32_t bits, size_t words, const uint32_t *rows, size_t count, int32_t *out) {
+    if (words == 4) {
+        // A minibatch of 32 latents of 2x2: a constant, which compilers unroll or vectorize.
+        br_dot_rows(planes, bits, 4, rows, count, out);
+    } else {
+        br_dot_rows(planes, bits, words, rows, count, out);
     }
 }
 

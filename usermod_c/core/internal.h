@@ -62,21 +62,14 @@ static inline uint32_t br_bit_length(uint32_t v) {
     return length;
 }
 
-static inline uint32_t br_popcount(uint32_t v) {
-    v = v - ((v >> 1) & 0x55555555u);
-    v = (v & 0x33333333u) + ((v >> 2) & 0x33333333u);
-    v = (v + (v >> 4)) & 0x0f0f0f0fu;
-    return (v * 0x01010101u) >> 24;
-}
-
-// Bits in which a and b differ, over words; byte lanes are folded before they reach 256 (31 * 8 = 248).
-static inline uint32_t br_distance(const uint32_t *a, const uint32_t *b, size_t words) {
+// How many bits of a ^ b, or with `both` of a & b, are 1. Byte lanes are folded before they reach 256 (31 * 8 = 248).
+static inline uint32_t br_count_bits(const uint32_t *a, const uint32_t *b, size_t words, int both) {
     uint32_t count = 0;
     while (words) {
         size_t run = words < 31 ? words : 31;
         uint32_t bytes = 0;
         for (size_t i = 0; i < run; i++) {
-            uint32_t v = a[i] ^ b[i];
+            uint32_t v = both ? a[i] & b[i] : a[i] ^ b[i];
             v = v - ((v >> 1) & 0x55555555u);
             v = (v & 0x33333333u) + ((v >> 2) & 0x33333333u);
             bytes += (v + (v >> 4)) & 0x0f0f0f0fu;
@@ -88,6 +81,23 @@ static inline uint32_t br_distance(const uint32_t *a, const uint32_t *b, size_t 
         words -= run;
     }
     return count;
+}
+
+// Bits in which a and b differ. Rows of common filters (1x1 of 128 channels; 3x3 of 64, 128 and 256) get a constant
+// length, so that compilers unroll or vectorize them.
+static inline uint32_t br_distance(const uint32_t *a, const uint32_t *b, size_t words) {
+    switch (words) {
+        case 4:
+            return br_count_bits(a, b, 4, 0);
+        case 6:
+            return br_count_bits(a, b, 6, 0);
+        case 12:
+            return br_count_bits(a, b, 12, 0);
+        case 24:
+            return br_count_bits(a, b, 24, 0);
+        default:
+            return br_count_bits(a, b, words, 0);
+    }
 }
 
 static inline int32_t br_affine(const br_affine_t *affine, int32_t acc, size_t channel) {

@@ -1,0 +1,192 @@
+"""The command line: help that teaches, mistakes told in one line, and Ctrl-C that leaves nothing behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from bitreplay_host import cli
+from made_data import models
+
+COMMANDS = list(cli.COMMANDS)
+# As a terminal starts it, even where Ctrl-C is ignored in the background.
+START = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from bitreplay_host.cli import main
+sys.exit(main())
+"""
+
+
+def main(arguments):
+    """The exit status, also where argparse ends the program."""
+    try:
+        return cli.main([str(a) for a in arguments])
+    except SystemExit as end:
+        return end.code
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_teaches(name, capsys):
+    assert main([name, "--help"]) == 0
+    shown = capsys.readouterr().out
+    module, _ = cli.COMMANDS[name]
+    assert sys.modules[module].__doc__.strip().splitlines()[0] in shown
+    _, examples = shown.split("examples:\n")
+    assert f"  bitreplay {name}" in examples
+    parser, _ = cli._parser(name)
+    options = parser._subparsers._group_actions[0].choices[name]._actions
+    assert not [o.dest for o in options if o.option_strings and not o.help], "options without help"
+
+
+def test_help_is_fast():
+    """No subcommand imports what is slow before it needs it."""
+    code = """
+import sys, time
+from bitreplay_host import cli
+for name in cli.COMMANDS:
+    try:
+        cli.main([name, "--help"])
+    except SystemExit as end:
+        assert end.code == 0
+print(time.process_time(), *{"torch", "matplotlib", "serial", "esptool", "mpremote"} & set(sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    seconds, *slow = done.stdout.splitlines()[-1].split()
+    assert not slow
+    assert float(seconds) < 3
+
+
+MISTAKES = {
+    "": "COMMAND",
+    "nonsense": "invalid choice: 'nonsense'",
+    "experiment --methods magic": "--methods: invalid choice: 'magic'",
+    "experiment --nonsense": "unrecognized arguments: --nonsense",
+    "experiment --data NOWHERE": "run `bitreplay data cifar10 --dir",
+    "experiment --model NOWHERE": "NOWHERE: No such file",
+    "experiment --model TEXT": "TEXT: ",
+    "experiment --model OTHER": "takes images of shape (32, 32, 1), but cifar10 has (8, 8, 3)",
+    "experiment --micropython NOWHERE": "NOWHERE: No such file or directory; run `make unix` first",
+    "experiment --micropython TEXT": "TEXT: Permission denied",
+    "experiment --first 11": "--first must be 1..10",
+    "experiment --step 0": "--step at least 1",
+    "experiment --samples -1": "--samples",
+    "experiment --test -1": "--test",
+    "experiment --epochs 0": "--epochs",
+    "experiment --seeds 0": "--seeds",
+    "experiment --q-b 1": "q_b: must be an integer, 2..16, got 1",
+    "experiment --q-f 9": "q_f: must be an integer, 2..8, got 9",
+    "experiment --replay 40000": "replay: must be an integer, 0..32768, got 40000",
+    "experiment --rate 0": "rate: must be a number",
+    "evaluate --data NOWHERE": "run `bitreplay data cifar100 --dir",
+    "evaluate --model-with NOTHING": "unrecognized arguments",
+    "evaluate NOWHERE": "NOWHERE: No such file",
+    "evaluate HEADLESS": "the model has no pretrained head",
+    "export NOWHERE": "required: model",
+}
+
+
+@pytest.mark.parametrize("line", MISTAKES)
+def test_a_mistake_is_one_line(line, made_data, small_model, micropython, tmp_path, capsys):
+    (tmp_path / "TEXT").write_text("not what was expected")
+    models.save(tmp_path / "OTHER", models.mixed())
+    models.tiny_model(tmp_path / "HEADLESS", head=False)
+    arguments = [tmp_path / word if word.isupper() else word for word in line.split()]
+    paths = {"--data": made_data, "--micropython": micropython, "--cache": tmp_path / "cache"}
+    if arguments and arguments[0] == "experiment":
+        paths |= {"--model": small_model, "--out": tmp_path / "out"}
+    if arguments and arguments[0] in ("experiment", "evaluate"):
+        arguments += [a for option, path in paths.items() if option not in arguments for a in (option, path)]
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and error.startswith("bitreplay"), error
+    assert MISTAKES[line] in error
+    assert not list(tmp_path.glob("cache/tmp*")), "something was left in the cache"
+
+
+def test_the_command_is_installed(tmp_path):
+    """The program itself, from another folder: a mistake is no traceback there either."""
+    program = Path(sys.executable).with_name("bitreplay")
+    done = subprocess.run([program, "experiment"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stdout == "" and done.stderr.count("\n") == 1
+    assert "cifar10_train_images.npy is not there" in done.stderr
+
+
+def processes(session):
+    """Process numbers and command lines of a session, zombies left out."""
+    found = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+            if int(fields[3]) == session and fields[0] != "Z":
+                found[int(stat.parent.name)] = stat.with_name("cmdline").read_text().replace("\0", " ")
+        except OSError:
+            pass
+    return found
+
+
+def wait_for(condition, seconds=30):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it took too long"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def endless(made_data, small_model, micropython, tmp_path):
+    """A function that starts an experiment that would go on for long, in a session of its own."""
+    started = []
+
+    def start(*more):
+        paths = ["--model", small_model, "--data", made_data, "--out", tmp_path / "out", "--cache", tmp_path / "cache"]
+        command = [sys.executable, "-c", START, "experiment", *paths, "--epochs", "900000", *more]
+        if "--micropython" not in more:
+            command += ["--micropython", micropython]
+        with (tmp_path / "stderr").open("w") as errors:
+            process = subprocess.Popen([str(c) for c in command], stderr=errors, start_new_session=True)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        for number in processes(process.pid):
+            os.kill(number, signal.SIGKILL)
+        process.wait()
+
+
+def check_stopped(process, tmp_path):
+    assert process.wait(timeout=30) == 130
+    assert (tmp_path / "stderr").read_text().splitlines() == ["", "bitreplay: stopped"]
+    assert processes(process.pid) == {}
+    assert not list(tmp_path.glob("cache/tmp*")), "something was left in the cache"
+
+
+@pytest.mark.parametrize("to_all", [False, True], ids=["kill -INT", "Ctrl-C in a terminal"])
+def test_ctrl_c_while_learning(endless, tmp_path, to_all):
+    process = endless("--seeds", "1", "2")
+    wait_for(lambda: sum("onboard/protocol.py" in line for line in processes(process.pid).values()) > 0)
+    time.sleep(0.2)
+    (os.killpg if to_all else os.kill)(process.pid, signal.SIGINT)
+    check_stopped(process, tmp_path)
+
+
+def test_ctrl_c_while_images_run_through_the_backbone(endless, tmp_path):
+    slow = tmp_path / "slow"
+    slow.write_text("#!/bin/sh\nexec sleep 300\n")
+    slow.chmod(0o755)
+    process = endless("--micropython", slow)
+    wait_for(lambda: any("sleep 300" in line for line in processes(process.pid).values()))
+    os.kill(process.pid, signal.SIGINT)
+    check_stopped(process, tmp_path)
+
+
+def test_ctrl_c_in_float32(endless, tmp_path):
+    process = endless("--arithmetic", "float32", "--methods", "replay_conv")
+    wait_for(lambda: len(list(tmp_path.glob("cache/*.latents"))) == 2)
+    time.sleep(0.5)
+    os.kill(process.pid, signal.SIGINT)
+    check_stopped(process, tmp_path)

@@ -1,0 +1,235 @@
+"""Export: the integers of a model against the PyTorch net that it was made from, and back again."""
+
+import json
+import os
+
+import bitreplay
+import numpy as np
+import pytest
+from bitreplay_host import cli, data, evaluate, export, protocol
+from bitreplay_host.errors import UserError
+from made_data import ROOT, make_dataset
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
+
+torch = pytest.importorskip("torch")
+
+from bitreplay_host import torch_net  # noqa: E402
+
+SHIPPED = ROOT / "models" / "backbone.safetensors"
+LABELS = data.class_names("cifar100")
+REQUIRED = 99.5  # percent of predictions that must agree; all of them are expected to
+
+
+def random_net(seed):
+    """A Net as training could leave it: batch norm that fits, slopes and thresholds of either sign."""
+    torch.manual_seed(seed)
+    net = torch_net.Net(groups=[1, 2, 4][seed % 3])
+    images = images_of(seed, 16)
+    with torch.no_grad():
+        for threshold in net.thresholds().values():
+            threshold.normal_(0, 0.3)
+        for layer, _ in net.affine_layers().values():
+            layer.affine.slope.uniform_(-0.3, 0.8)
+            layer.affine.norm.weight.normal_(0.6, 0.4)
+            layer.affine.norm.bias.normal_(0, 0.3)
+            layer.affine.norm.momentum = None  # the statistics of what it sees
+        net.train()
+        net(as_input(images))
+    return net.eval()
+
+
+def images_of(seed, count):
+    """Random images with structure: 4x4 blocks and noise."""
+    rng = np.random.default_rng(seed)
+    blocks = rng.integers(0, 200, (count, 8, 8, 3)).repeat(4, axis=1).repeat(4, axis=2)
+    return (blocks + rng.integers(0, 56, (count, 32, 32, 3))).astype(np.uint8)
+
+
+def as_input(images):
+    from bitreplay_host.pretrain import to_input
+
+    return to_input(torch.from_numpy(images).permute(0, 3, 1, 2))
+
+
+@pytest.fixture
+def exported(request, tmp_path):
+    """A random net, and the model exported from it."""
+    net, path = random_net(getattr(request, "param", 1)), tmp_path / "net.safetensors"
+    export.export(net, path, "random", LABELS)
+    return net, path
+
+
+@pytest.mark.parametrize("exported", range(3), indirect=True)
+def test_the_integers_compute_what_the_folded_net_does(exported):
+    """On random nets: latents, features and scores are the same, and so are all predictions."""
+    original, path = exported
+    model = bitreplay.load(path)
+    assert (model.name, model.labels, model.image_shape, model.latent_bytes) == ("random", LABELS, (32, 32, 3), 128)
+    images = images_of(100, 4)
+    folded = torch_net.from_model(path)
+    x = as_input(images).double()
+    with torch.no_grad():
+        bits = folded.latent(x).permute(0, 2, 3, 1).numpy() > 0
+        features = torch_net.average(folded.tail(folded.latent(x)), 2).flatten(1).numpy() * torch_net.STREAM
+    packed, latent, out = model.pack_tail(), bytearray(model.latent_bytes), bytearray(model.features)
+    for i, image in enumerate(images):
+        model.latent(image.tobytes(), latent)
+        model.features_of(latent, packed, out)
+        assert bytes(latent) == np.packbits(bits[i], bitorder="little").tobytes()
+        np.testing.assert_array_equal(np.frombuffer(out, np.int8), features[i])
+    assert 0.05 < bits.mean() < 0.95 and len(np.unique(bits, axis=0)) == len(images), "the net is trivial"
+    found = [LABELS.index(model.classify(image.tobytes())[0]) for image in images]
+    for name, net in (("folded", original.fold()), ("from_model", folded)):
+        assert evaluate.predict(net, images).tolist() == found, name
+
+
+@pytest.mark.parametrize("exported", range(3), indirect=True)
+def test_a_net_from_a_model_is_exported_as_that_model(exported, tmp_path):
+    _, path = exported
+    export.export(torch_net.from_model(path), tmp_path / "again.safetensors", "random", LABELS)
+    assert (tmp_path / "again.safetensors").read_bytes() == path.read_bytes()
+
+
+def test_shipped_model_against_pytorch(real_data, micropython, tmp_path):
+    """The shipped model's integers, on the unix port, against PyTorch in float64, on CIFAR-10's test images."""
+    images, _ = data.load("cifar10", "test", real_data)
+    count = int(os.environ.get("BITREPLAY_AGREEMENT_IMAGES", 1000))
+    rows = np.linspace(0, len(images) - 1, count).astype(int)
+    settings = protocol.Settings(micropython, real_data, tmp_path)
+    file = protocol.latents(SHIPPED, "cifar10", "test", rows.tolist(), settings, classify=True)
+    found = np.frombuffer(file.read_bytes(), np.uint8)
+    expected = evaluate.predict(torch_net.from_model(SHIPPED), images[rows])
+    agreement = 100 * (found == expected).mean()
+    print(f"{agreement:.2f} % of {count} predictions of {SHIPPED.name} agree with PyTorch")
+    assert agreement >= REQUIRED, f"{agreement:.2f} % of {count} predictions agree with PyTorch"
+    assert len(np.unique(found)) > 20, "the model tells hardly any classes apart"
+
+
+def test_threshold_on_the_grid_and_beside_it():
+    """x >= threshold for every x of the stream, as the integers tell it: exactly on the grid x = threshold is +1."""
+    x = np.arange(-128, 128)
+    grid = x / torch_net.STREAM
+    for threshold in [*grid, *np.nextafter(grid, -99), *np.nextafter(grid, 99), -99.0, 1e-9, -1e-9, 0.03]:
+        units = torch_net.threshold_units(torch.tensor([threshold], dtype=torch.float64)).item()
+        # What no int8 can say, that no value is large enough, becomes "only the largest".
+        expected = grid >= threshold if threshold <= grid[-1] else x == 127
+        np.testing.assert_array_equal(x >= units, expected, err_msg=str(threshold))
+    np.testing.assert_array_equal(torch_net.threshold_units(torch.tensor([99.0, 7.94])), [127, 127])
+
+
+def test_latent_weights_keep_their_signs(tmp_path):
+    """Also those that round to 0; and 0, of either sign, is +1."""
+    net = torch_net.Net()
+    weights = [0.0, -0.0, 1e-30, -1e-30, 0.0039, -0.0039, 0.5, -0.5, 1.0, -1.0, 3.0, -3.0]
+    with torch.no_grad():
+        net.tail.weight.view(-1)[: len(weights)] = torch.tensor(weights)
+    _, tensors = export.convert(net, head=False)
+    found = tensors["tail.weight"].reshape(-1)
+    assert found[: len(weights)].tolist() == [0, 0, 0, -1, 0, -1, 64, -63, 127, -127, 127, -127]
+    np.testing.assert_array_equal(found >= 0, net.tail.signs().detach().numpy().reshape(-1) > 0)
+
+
+def test_packed_weights_are_the_signs():
+    net = random_net(0)
+    _, tensors = export.convert(net, head=False)
+    for i, block in enumerate(net.blocks):
+        bits = np.unpackbits(tensors[f"block{i}.weight"].view(np.uint8), axis=-1, bitorder="little")
+        signs = block.signs().detach().permute(0, 2, 3, 1).numpy()
+        np.testing.assert_array_equal(bits, signs > 0)
+
+
+def bound(slope, bias, shift, largest):
+    return int((largest * np.abs(slope.astype(np.int64)).max(axis=1) + np.abs(bias.astype(np.int64))).max()) + (
+        1 << (shift - 1)
+    )
+
+
+def test_fixed_point_bounds():
+    """Nothing overflows, the shift is the largest that is possible, and the error is what rounding allows."""
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        channels = 5
+        slopes = rng.normal(0, 10.0 ** rng.uniform(-5, 3), (channels, 2))
+        bias = rng.normal(0, 10.0 ** rng.uniform(-2, 5), channels)
+        largest = np.full(channels, float(rng.integers(32, 5000)))
+        slope, offset, shift = torch_net.fixed_point(slopes, bias, largest)
+        assert (slope.dtype, offset.dtype) == (np.int16, np.int32)
+        assert 1 <= shift <= 24 and bound(slope, offset, shift, largest) < 2**31
+        assert np.abs(slope / 2.0**shift - slopes).max() <= 2.0 ** -(shift + 1)
+        assert np.abs(offset / 2.0**shift - bias).max() <= 2.0 ** -(shift + 1)
+        if shift < 24:
+            finer = [np.floor(v * 2.0 ** (shift + 1) + 0.5) for v in (slopes, bias)]
+            too_large = np.abs(finer[0]).max() > 32767 or bound(*finer, shift + 1, largest) >= 2**31
+            assert too_large, "a larger shift was possible"
+
+
+def test_fixed_point_limits():
+    """The steepest slopes and the largest bias that fit, and the next that do not."""
+    one = np.ones(1)
+    slope, _, shift = torch_net.fixed_point(np.array([[16383.5, -1.0]]), 0 * one, one)
+    assert (slope.tolist(), shift) == ([[32767, -2]], 1)
+    for slopes, bias, largest in (([[16384.0, 0]], 0, 1), ([[0.0, 0]], 2.0**30, 1), ([[16000.0, 0]], 0, 70000)):
+        with pytest.raises(UserError, match="too steep"):
+            torch_net.fixed_point(np.array(slopes), bias * one, largest * one)
+
+
+def test_checkpoint_to_model_to_evaluation(tmp_path, micropython, capsys):
+    """pretrain's checkpoint -> export -> evaluate, by the command line: all predictions agree."""
+    make_dataset(tmp_path, "cifar100", 1, 1, side=32)
+    torch.save({"net": random_net(1).state_dict(), "epoch": 1}, tmp_path / "net.pt")  # 2 groups, as Net() has
+    model = tmp_path / "net.safetensors"
+    assert cli.main(["export", str(tmp_path / "net.pt"), str(model), "--name", "mine"]) == 0
+    assert capsys.readouterr().out == f"{model}: {model.stat().st_size} bytes\n"
+    assert bitreplay.load(model).name == "mine"
+    paths = ["--data", str(tmp_path), "--cache", str(tmp_path / "cache"), "--micropython", str(micropython)]
+    assert cli.main(["evaluate", str(model), "--checkpoint", str(tmp_path / "net.pt"), "--test", "20", *paths]) == 0
+    integers, trained, folded = capsys.readouterr().out.splitlines()
+    assert integers.startswith("integer net, unix port: ") and integers.endswith(" % of 20 test images")
+    assert "as trained" in trained
+    assert folded.endswith(" 100.00 % of predictions agree with the integer net")
+    assert cli.main(["export", str(tmp_path / "net.pt"), str(model), "--no-head"]) == 0
+    assert bitreplay.load(model).labels is None
+    capsys.readouterr()
+    assert cli.main(["evaluate", str(model), *paths]) == 2
+    assert "has no pretrained head" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", ["nowhere", "text", "empty", "other object", "other net"])
+def test_what_is_no_checkpoint(content, tmp_path, capsys):
+    path = tmp_path / "some.pt"
+    objects = {"other object": [1], "other net": {"net": {"weight": torch.zeros(1)}}}
+    if content in objects:
+        torch.save(objects[content], path)
+    elif content != "nowhere":
+        path.write_text("" if content == "empty" else content)
+    assert cli.main(["export", str(path), str(tmp_path / "model")]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and error.startswith(f"bitreplay: {path}") and "Traceback" not in error
+    assert not (tmp_path / "model").exists()
+
+
+def test_from_model_refuses_what_is_not_this_net(exported, tmp_path, small_model):
+    _, path = exported
+    tensors = load_file(path)
+    with safe_open(path, "np") as file:
+        metadata = file.metadata()
+
+    def graph_with(**changes):
+        graph = json.loads(metadata["graph"])
+        graph["layers"][2].update(changes)
+        return metadata | {"graph": json.dumps(graph)}
+
+    def refused(some_path):
+        with pytest.raises(UserError, match="is not a model that `bitreplay export` wrote"):
+            torch_net.from_model(some_path)
+
+    refused(small_model)
+    (tmp_path / "text").write_text("text")
+    refused(tmp_path / "text")
+    save_file(tensors, tmp_path / "stride", graph_with(stride=2))
+    refused(tmp_path / "stride")
+    save_file(tensors | {"head.shift": tensors["head.shift"] - 1}, tmp_path / "shift", metadata)
+    refused(tmp_path / "shift")
+    save_file({k: v for k, v in tensors.items() if k != "block3.weight"}, tmp_path / "less", metadata)
+    refused(tmp_path / "less")

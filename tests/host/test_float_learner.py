@@ -1,0 +1,144 @@
+"""The float32 learner against the integer learner, on made latents that are easy to tell apart."""
+
+import threading
+
+import bitreplay
+import numpy as np
+import pytest
+from bitreplay_host import float_learner
+from bitreplay_host.float_learner import FloatLearner
+from made_data import models
+
+CLASSES, NAMES = 5, ["a", "b", "c", "d", "e"]
+
+
+def made_latents(count, flipped, seed):
+    """(latents, classes): count of each class, which is a random pattern; this part of a sample's bits is flipped."""
+    rng = np.random.default_rng(seed)
+    patterns = np.random.default_rng(0).integers(0, 2, (CLASSES, 128))
+    classes = rng.permutation(np.repeat(np.arange(CLASSES), count))
+    bits = patterns[classes] ^ (rng.random((len(classes), 128)) < flipped)
+    return np.packbits(bits.astype(np.uint8), axis=1, bitorder="little"), classes
+
+
+def taught(kind, net, latents, classes, **arguments):
+    """A learner of this kind, taught class after class: two at first."""
+    learner = kind(net, classes=CLASSES, fresh=100, rate=0.03, **arguments)
+    for group in ((0, 1), (2,), (3,), (4,)):
+        for row in np.flatnonzero(np.isin(classes, group)):
+            learner.see_latent(latents[row], NAMES[classes[row]])
+        learner.learn(6, progress=False)
+    return learner
+
+
+def accuracy(learner, latents, classes):
+    if isinstance(learner, FloatLearner):
+        return learner.accuracy(latents, classes, NAMES)
+    return 100 * np.mean([learner.predict_latent(x)[0] == NAMES[c] for x, c in zip(latents, classes, strict=True)])
+
+
+@pytest.fixture(scope="module")
+def net(tmp_path_factory):
+    return bitreplay.load(models.tiny_model(tmp_path_factory.mktemp("float") / "tiny.safetensors", groups=1))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "least"),
+    [
+        ({"replay": 60, "conv_rate": 0.5}, 90),
+        ({"replay": 60, "conv": False}, 90),
+        ({"replay": 60, "conv": False, "policy": "reservoir"}, 80),
+        ({"replay": 0, "conv": False}, 0),
+        ({"replay": 0, "cwr": False, "conv_rate": 0.5}, 0),
+    ],
+    ids=["replay + conv", "replay + head", "reservoir", "CWR* alone", "naive"],
+)
+def test_accuracy_is_that_of_the_integers(net, arguments, least):
+    latents, classes = made_latents(30, 0.15, seed=1)
+    test = made_latents(40, 0.15, seed=2)
+    floats, integers = (
+        np.mean([accuracy(taught(kind, net, latents, classes, seed=seed, **arguments), *test) for seed in (1, 2)])
+        for kind in (FloatLearner, bitreplay.Learner)
+    )
+    print(f"float32 {floats:.1f} %, integers {integers:.1f} %")
+    assert abs(floats - integers) < 10 and min(floats, integers) > least, f"float32 {floats} %, integers {integers} %"
+
+
+def test_forward_is_that_of_the_integers(net):
+    """Features differ by the rounding to 1/16 alone, where nothing saturates."""
+    latents, _ = made_latents(8, 0.3, seed=3)
+    learner = FloatLearner(net, replay=10)
+    found, _ = learner._forward(float_learner.unpack(latents, 4))
+    out = bytearray(net.features)
+    for row, features in zip(latents, found, strict=True):
+        net.features_of(row.tobytes(), net.pack_tail(), out)
+        integers = np.frombuffer(out, np.int8) / 16
+        inside = np.abs(features) < 4  # each position's value is at most 8, so that their mean did not saturate
+        assert inside.mean() > 0.5
+        assert np.abs(features - integers)[inside].max() < 0.07
+
+
+def test_unpack():
+    bits = float_learner.unpack(np.array([[1, 0, 0, 128], [255, 0, 2, 0]], np.uint8), 2)
+    assert bits.shape == (2, 2, 16) and bits.dtype == np.float32
+    assert bits[0].ravel().tolist() == [1] + [-1] * 30 + [1]
+    assert bits[1].ravel().tolist() == [1] * 8 + [-1] * 9 + [1] + [-1] * 14
+
+
+def test_gradient_of_the_binary_layer(net):
+    """A step of the latent weights goes along the numerical gradient of the loss with float weights in the sum."""
+    learner = FloatLearner(net, replay=0, classes=2, rate=0.00001, conv_rate=0.01)
+    latents, classes = made_latents(16, 0.3, seed=4)
+    latents, classes = latents[classes < 2], classes[classes < 2]
+    for x, c in zip(latents, classes, strict=True):
+        learner.see_latent(x, NAMES[c])
+    learner._begin()
+    head = np.random.default_rng(0).normal(0, 0.1, (2, net.features)).astype(np.float32)
+    learner.training[:] = head
+    x = float_learner.unpack(latents, 4)
+    features, slope = learner._forward(x)
+
+    def loss(sign):
+        """With the slopes of the forward pass, to which the gradient belongs."""
+        acc = np.einsum("npi,oi->npo", x, sign)
+        f = (x * learner.shortcut + acc * slope + learner.bias).mean(axis=1)
+        z = f @ head.T
+        return (np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(x)), labels]).mean()
+
+    labels = np.array([learner.labels.index(NAMES[c]) for c in classes])
+    before, sign = learner.latent_weight.copy(), np.where(learner.latent_weight >= 0, 1.0, -1.0)
+    learner._minibatch(list(range(32)))
+    step = (before - learner.latent_weight) / 0.01
+    inside = np.abs(before) < 0.9  # not at the clamp
+    for o, i in [(0, 0), (3, 7), (31, 31), (12, 5), (20, 1)]:
+        if inside[o, i]:
+            change = np.zeros_like(sign)
+            change[o, i] = 1e-3
+            assert step[o, i] == pytest.approx((loss(sign + change) - loss(sign - change)) / 2e-3, rel=0.01, abs=1e-4)
+
+
+def test_model_without_a_trainable_layer(tmp_path):
+    plain = bitreplay.load(models.tiny_model(tmp_path / "plain.safetensors", tail=False))
+    with pytest.raises(ValueError, match="float32 needs a model with a trainable layer"):
+        FloatLearner(plain, conv=False)
+
+
+def test_stop(net, tmp_path):
+    """A run ends after the epoch in which it is told to."""
+    latents, classes = made_latents(4, 0.1, seed=5)
+    (tmp_path / "latents").write_bytes(latents.tobytes())
+    (tmp_path / "classes").write_bytes(classes.astype(np.uint8).tobytes())
+    files = {"latents": str(tmp_path / "latents"), "classes": str(tmp_path / "classes")}
+    models.tiny_model(tmp_path / "tiny.safetensors")
+    configuration = {"model": tmp_path / "tiny.safetensors", "train": files, "test": files, "labels": NAMES}
+    configuration |= {"experiences": [list(range(20))], "epochs": 50, "learner": {"classes": CLASSES}}
+    stop, epochs = threading.Event(), []
+
+    def advance():
+        epochs.append(1)
+        if len(epochs) == 3:
+            stop.set()
+
+    with pytest.raises(KeyboardInterrupt):
+        float_learner.run(configuration, advance, stop)
+    assert len(epochs) == 3

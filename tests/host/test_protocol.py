@@ -1,0 +1,266 @@
+"""Protocols: which samples are learned when, what is refused, what the cache keeps; and the children that run them."""
+
+import json
+import threading
+import time
+
+import bitreplay
+import numpy as np
+import pytest
+from bitreplay_host import data, protocol, unix_port
+from bitreplay_host.errors import UserError
+from made_data import make_dataset, models
+
+LABELS = np.repeat(np.arange(10), 30)[np.random.default_rng(0).permutation(300)].astype(np.uint8)
+
+
+@pytest.fixture
+def settings(micropython, made_data, tmp_path):
+    return protocol.Settings(micropython, made_data, tmp_path / "cache")
+
+
+@pytest.mark.parametrize(
+    ("first", "step", "seen"),
+    [
+        (2, 1, [2, 3, 4, 5, 6, 7, 8, 9, 10]),
+        (2, 2, [2, 4, 6, 8, 10]),
+        (2, 3, [2, 5, 8, 10]),
+        (1, 9, [1, 10]),
+        (4, 99, [4, 10]),
+        (10, 1, [10]),
+    ],
+)
+def test_experiences_by_class(first, step, seen):
+    """Every class comes whole and in order, and every sample once."""
+    plan = protocol.Protocol(first=first, step=step, samples=0)
+    assert plan.seen(10) == seen
+    found = plan.experiences(LABELS, seed=1)
+    assert sorted(sum(found, [])) == list(range(300))
+    for rows, start, end in zip(found, [0, *seen], seen, strict=False):
+        np.testing.assert_array_equal(np.bincount(LABELS[rows], minlength=10)[start:end], 30)
+        assert len(rows) == 30 * (end - start)
+
+
+def test_samples_are_drawn_by_the_seed():
+    plan = protocol.Protocol(samples=20)
+    first = plan.experiences(LABELS, seed=1)
+    assert first == plan.experiences(LABELS, seed=1) != plan.experiences(LABELS, seed=2)
+    rows = sum(first, [])
+    assert len(set(rows)) == len(rows) == 200
+    np.testing.assert_array_equal(np.bincount(LABELS[rows]), 20)
+    # Mixed, not class after class, and not in the order of the files.
+    assert (np.diff(LABELS[first[0]].astype(int)) != 0).sum() > 5
+    assert first[0] != sorted(first[0])
+    # More than there are is all.
+    assert len(sum(protocol.Protocol(samples=1000).experiences(LABELS, 1), [])) == 300
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"first": 0}, "--first must be 1..10"),
+        ({"first": 11}, "--first must be 1..10"),
+        ({"step": 0}, "--step at least 1"),
+        ({"samples": -1}, "--samples"),
+        ({"test": -1}, "--test"),
+        ({"epochs": 0}, "--epochs"),
+    ],
+)
+def test_protocols_that_cannot_be(changes, message):
+    with pytest.raises(UserError, match=message):
+        protocol.Protocol(**changes).experiences(LABELS, 1)
+
+
+def test_joint_learning_takes_as_many_minibatches():
+    """As many samples pass as in learning with replay: 100 fresh ones an experience, at most 150 replayed."""
+    plan = protocol.Protocol(samples=50, learner={"replay": 150}, epochs=4)
+    rows = [[0] * 100] + [[0] * 50] * 8
+    fresh_and_replayed = 100 + (50 + 100) + 7 * (50 + 150)
+    assert protocol._joint_epochs(rows, plan) == round(4 * fresh_and_replayed / 500) == 13
+    assert protocol._joint_epochs(rows, protocol.Protocol(learner={"replay": 0}, epochs=4)) == 4
+    joint = protocol._configuration(protocol.Run("joint", 3, {"q_b": 2}), rows, plan, 10)
+    assert (joint["epochs"], len(joint["experiences"]), len(joint["experiences"][0])) == (13, 1, 500)
+    assert joint["learner"] == {"replay": 0, "q_b": 2, "seed": 3, "fresh": 500, "classes": 10}
+    ours = protocol._configuration(protocol.Run("replay_head", 3), rows, plan, 10)
+    assert (ours["epochs"], ours["experiences"]) == (4, rows)
+    assert ours["learner"] == {"replay": 150, "conv": False, "seed": 3, "fresh": 100, "classes": 10}
+
+
+def test_too_many_samples_for_a_learner():
+    with pytest.raises(UserError, match=r"joint \(upper bound\): 32769 samples .* fewer --samples"):
+        protocol._configuration(protocol.Run("joint"), [[0] * 32769], protocol.Protocol(), 10)
+
+
+def test_latents_are_those_of_the_network(settings, small_model):
+    """In the order of the rows, from the unix port; the same as the NumPy reference computes."""
+    images, _ = data.load("cifar10", "test", settings.data)
+    net, latent = bitreplay.load(small_model), bytearray(16)
+    rows = [59, 0, 7, 7, 30]
+    found = protocol.latents(small_model, "cifar10", "test", rows, settings).read_bytes()
+    classes = protocol.latents(small_model, "cifar10", "test", rows, settings, classify=True).read_bytes()
+    assert len(found) == 5 * 16 and len(classes) == 5
+    for i, row in enumerate(rows):
+        net.latent(images[row].tobytes(), latent)
+        assert found[16 * i : 16 * (i + 1)] == latent
+        assert net.labels[classes[i]] == net.classify(images[row].tobytes())[0]
+
+
+def test_latents_are_kept_by_model_images_and_rows(settings, small_model, made_data, tmp_path, monkeypatch):
+    runs = []
+    original = unix_port.run
+
+    def counted(*arguments):
+        runs.append(arguments[0])
+        yield from original(*arguments)
+
+    monkeypatch.setattr(unix_port, "run", counted)
+
+    def is_computed(model=small_model, split="test", rows=(0, 1, 2), settings=settings, **more):
+        runs.clear()
+        path = protocol.latents(model, "cifar10", split, rows, settings, **more)
+        before = path.read_bytes()
+        found = bool(runs)
+        assert protocol.latents(model, "cifar10", split, rows, settings, **more).read_bytes() == before
+        return found
+
+    assert is_computed() and not is_computed()
+    assert is_computed(rows=(0, 2, 1)) and is_computed(rows=(0, 1)) and is_computed(split="train")
+    assert is_computed(classify=True)
+    other = tmp_path / "other.safetensors"
+    models.tiny_model(other, seed=5)
+    assert is_computed(model=other)
+    # The same model elsewhere, and the same images.
+    other.write_bytes(small_model.read_bytes())
+    assert not is_computed(model=other)
+    folder = tmp_path / "data"
+    folder.mkdir()
+    make_dataset(folder, "cifar10", 12, 6)
+    same = protocol.Settings(settings.micropython, folder, settings.cache)
+    assert not is_computed(settings=same)
+    images = np.load(folder / "cifar10_test_images.npy")
+    images[1] ^= 1
+    np.save(folder / "cifar10_test_images.npy", images)
+    assert is_computed(settings=same)
+    assert {path.suffix for path in settings.cache.iterdir()} == {".latents", ".classes"}, "nothing else is left"
+
+
+def test_run_on_the_unix_port_and_in_float32(settings, small_model, capsys, tmp_path):
+    """All methods: curves, digests that follow the seed, and a state that is the learner's."""
+    plan = protocol.Protocol(step=4, epochs=8, learner={"replay": 60, "rate": 0.05})
+    state = tmp_path / "state.safetensors"
+    runs = [protocol.Run(method) for method in protocol.METHODS]
+    runs += [protocol.Run("replay_conv", 1, state=state), protocol.Run("replay_conv", 2)]
+    runs += [protocol.Run(method, arithmetic="float32") for method in protocol.METHODS]
+    results = protocol.run(small_model, plan, runs, settings)
+    for one, result in zip(runs, results, strict=True):
+        assert result["classes"] == ([10] if one.method == "joint" else [2, 6, 10])
+        assert len(result["curve"]) == len(result["classes"])
+        assert all(0 <= percent <= 100 for percent in result["curve"])
+        assert ("digest" in result) == (one.arithmetic == "integer")
+    digests = [result["digest"] for result in results[:7]]
+    assert digests[3] == digests[5] and len(set(digests)) == 6
+    # It learns, and with replay it does not forget.
+    finals = {(one.method, one.arithmetic): result["curve"][-1] for one, result in zip(runs, results, strict=True)}
+    for arithmetic in ("integer", "float32"):
+        naive, ours = finals["naive", arithmetic], finals["replay_head", arithmetic]
+        assert ours > naive + 20, (arithmetic, finals)
+    # What is reported is what the saved learner is.
+    me = bitreplay.Learner.load(bitreplay.load(small_model), state)
+    assert me.digest() == digests[3] and sorted(me.labels) == sorted(data.class_names("cifar10"))
+    assert results[3]["memory"] == me.memory() and me.replay.n == 60
+    shown = capsys.readouterr().out
+    assert "replay + head + conv, seed 2: 6 classes, " in shown and "joint" not in shown
+    protocol.run(small_model, plan, runs[:1], settings, quiet=True)
+    assert capsys.readouterr().out == ""
+
+
+def test_state_that_cannot_be_written(settings, small_model, tmp_path):
+    """An error on the unix port is told, with the reason."""
+    one = protocol.Run("cwr", state=tmp_path / "nowhere" / "state")
+    with pytest.raises(UserError, match=r"protocol.py failed on micropython: OSError: .*ENOENT"):
+        protocol.run(small_model, protocol.Protocol(step=8, samples=2, epochs=1), [one], settings)
+    assert not list(settings.cache.glob("tmp*"))
+
+
+def script(path, text):
+    path.write_text("#!/bin/sh\n" + text)
+    path.chmod(0o755)
+    return path
+
+
+def test_child_gets_its_configuration_and_is_heard(tmp_path):
+    """The configuration is in a file while it runs; JSON lines are yielded, others are not."""
+    fake = script(tmp_path / "fake", 'echo "some line"; cat $4; echo; cat $4; echo')
+    found = unix_port.run("latents.py", {"a": [1, "ü"]}, fake, tmp_path)
+    assert list(found) == [{"a": [1, "ü"]}] * 2
+    assert list(tmp_path.iterdir()) == [fake]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("echo '{}'; echo line >&2; echo 'ValueError: why' >&2; exit 1", "ValueError: why"),
+        ("echo 'MemoryError: on stdout'; exit 1", "MemoryError: on stdout"),
+        ("exit 3", "3"),
+        ("kill -SEGV $$", "-11"),
+    ],
+)
+def test_child_that_fails(tmp_path, text, reason):
+    fake = script(tmp_path / "fake", text)
+    with pytest.raises(UserError) as error:
+        list(unix_port.run("latents.py", {}, fake, tmp_path))
+    assert str(error.value) == f"latents.py failed on fake: {reason}"
+    assert list(tmp_path.iterdir()) == [fake]
+
+
+def test_child_ends_with_its_iterator(tmp_path):
+    fake = script(tmp_path / "fake", "echo '{}'; exec sleep 300")
+    messages = unix_port.run("latents.py", {}, fake, tmp_path)
+    next(messages)
+    (child,) = unix_port._children
+    messages.close()
+    assert child.returncode == -9 and not unix_port._children
+    assert list(tmp_path.iterdir()) == [fake]
+
+
+def test_when_one_fails_all_end(tmp_path):
+    """Those that run, those that wait for a core, and those that have no child."""
+    sleeps = script(tmp_path / "sleeps", "exec sleep 300")
+    fails = script(tmp_path / "fails", "echo 'ValueError: this one' >&2; exit 1")
+    begun = []
+
+    def work(fake, stop):
+        begun.append(fake)
+        if fake is None:
+            assert stop.wait(30)
+        else:
+            list(unix_port.run("latents.py", {}, fake, tmp_path))
+
+    start = time.monotonic()
+    with pytest.raises(UserError, match="ValueError: this one"):
+        unix_port.in_parallel(work, [sleeps, fails] + [sleeps] * 100)
+    assert time.monotonic() - start < 20 and len(begun) < 100
+    with pytest.raises(UserError, match="ValueError: this one"):
+        unix_port.in_parallel(work, [None, fails])
+    assert not unix_port._children
+
+
+def test_parallel_results_are_in_order():
+    def work(item, stop):
+        time.sleep(0.05 * (item == 0))
+        assert isinstance(stop, threading.Event) and not stop.is_set()
+        return item * item
+
+    assert unix_port.in_parallel(work, range(7)) == [0, 1, 4, 9, 16, 25, 36]
+    assert unix_port.in_parallel(work, []) == []
+
+
+def test_results_are_json(settings, small_model):
+    plan = protocol.Protocol(step=8, samples=2, test=1, epochs=1)
+    (result,) = protocol.run(small_model, plan, [protocol.Run("replay_conv")], settings)
+    assert json.loads(json.dumps(result)) == result
+    assert set(result) == {"classes", "curve", "digest", "memory", "heap"}
+    heap = result["heap"]
+    assert heap["file"] == small_model.stat().st_size
+    # What is measured is what the formula says, and Python's own objects.
+    assert 0 < heap["learner"] - result["memory"]["total"] + result["memory"]["activations"] < 40000

@@ -1,0 +1,79 @@
+"""Tables and plots."""
+
+import matplotlib.image
+import pytest
+from bitreplay_host import report
+from bitreplay_host.protocol import METHODS, TITLES
+
+
+def test_table():
+    assert report.table(["", "a", "long head"], [["x", 1, 2.25], ["longer", "", "z"]]).splitlines() == [
+        "        a  long head",
+        "------  -  ---------",
+        "x       1        2.2",
+        "longer             z",
+    ]
+
+
+def test_table_without_rows():
+    assert report.table(["one", "two"], []) == "one  two\n---  ---"
+
+
+def test_accuracy_table():
+    """Joint training has one value, below the last number of classes."""
+    lines = report.accuracy_table({"cwr": [90, 80.04, 7.125], "joint": [100.0]}, [2, 3, 4]).splitlines()
+    assert lines == [
+        "classes seen            2     3      4",
+        "-------------------  ----  ----  -----",
+        "CWR* alone           90.0  80.0    7.1",
+        "joint (upper bound)              100.0",
+    ]
+
+
+def test_every_method_has_a_title_and_a_colour():
+    assert set(report.COLORS) == set(TITLES) == set(METHODS)
+    assert len(set(report.COLORS.values())) == len(METHODS)
+
+
+@pytest.mark.parametrize(
+    "curves",
+    [
+        {method: [50.0, 40.0, 30.0] for method in METHODS if method != "joint"} | {"joint": [60.0]},
+        {"replay_conv q_b 2": [0, 0, 0], "replay_conv q_b 16 nearest": [100, 100, 100]},
+        {f"naive q_b {q_b}": [q_b, q_b, q_b] for q_b in range(2, 17)},
+    ],
+    ids=["methods", "extremes", "many of one method"],
+)
+def test_plot(curves, tmp_path, monkeypatch):
+    """A picture in which every curve is drawn, looks different and is named at its end, one above the other."""
+    from matplotlib.axes import Axes
+
+    drawn, names = [], []
+    plot, line, annotate = Axes.plot, Axes.axhline, Axes.annotate
+
+    def record(self, *arguments, **settings):
+        drawn.append((settings["color"], settings["linestyle"]))
+        return plot(self, *arguments, **settings)
+
+    def record_line(self, *arguments, **settings):
+        drawn.append((settings["color"], settings["linestyle"]))
+        return line(self, *arguments, **settings)
+
+    def record_name(self, text, place, **settings):
+        names.append((place[1], text))
+        return annotate(self, text, place, **settings)
+
+    monkeypatch.setattr(Axes, "plot", record)
+    monkeypatch.setattr(Axes, "axhline", record_line)
+    monkeypatch.setattr(Axes, "annotate", record_name)
+    path = tmp_path / "new folder" / "plot.png"
+    report.plot(path, curves, [2, 3, 4], "a title")
+    picture = matplotlib.image.imread(path)
+    assert picture.shape[0] > 300 and picture.shape[1] > 600 and picture.std() > 0.01
+    assert len(drawn) == len(names) == len(curves)
+    assert len(set(drawn)) == min(len(curves), 5)
+    heights = [height for height, _ in names]
+    assert all(b - a > 4 for a, b in zip(heights, heights[1:], strict=False)), "names overlap"
+    for name, curve in curves.items():
+        method, *words = name.split()
+        assert f"{' '.join([TITLES[method], *words])}  {float(curve[-1]):.1f}" in [text for _, text in names]
