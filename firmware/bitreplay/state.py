@@ -16,10 +16,15 @@ NUMBER = "%.6g"  # how a setting that is no integer is written: the same in sing
 # What a learner is made with.
 
 
+def _show(value):
+    """A value in a message, whatever a hostile file made of it."""
+    return repr(value)[:40] if type(value) in (int, float, bool, str) else type(value).__name__
+
+
 def check(name, value, low, high):
     """An integer in low..high, or ValueError."""
     if type(value) is not int or not low <= value <= high:
-        raise ValueError("%s: must be an integer, %d..%d, got %r" % (name, low, high, value))
+        raise ValueError("%s: must be an integer, %d..%d, got %s" % (name, low, high, _show(value)))
     return value
 
 
@@ -27,13 +32,13 @@ def check_one_of(name, value, allowed):
     for one in allowed:
         if type(value) is type(one) and value == one:
             return value
-    raise ValueError("%s: must be %s, got %r" % (name, " or ".join([repr(one) for one in allowed]), value))
+    raise ValueError("%s: must be %s, got %s" % (name, " or ".join([repr(one) for one in allowed]), _show(value)))
 
 
 def check_rate(name, value):
     """A learning rate, rounded as it is saved. The kernels' exponents can express any in this range."""
     if type(value) not in (int, float) or not 1e-5 <= value <= 1000:
-        raise ValueError("%s: must be a number, 0.00001..1000, got %r" % (name, value))
+        raise ValueError("%s: must be a number, 0.00001..1000, got %s" % (name, _show(value)))
     return float(NUMBER % value)
 
 
@@ -45,7 +50,9 @@ def check_label(label):
     elif type(label) is str:
         good = 0 < len(label) <= MAX_LABEL and label.encode()
     if not good:
-        raise ValueError("label: must be a str of 1..%d characters or an int of 64 bits, got %r" % (MAX_LABEL, label))
+        raise ValueError(
+            "label: must be a str of 1..%d characters or an int of 64 bits, got %s" % (MAX_LABEL, _show(label))
+        )
 
 
 def scratch_bytes(net, q_b):
@@ -216,7 +223,7 @@ def _make(make, net, path, config):
         _fail(path, "config", "has a field that this release does not know; update BitReplay")
     except ValueError as error:
         raise ValueError("%s: config: %s" % (path, error))
-    for field in learner.config:
+    for field in sorted(learner.config):
         if field not in config:
             _fail(path, "config", "%s is missing; save the learner again" % field)
     if len(config) != len(learner.config):

@@ -19,7 +19,8 @@ COMMANDS = {
     "evaluate": ("bitreplay_host.evaluate", "test a model's pretrained classes, beside PyTorch"),
     "demo": ("bitreplay_host.demo", "teach the unix port of MicroPython new classes, and plot what it keeps"),
     "experiment": ("bitreplay_host.experiment", "run the papers' protocols: CSV, JSON and plots"),
-    "verify": ("bitreplay_host.verify", "compare a connected board with the reference, bit for bit"),
+    "verify": ("bitreplay_host.verify", "compare the unix port with the NumPy reference, bit for bit"),
+    "bench": ("bitreplay_host.bench", "time the kernels; bit-serial gradients beside sign-and-add"),
 }
 
 EPILOG = """examples:

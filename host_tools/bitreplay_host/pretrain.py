@@ -130,16 +130,19 @@ class Training:
     def _resume(self):
         from .torch_net import checkpoint
 
-        saved = checkpoint(self.args.out)
-        if saved["schedule"]["total_steps"] != self.schedule.total_steps:
-            raise UserError(
-                f"{self.args.out} was begun with other --epochs, --batch or --data: give the same ones again, "
-                f"or take its weights with --init {self.args.out} --out another.pt"
-            )
-        for name in ("net", "optimizer", "schedule"):
-            getattr(self, name).load_state_dict(saved[name])
-        self.generator.set_state(saved["generator"])
-        self.epoch = saved["epoch"]
+        out, saved = self.args.out, checkpoint(self.args.out)
+        try:
+            if saved["schedule"]["total_steps"] != self.schedule.total_steps:
+                raise UserError(
+                    f"{out} was begun with other --epochs, --batch or --data: give the same ones again, "
+                    f"or take its weights with --init {out} --out another.pt"
+                )
+            for name in ("net", "optimizer", "schedule"):
+                getattr(self, name).load_state_dict(saved[name])
+            self.generator.set_state(saved["generator"])
+            self.epoch = saved["epoch"]
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise UserError(f"{out} is not a checkpoint that training can go on from: choose another --out") from error
 
     def _initialize(self):
         import torch

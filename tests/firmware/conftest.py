@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,10 @@ sys.path[:0] = [str(FIRMWARE), str(ROOT / "host_tools"), str(Path(__file__).pare
 
 @pytest.fixture(scope="session")
 def micropython():
-    """A function: runs a script with arguments in the unix port on the package in firmware/; returns its output."""
+    """A function: runs a script with arguments in the unix port on the package in firmware/; returns its output.
+
+    answer(process, line), if given, is called with every line of output when it comes.
+    """
     # Another build, for example build/unix-asan/micropython, can be named.
     binary = Path(os.environ.get("BITREPLAY_MICROPYTHON", ROOT / "build" / "unix" / "micropython"))
     if not binary.exists():
@@ -22,8 +26,9 @@ def micropython():
             pytest.skip("BITREPLAY_SKIP_UNIX is set")
         pytest.fail(f"{binary} is missing: run `make unix`, or set BITREPLAY_SKIP_UNIX")
 
-    def run(script, *arguments, heap="4m"):
-        return execute([binary, "-X", f"heapsize={heap}", "-c", script, *arguments], {"MICROPYPATH": str(FIRMWARE)})
+    def run(script, *arguments, heap="4m", answer=None):
+        command = [binary, "-X", f"heapsize={heap}", "-c", script, *arguments]
+        return execute(command, {"MICROPYPATH": str(FIRMWARE)}, answer)
 
     return run
 
@@ -32,20 +37,31 @@ def micropython():
 def cpython():
     """As `micropython`, in CPython."""
 
-    def run(script, *arguments):
+    def run(script, *arguments, answer=None):
         path = os.pathsep.join([str(FIRMWARE), str(ROOT / "host_tools")])
-        return execute([sys.executable, "-c", script, *arguments], {"PYTHONPATH": path})
+        return execute([sys.executable, "-u", "-c", script, *arguments], {"PYTHONPATH": path}, answer)
 
     return run
 
 
-def execute(command, variables):
-    done = subprocess.run(
+def execute(command, variables, answer):
+    process = subprocess.Popen(
         [str(part) for part in command],
         env={**os.environ, "PYTHONIOENCODING": "utf-8", **variables},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         encoding="utf-8",
-        timeout=300,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    # What hangs is ended, and fails.
+    timer = threading.Timer(300, process.kill)
+    timer.start()
+    lines = []
+    with process:
+        for line in process.stdout:
+            lines.append(line)
+            if answer:
+                answer(process, line)
+    timer.cancel()
+    output = "".join(lines)
+    assert process.returncode == 0, output
+    return output

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -374,22 +375,27 @@ def test_gradients_have_the_direction_of_those_in_floating_point(net, q_b, least
 
 INTERRUPTS = """
 import os
-import time
 
 path = sys.argv[3]
+sent = path + ".sent"
 
-def later(seconds):
-    # The shell's parent is this process.
-    os.system("pid=$PPID; (sleep %s; kill -INT $pid) > /dev/null 2>&1 &" % seconds)
+def interrupt(seconds):
+    # The test sends it, and then makes a file.
+    show(seconds=seconds)
 
-def spin(seconds):
-    end = time.time() + seconds
-    while time.time() < end:
-        pass
+def wait():
+    while True:
+        try:
+            os.remove(sent)
+            return
+        except OSError:
+            pass
 
-def learn(*arguments):
+def learn(epochs, seconds=None):
     try:
-        me.learn(*arguments, progress=False)
+        if seconds is not None:
+            interrupt(seconds)
+        me.learn(epochs, progress=False)
     except KeyboardInterrupt:
         return True
     return False
@@ -411,14 +417,19 @@ me.learn(2, progress=False)
 for i in range(8):
     teach(me, made, (0, 1 + i), 5)
     before = me.experiences
-    later(0.01 + 0.013 * i)
-    show(step="learning", interrupted=learn(1000000), waiting=me.fresh.n, experiences=me.experiences - before,
+    interrupted = learn(1000000, 0.01 * i)
+    wait()
+    show(step="learning", interrupted=interrupted, waiting=me.fresh.n, experiences=me.experiences - before,
          usable=is_usable())
 
 def slow(function):
     def wrapped(*arguments):
-        later(0.05)
-        spin(0.25)
+        interrupt(0)
+        try:
+            wait()
+        except KeyboardInterrupt:
+            wait()
+            raise
         return function(*arguments)
     return wrapped
 
@@ -442,8 +453,15 @@ show(step="end", interrupted=interrupted, waiting=me.fresh.n, experiences=me.exp
 teach(me, made, (0, 1), 5)
 consolidate, before = me._consolidate, me.experiences
 me._consolidate = slow(consolidate)
-later(0.05)
-interrupted = learn(1000000)
+
+def stop(*_):
+    raise KeyboardInterrupt
+
+interrupted = False
+try:
+    me.learn(1000000, progress=stop)
+except KeyboardInterrupt:
+    interrupted = True
 me._consolidate = consolidate
 show(step="twice", interrupted=interrupted, waiting=me.fresh.n, experiences=me.experiences - before,
      usable=is_usable())
@@ -452,8 +470,8 @@ show(step="twice", interrupted=interrupted, waiting=me.fresh.n, experiences=me.e
 me = bitreplay.Learner(net, fresh=30000, classes=255, conv=False)
 interrupted, c = False, 0
 latents = [made.latent(c) for c in range(250)]
-later(0.05)
 try:
+    interrupt(0.05)
     while True:
         me.see_latent(latents[c % 250], c % 250)
         c += 1
@@ -466,7 +484,15 @@ show(step="seeing", interrupted=interrupted, held=held, known=0 <= len(me.labels
 
 @pytest.mark.parametrize("implementation", ["micropython", "cpython"])
 def test_ctrl_c_leaves_a_usable_learner(path, tmp_path, request, implementation):
-    outcomes = run(request.getfixturevalue(implementation), INTERRUPTS, path, tmp_path / "me.safetensors")
+    def answer(process, line):
+        if line.startswith('{"seconds"'):
+            time.sleep(json.loads(line)["seconds"])
+            process.send_signal(signal.SIGINT)
+            (tmp_path / "me.safetensors.sent").touch()
+
+    implementation = request.getfixturevalue(implementation)
+    outcomes = run(implementation, INTERRUPTS, path, tmp_path / "me.safetensors", answer=answer)
+    outcomes = [outcome for outcome in outcomes if "step" in outcome]
     steps = [outcome.pop("step") for outcome in outcomes]
     assert steps == ["learning"] * 8 + ["beginning", "end", "twice", "seeing"]
     for outcome in outcomes:

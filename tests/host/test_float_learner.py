@@ -45,8 +45,8 @@ def net(tmp_path_factory):
 @pytest.mark.parametrize(
     ("arguments", "least"),
     [
-        ({"replay": 60, "conv_rate": 0.5}, 90),
-        ({"replay": 60, "conv": False}, 90),
+        ({"replay": 60, "conv_rate": 0.5}, 80),
+        ({"replay": 60, "conv": False}, 80),
         ({"replay": 60, "conv": False, "policy": "reservoir"}, 80),
         ({"replay": 0, "conv": False}, 0),
         ({"replay": 0, "cwr": False, "conv_rate": 0.5}, 0),

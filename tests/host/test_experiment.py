@@ -1,0 +1,176 @@
+"""`bitreplay experiment` end to end: the table, results.json, results.csv and curves.png say the same."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import matplotlib.image
+import numpy as np
+import pytest
+from bitreplay_host import cli, experiment, protocol, report
+from made_data import ROOT
+
+TITLES = protocol.TITLES
+
+
+@pytest.fixture
+def run(made_data, small_model, micropython, tmp_path, capsys):
+    """A function: runs it on the small model with some arguments; returns the table, the JSON and the CSV."""
+
+    def run(*arguments):
+        paths = {"--model": small_model, "--data": made_data, "--micropython": micropython}
+        paths |= {"--cache": tmp_path / "cache", "--out": tmp_path / "out"}
+        line = ["experiment", *arguments, *(part for item in paths.items() for part in item)]
+        assert cli.main([str(part) for part in line]) == 0
+        return results(tmp_path / "out", capsys.readouterr().out)
+
+    return run
+
+
+def results(out, shown):
+    """The table's rows as dicts, checked against the JSON and the CSV; the JSON's runs; the CSV's rows."""
+    lines = shown.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("method "))
+    edges = [0]
+    for part in lines[start + 1].split("  "):
+        edges.append(edges[-1] + len(part) + 2)
+    cells = [[line[a:b].strip() for a, b in zip(edges, edges[1:], strict=False)] for line in lines[start:-1]]
+    table = [dict(zip(cells[0], row, strict=True)) for row in cells[2:]]
+    runs = json.loads((out / "results.json").read_text())["runs"]
+    with (out / "results.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    expected = [
+        (TITLES[r["method"]], *(str(r.get(c, "")) for c in experiment.COLUMNS[1:]), str(r["seed"]), str(seen), value)
+        for r in runs
+        for seen, value in zip(r["classes"], (f"{v:.2f}" for v in r["curve"]), strict=True)
+    ]
+    found = [(TITLES[row["method"]], *list(row.values())[1:]) for row in rows]
+    assert found == expected, "results.csv is not results.json"
+    for line in table:
+        same = [r for r in runs if all(line[c] == str(r.get(c, "")) for c in experiment.COLUMNS[1:])]
+        finals = [r["final"] for r in same if TITLES[r["method"]] == line["method"]]
+        assert line["seeds"] == str(len(finals)) and line["final %"] == f"{np.mean(finals):.2f}"
+        assert line["std"] == (f"{np.std(finals, ddof=1):.2f}" if len(finals) > 1 else "")
+    assert sum(int(line["seeds"]) for line in table) == len(runs)
+    for r in runs:
+        assert r["final"] == r["curve"][-1] and all(0 <= v <= 100 for v in r["curve"])
+    return table, runs, rows
+
+
+def test_real_images(real_data, micropython, tmp_path):
+    """The command itself, the shipped model and CIFAR-10: 20 images a class, every method."""
+    command = [sys.executable, "-m", "bitreplay_host.cli", "experiment", "--samples", "20", "--test", "20"]
+    command += ["--seeds", "1", "--out", tmp_path / "out", "--cache", tmp_path / "cache"]
+    command += ["--data", real_data, "--micropython", micropython]
+    done = subprocess.run([str(c) for c in command], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    table, runs, _ = results(tmp_path / "out", done.stdout)
+    assert [line["method"] for line in table] == list(TITLES.values())
+    assert [r["classes"] for r in runs] == [list(range(2, 11))] * 4 + [[10]]
+    assert len({r["digest"] for r in runs}) == 5
+    final = {r["method"]: r["final"] for r in runs}
+    # Better than a guess (10 %), and replay keeps more.
+    assert min(final.values()) > 15 and final["replay_head"] > final["naive"], final
+    assert "replay + head + conv, seed 1: 10 classes, " in done.stdout
+    picture = matplotlib.image.imread(tmp_path / "out" / "curves.png")
+    assert picture.ndim == 3 and picture.std() > 0.01
+    assert not list((tmp_path / "cache").glob("tmp*"))
+
+
+def test_variants(run, monkeypatch):
+    """Every combination once, and a method that does not use an option once for all its values."""
+    plots = []
+    monkeypatch.setattr(report, "plot", lambda path, curves, seen, title: plots.append((curves, seen, title)))
+    few = ["--samples", "4", "--step", "3", "--epochs", "1", "--seeds", "1", "2"]
+    table, runs, rows = run(
+        "--q-b", "2", "8", "--replay", "10", "20", "--methods", "naive", "cwr", "replay_conv", *few
+    )
+    settings = [(line["method"], line["replay"], line["q_b"], line["rounding"]) for line in table]
+    assert settings == [
+        ("naive fine-tuning", "", "2", "stochastic"),
+        ("naive fine-tuning", "", "8", "stochastic"),
+        ("CWR* alone", "", "", ""),
+        ("replay + head + conv", "10", "2", "stochastic"),
+        ("replay + head + conv", "10", "8", "stochastic"),
+        ("replay + head + conv", "20", "2", "stochastic"),
+        ("replay + head + conv", "20", "8", "stochastic"),
+    ]
+    assert len(runs) == 14 and len(rows) == 14 * 4
+    assert len({r["digest"] for r in runs}) == 14
+    ((curves, seen, title),) = plots
+    assert list(curves) == [
+        "naive q_b 2",
+        "naive q_b 8",
+        "cwr",
+        "replay_conv replay 10 q_b 2",
+        "replay_conv replay 10 q_b 8",
+        "replay_conv replay 20 q_b 2",
+        "replay_conv replay 20 q_b 8",
+    ]
+    assert seen == [2, 5, 8, 10] and title == "cifar10, 4 images a class"
+    mean = np.mean(
+        [r["curve"] for r in runs if (r["method"], r.get("replay"), r.get("q_b")) == ("replay_conv", 20, 2)], 0
+    )
+    np.testing.assert_array_equal(curves["replay_conv replay 20 q_b 2"], mean)
+
+
+def test_float32_beside_the_integers(run, tmp_path):
+    """float32 has no q_b and no rounding, so there is one of it."""
+    few = ["--samples", "6", "--step", "4", "--epochs", "2", "--seeds", "1", "--replay", "30"]
+    arithmetic = [
+        "--arithmetic",
+        "integer",
+        "float32",
+        "--methods",
+        "replay_conv",
+        "--rounding",
+        "stochastic",
+        "nearest",
+    ]
+    table, runs, _ = run(*arithmetic, *few)
+    assert [(line["arithmetic"], line["q_b"], line["rounding"]) for line in table] == [
+        ("integer", "4", "stochastic"),
+        ("float32", "", ""),
+        ("integer", "4", "nearest"),
+    ]
+    assert ["digest" in r for r in runs] == [True, False, True]
+    assert (tmp_path / "out" / "curves.png").exists()
+
+
+def test_settings_reach_the_learner(run, tmp_path):
+    """All options, in results.json; one experience has no curve to plot; a seed given twice is one seed."""
+    options = ["--first", "10", "--policy", "reservoir", "--q-f", "4", "--head-bits", "32", "--rate", "0.02"]
+    _, runs, _ = run(
+        *options, "--conv-rate", "2", "--samples", "5", "--test", "3", "--epochs", "2", "--seeds", "7", "7"
+    )
+    assert len(runs) == 5 and not (tmp_path / "out" / "curves.png").exists()
+    told = json.loads((tmp_path / "out" / "results.json").read_text())["protocol"]
+    assert told == {
+        "dataset": "cifar10",
+        "first": 10,
+        "step": 1,
+        "samples": 5,
+        "test": 3,
+        "epochs": 2,
+        "learner": {"policy": "reservoir", "q_f": 4, "head_bits": 32, "replay": 1000, "rate": 0.02, "conv_rate": 2.0},
+    }
+    weights = {r["method"]: r["memory"]["gradients"] for r in runs}
+    assert weights["replay_head"] > 2 * 4 * 10 * 32, "the head's master weights and velocity have 32 bits"
+
+
+def test_the_same_seed_is_the_same_run(run):
+    """Whatever else runs beside it."""
+    few = ["--samples", "4", "--step", "8", "--epochs", "1"]
+    digests = [
+        {(r["method"], r["seed"]): r["digest"] for r in run(*few, *more)[1]}
+        for more in (["--seeds", "1", "2"], ["--seeds", "2", "--methods", "replay_conv"])
+    ]
+    assert digests[1] == {("replay_conv", 2): digests[0]["replay_conv", 2]}
+
+
+def test_cifar100(run):
+    """All its classes, twenty at a time."""
+    few = ["--samples", "2", "--first", "20", "--step", "20", "--epochs", "1", "--seeds", "1"]
+    _, runs, _ = run("--dataset", "cifar100", "--methods", "replay_head", "joint", *few)
+    assert [r["classes"] for r in runs] == [[20, 40, 60, 80, 100], [100]]

@@ -1,0 +1,216 @@
+"""Pretraining on a tiny made dataset: goes on as if it had not stopped, augments as it says, and trains everything."""
+
+import re
+
+import numpy as np
+import pytest
+from bitreplay_host import cli, pretrain
+from made_data import make_dataset
+
+torch = pytest.importorskip("torch")
+
+from bitreplay_host import torch_net  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with a cifar100 of 1 + 1 images a class."""
+    folder = tmp_path_factory.mktemp("cifar100")
+    make_dataset(folder, "cifar100", 1, 1, side=32)
+    return folder
+
+
+@pytest.fixture
+def train(folder, capsys):
+    """A function: trains two epochs of three steps to a checkpoint; returns exit status, output and errors."""
+
+    def train(out, *more):
+        line = ["pretrain", "--data", folder, "--out", out, "--epochs", 2, "--batch", 33, "--no-compile", *more]
+        status = cli.main([str(part) for part in line])
+        return status, *capsys.readouterr()
+
+    return train
+
+
+def weights(path):
+    return torch_net.checkpoint(path)["net"]
+
+
+def equal(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_stop_and_go_on(train, tmp_path, monkeypatch):
+    """Ctrl-C in the second epoch and another start: every weight is as without it. Another seed differs."""
+    status, shown, errors = train(tmp_path / "whole.pt")
+    assert (status, errors) == (0, "")
+    line = r"epoch %d/2 loss \d\.\d{4} test \d+\.\d\d %% \d+ s\n"
+    assert re.fullmatch(line % 1 + line % 2 + ".*; next: bitreplay export .*\n", shown)
+    assert re.fullmatch(line % 1 + line % 2, (tmp_path / "whole.log").read_text())
+
+    step, steps = torch.optim.Adam.step, []
+
+    def interrupted(self, *arguments):
+        steps.append(1)
+        if len(steps) == 5:
+            raise KeyboardInterrupt
+        return step(self, *arguments)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", interrupted)
+    assert train(tmp_path / "parts.pt")[::2] == (130, "\nbitreplay: stopped\n")
+    assert torch_net.checkpoint(tmp_path / "parts.pt")["epoch"] == 1
+    monkeypatch.undo()
+    status, shown, _ = train(tmp_path / "parts.pt")
+    assert status == 0 and shown.startswith("epoch 2/2 ")
+    assert equal(weights(tmp_path / "parts.pt"), weights(tmp_path / "whole.pt"))
+    # Once more: there is nothing left to do.
+    before = (tmp_path / "parts.pt").read_bytes()
+    assert train(tmp_path / "parts.pt")[1].startswith(f"{tmp_path}/parts.pt; next: ")
+    assert (tmp_path / "parts.pt").read_bytes() == before
+    train(tmp_path / "seed.pt", "--seed", 2)
+    assert not equal(weights(tmp_path / "seed.pt"), weights(tmp_path / "whole.pt"))
+    # Binary weights have moved and are in their range; the file is one that export and --init take.
+    trained = torch_net.from_checkpoint(tmp_path / "whole.pt")
+    torch.manual_seed(1)
+    new = torch_net.Net()
+    for layer, start in zip([*trained.blocks, trained.tail], [*new.blocks, new.tail], strict=True):
+        assert layer.weight.abs().max() <= 1 and not torch.equal(layer.weight, start.weight)
+
+
+def test_init(folder, tmp_path):
+    """--init takes the weights and not the epochs; a block that the checkpoint lacks starts as identity."""
+    torch.manual_seed(7)
+    net = torch_net.Net().eval()
+    lacking = {name: value for name, value in net.state_dict().items() if not name.startswith("blocks.5.")}
+    torch.save({"net": lacking}, tmp_path / "shallow.pt")
+    parser, command = cli._parser("pretrain")
+    line = [
+        "pretrain",
+        "--init",
+        tmp_path / "shallow.pt",
+        "--out",
+        tmp_path / "new.pt",
+        "--data",
+        folder,
+        "--batch",
+        10,
+    ]
+    training = command.Training(parser.parse_args([str(part) for part in line]))
+    assert training.epoch == 0
+    found = training.net.eval()
+    assert equal({k: v for k, v in found.state_dict().items() if k in lacking}, lacking)
+    x = torch.randn(2, 256, 4, 4).mul(16).round().div(16).clamp(-8, 7.9375)
+    assert torch.equal(found.blocks[5](x), x) and not torch.equal(net.blocks[5](x), x)
+
+
+@pytest.mark.parametrize("option", ["--init", "--out"])
+def test_what_is_no_checkpoint(train, tmp_path, option):
+    (tmp_path / "text").write_text("text")
+    torch.save({"net": {"head": torch.zeros(3)}}, tmp_path / "other")
+    for name, message in (
+        ("text", "is not a checkpoint"),
+        ("other", "holds the weights of another network|can go on from"),
+    ):
+        status, _, error = train(tmp_path / "new.pt", option, tmp_path / name)
+        assert status == 2 and error.count("\n") == 1 and re.search(message, error), error
+        assert str(tmp_path / name) in error
+    assert not (tmp_path / "new.pt").exists()
+
+
+def test_other_epochs_are_refused(train, tmp_path):
+    """The schedule of a checkpoint is for so many epochs; it is not stretched silently."""
+    train(tmp_path / "net.pt")
+    status, _, error = train(tmp_path / "net.pt", "--epochs", 3)
+    assert status == 2 and "was begun with other --epochs" in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [("--epochs", 0), ("--batch", 101)])
+def test_nothing_to_train_on(train, tmp_path, arguments):
+    status, _, error = train(tmp_path / "net.pt", *arguments)
+    assert status == 2 and "--epochs must be at least 1 and --batch at most 100" in error
+
+
+def generator(seed=1):
+    return torch.Generator().manual_seed(seed)
+
+
+def numbered(count):
+    """Images in which every pixel is another (up to channels), so that its place tells where it came from."""
+    place = torch.arange(1024).view(1, 1, 32, 32)
+    red, green = place // 8, place % 8 * 16
+    return torch.cat([red, green, torch.zeros_like(place)], 1).repeat(count, 1, 1, 1).to(torch.uint8)
+
+
+def test_augment():
+    """Each image is a crop of itself with 4 grey pixels around, some flipped; all 81 places and both ways occur."""
+    images = numbered(2000)
+    found = pretrain.augment(images, generator())
+    assert found.shape == images.shape and found.dtype == torch.uint8
+    padded = torch.nn.functional.pad(images[:1], (4, 4, 4, 4), value=128)[0]
+    crops = {}
+    for y in range(9):
+        for x in range(9):
+            crop = padded[:, y : y + 32, x : x + 32]
+            crops[crop.numpy().tobytes()] = (y, x, False)
+            crops[crop.flip(2).numpy().tobytes()] = (y, x, True)
+    assert len(crops) == 162
+    assert len({crops[image.numpy().tobytes()] for image in found}) == 162
+    assert torch.equal(found, pretrain.augment(images, generator()))
+    assert not torch.equal(found, pretrain.augment(images, generator(2)))
+
+
+def test_cutmix():
+    """A box of another image, as large as the share says, at the same place in all; the images themselves stay."""
+    images = torch.arange(40, dtype=torch.uint8).view(40, 1, 1, 1).expand(40, 3, 32, 32).contiguous()
+    shares = []
+    for seed in range(60):
+        mixed, order, share = pretrain.cutmix(images, generator(seed))
+        assert mixed.shape == images.shape and mixed.dtype == torch.uint8
+        assert sorted(order.tolist()) == list(range(40))
+        other = (mixed != images).any(1)[order != torch.arange(40)]
+        assert (other == other[0]).all()
+        rows, columns = other[0].any(1), other[0].any(0)
+        assert torch.equal(other[0], rows[:, None] & columns) and rows.sum() == columns.sum()
+        assert share == 1 - int(other[0].sum()) / 1024
+        box = mixed[:, :, rows][..., columns]
+        assert (box == order.to(torch.uint8).view(40, 1, 1, 1)).all()
+        shares.append(share)
+    assert torch.equal(images[:, 0, 0, 0], torch.arange(40, dtype=torch.uint8))
+    assert min(shares) < 0.1 and max(shares) > 0.9
+    again = pretrain.cutmix(images, generator(3)), pretrain.cutmix(images, generator(3))
+    assert torch.equal(again[0][0], again[1][0]) and again[0][2] == again[1][2]
+
+
+def test_to_input():
+    """What the integers take as p - 128, in units of 1/64."""
+    x = pretrain.to_input(torch.tensor([0, 128, 255], dtype=torch.uint8).view(3, 1, 1, 1).expand(3, 3, 32, 32))
+    assert x.dtype == torch.float32 and x.is_contiguous(memory_format=torch.channels_last)
+    np.testing.assert_array_equal(x[:, 1, 5, 7] * 64, [-128, 0, 127])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_gradients_reach_every_parameter(dtype):
+    torch.manual_seed(0)
+    net = torch_net.Net(classes=10)
+    images = torch.randint(0, 256, (16, 3, 32, 32), dtype=torch.uint8)
+    with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+        scores = net(pretrain.to_input(images)).float()
+    torch.nn.functional.cross_entropy(scores, torch.arange(16) % 10).backward()
+    for name, parameter in net.named_parameters():
+        assert parameter.grad is not None and torch.isfinite(parameter.grad).all(), name
+        assert (parameter.grad != 0).float().mean() > 0.3, name
+
+
+def test_it_learns():
+    """A few steps on one minibatch lower its loss."""
+    torch.manual_seed(0)
+    net = torch_net.Net(classes=4)
+    x, y = pretrain.to_input(torch.randint(0, 256, (16, 3, 32, 32), dtype=torch.uint8)), torch.arange(16) % 4
+    optimizer, losses = torch.optim.Adam(net.parameters(), 3e-3), []
+    for _ in range(12):
+        loss = torch.nn.functional.cross_entropy(net(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.5 * losses[0], losses
