@@ -47,20 +47,22 @@ def call(request, tmp_path):
     return run
 
 
-def fuzz(script, seconds, *arguments):
-    """Runs a fuzzer of this folder under the sanitizers, for as long as BITREPLAY_FUZZ_SECONDS or `seconds` tells.
+@pytest.fixture
+def fuzz():
+    """A function: runs a fuzzer of this folder under the sanitizers (noise.py); returns how often each outcome was.
 
-    It prints a number before each case and, at the end, a JSON object of counts, which is returned. If it dies, the
-    test fails with the last case's number and what the fuzzer says of it.
+    If it dies, the test fails and tells the seed, the number of the case, and what the fuzzer says of that case.
     """
-    seed = os.environ.get("BITREPLAY_FUZZ_SEED", "1")
-    binary = build("unix-asan")
-    done = execute(binary, script, seed, os.environ.get("BITREPLAY_FUZZ_SECONDS", seconds), *arguments)
-    lines = done.stdout.splitlines() or [""]
-    if done.returncode == 0:
-        return json.loads(lines[-1])
-    case = next((line for line in reversed(lines) if line.isdigit()), "0")
-    told = execute(binary, script, seed, "0", *arguments, case).stdout[:4000]
-    pytest.fail(
-        f"BITREPLAY_FUZZ_SEED={seed}, case {case}, exit status {done.returncode}:\n{told}\n{done.stderr[-8000:]}"
-    )
+    binary, seed = build("unix-asan"), os.environ.get("BITREPLAY_FUZZ_SEED", "1")
+
+    def run(script, seconds, *arguments):
+        done = execute(binary, script, seed, os.environ.get("BITREPLAY_FUZZ_SECONDS", seconds), "all", *arguments)
+        lines = done.stdout.splitlines()
+        if done.returncode == 0:
+            return json.loads(lines[-1])
+        number = [line for line in lines if line.isdigit()][-1:]
+        told = execute(binary, script, seed, "0", *number, *arguments).stdout[:4000]
+        said = f"exit status {done.returncode}\n{told}\n{done.stderr[-8000:]}"
+        pytest.fail(f"BITREPLAY_FUZZ_SEED={seed}, case {number}: {said}")
+
+    return run

@@ -1,46 +1,21 @@
-# Runs in MicroPython: random calls of every kernel, valid ones and others: fuzz_bindings.py SEED SECONDS [CASE]
+# Runs in MicroPython: random calls of every kernel, valid ones and others (arguments: noise.py).
 #
 # A call must return or raise an error that names an argument. It must write its outputs and nothing else, nothing if
-# it is refused, and what it writes must not depend on what lies around its buffers. The number of a case is printed
-# before it runs, so that it is known if the process dies: CASE makes that one again, and prints it.
+# it is refused, and what it writes must not depend on what lies around its buffers.
 
-import json
 import random
 import sys
-import time
 from array import array
 
 import _bitreplay
+import noise
+from noise import content
 
 MARGIN = 64
 PATTERNS = b"\xa5" * 1024, b"\x5a" * 1024
-WORDS = [0, 1, 2, 127, 128, 255, 256, 32767, 32768, 65535, 65536, 1 << 24, (1 << 30) - 1, 1 << 30, (1 << 31) - 1]
 INTS = [0, 1, 2, 3, 7, 8, 9, 15, 16, 17, 24, 25, 31, 32, 33, 64, 127, 128, 255, 1024, 1025, 32767, 32768, 65536, 65537]
 LARGE = [1 << 30, (1 << 31) - 1, 1 << 31, 1 << 32, (1 << 62) - 1, 1 << 62, (1 << 63) - 1, 1 << 63, 1 << 64, 1 << 100]
 INTS += LARGE + [-n for n in INTS + LARGE]
-
-
-# Contents. Random bytes one by one would take most of the time: they are cut from two pools.
-
-random.seed(12345)
-NOISE = array("I", [random.getrandbits(32) for _ in range(16384)])
-EXTREMES = array("I", [(random.choice(WORDS) * random.choice((1, -1))) & 0xFFFFFFFF for _ in range(16384)])
-POOLS = [memoryview(bytearray(pool)) for pool in (NOISE, EXTREMES)]
-CONSTANTS = b"\0", b"\xff", b"\x80", b"\x7f", b"\0\x80", b"\xff\x7f", b"\0\0\0\x80", b"\xff\xff\xff\x7f", b"\1\0"
-
-
-def content(size):
-    kind = random.randrange(6)
-    if kind == 0:
-        constant = random.choice(CONSTANTS)
-        return bytearray((constant * (size // len(constant) + 1))[:size])
-    out = bytearray(size)
-    pool = POOLS[kind == 1]
-    for i in range(0, size, 16384):
-        n = min(16384, size - i)
-        start = 4 * random.randrange((len(pool) - n) // 4 + 1)
-        out[i : i + n] = pool[start : start + n]
-    return out
 
 
 class Buffer:
@@ -487,10 +462,7 @@ def attempt(kernel, arguments, names):
     return True
 
 
-def case(seed, number, tell=False):
-    random.seed((seed * 0x9E3779B1 + number * 0x85EBCA77) & 0xFFFFFFFF)
-    for _ in range(4):
-        random.getrandbits(32)
+def case(number, tell=False):
     kernel = NAMES[number % len(NAMES)]
     arguments = KERNELS[kernel]()
     names = [a.name for a in arguments]
@@ -502,21 +474,7 @@ def case(seed, number, tell=False):
         describe(kernel, arguments)
     taken = attempt(kernel, arguments, names)
     assert taken or changes, "a valid call was refused"
-    return kernel, taken
+    return kernel + (" taken" if taken else " refused")
 
 
-def main(seed, seconds, one=None):
-    if one is not None:
-        print(case(int(seed), int(one), tell=True))
-        return
-    counts = {kernel: [0, 0] for kernel in NAMES}
-    end, number = time.ticks_add(time.ticks_ms(), int(float(seconds) * 1000)), 0
-    while time.ticks_diff(end, time.ticks_ms()) > 0:
-        print(number)
-        kernel, taken = case(int(seed), number)
-        counts[kernel][taken] += 1
-        number += 1
-    print(json.dumps({"cases": number, "refused_and_taken": counts}))
-
-
-main(*sys.argv[1:])
+noise.run(case, *sys.argv[1:])

@@ -377,16 +377,20 @@ INTERRUPTS = """
 import os
 
 path = sys.argv[3]
-sent = path + ".sent"
+sent = ""
+number = 0
 
 def interrupt(seconds):
     # The test sends it, and then makes a file.
-    show(seconds=seconds)
+    global number, sent
+    number += 1
+    sent = path + ".%d" % number
+    show(seconds=seconds, then=sent)
 
 def wait():
     while True:
         try:
-            os.remove(sent)
+            os.stat(sent)
             return
         except OSError:
             pass
@@ -424,8 +428,8 @@ for i in range(8):
 
 def slow(function):
     def wrapped(*arguments):
-        interrupt(0)
         try:
+            interrupt(0)
             wait()
         except KeyboardInterrupt:
             wait()
@@ -486,9 +490,11 @@ show(step="seeing", interrupted=interrupted, held=held, known=0 <= len(me.labels
 def test_ctrl_c_leaves_a_usable_learner(path, tmp_path, request, implementation):
     def answer(process, line):
         if line.startswith('{"seconds"'):
-            time.sleep(json.loads(line)["seconds"])
+            asked = json.loads(line)
+            time.sleep(asked["seconds"])
             process.send_signal(signal.SIGINT)
-            (tmp_path / "me.safetensors.sent").touch()
+            time.sleep(0.02)
+            Path(asked["then"]).touch()
 
     implementation = request.getfixturevalue(implementation)
     outcomes = run(implementation, INTERRUPTS, path, tmp_path / "me.safetensors", answer=answer)

@@ -1,6 +1,6 @@
 # Times kernels at the shapes of a model, on MicroPython.
 #
-# argument: a JSON file {"model", "graph" (of the model), "repeats"}. Prints {"kernel", "shape", "us"} lines, the best of
+# argument: a JSON file {"model", "graph" (its graph), "repeats"}. Prints {"kernel", "shape", "us"} lines, the best of
 # `repeats` interleaved runs, and for each q_b {"q_b", "bit_serial_us", "sign_and_add_us"}: dW of all channels of the
 # trained layer for a minibatch of 32, with the transposition on the bit-serial side.
 

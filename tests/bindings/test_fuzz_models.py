@@ -1,0 +1,15 @@
+"""Damaged, changed and made-up models and learners are refused, or run: on the unix port, under the sanitizers.
+
+BITREPLAY_FUZZ_SEED and BITREPLAY_FUZZ_SECONDS look elsewhere, and longer. A failure tells the case that did it.
+"""
+
+import models
+
+
+def test_fuzz_models(fuzz, tmp_path):
+    paths = [models.save(tmp_path / "mixed", models.mixed())]
+    for name, changes in (("tiny", {}), ("plain", {"tail": False}), ("headless", {"head": False})):
+        paths.append(models.tiny_model(tmp_path / name, **changes))
+    counts = fuzz("fuzz_models.py", 8, tmp_path, *paths)
+    for kind in ("damaged", "changed", "valued", "made", "remade", "learner"):
+        assert counts[f"{kind} taken"] > 1 and counts[f"{kind} refused"] > 1, counts
