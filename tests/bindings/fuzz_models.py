@@ -82,6 +82,16 @@ def change(value):
     return json.loads(random.choice(TEXTS))
 
 
+def tweak(graph):
+    """A setting of a layer that does not decide the size of its tensors."""
+    layer = random.choice(graph["layers"])
+    for field in ("shift", "padding", "stride", "size", "repeat", "value"):
+        if field in layer and random.getrandbits(1):
+            layer[field] = random.randint(0, 8)
+    if "residual" in layer:
+        layer["residual"] = random.getrandbits(1) == 1
+
+
 def change_header(whole):
     """Something changed in the JSON, most of all in the JSON in its metadata."""
     header, data = split(whole)
@@ -90,7 +100,11 @@ def change_header(whole):
         field = random.choice([field for field in ("graph", "labels", "config") if field in metadata])
         parsed = json.loads(metadata[field])
         for _ in range(random.randint(1, 2)):
-            parsed = change(parsed)
+            if field == "graph" and random.getrandbits(2):
+                tweak(parsed)
+            else:
+                parsed = change(parsed)
+                break
         metadata[field] = json.dumps(parsed)
     else:
         header = change(header)
@@ -140,7 +154,9 @@ class Made:
         return ("slope", "I16", [cout, 2], slope), ("bias", "I32", [cout], self.small("I32", (cout,), -9999, 9999))
 
     def convolution(self, op, shape, cout, groups, kernel):
-        stride, padding = random.randint(1, 2), random.randrange(kernel)
+        stride, padding = 1, kernel // 2
+        if random.getrandbits(1):
+            stride, padding = random.randint(1, 2), random.randrange(kernel)
         height, width, cin = shape
         fields = {"cout": cout, "kernel": kernel, "stride": stride, "padding": padding}
         out = [(side + 2 * padding - kernel) // stride + 1 for side in (height, width)]
@@ -171,6 +187,8 @@ class Made:
 
     def model(self):
         image = [random.randint(1, 20), random.randint(1, 20), random.randint(1, 4)]
+        if random.getrandbits(2):
+            image[0] = image[1]
         stream = self.convolution("conv2d", image, 32 * random.randint(1, 3), 1, random.randint(1, 5))
         bits = None
         for _ in range(random.randint(0, 5)):
@@ -188,11 +206,11 @@ class Made:
                     stream = self.convolution("bconv2d", bits, random.choice((bits[2], 32, 64)), groups, kernel)
                 else:
                     bits = self.convolution("bconv2d_sign", bits, 32 * random.randint(1, 2), groups, kernel)
-        side = random.choice((1, 2, 4, 8))
-        if min(stream[:2]) != side or stream[0] != stream[1]:
-            # Any side becomes 1, 2, 4 or 8 by a kernel of the size that is left over.
-            self.binarize(stream)
-            stream = self.shrink(stream, side)
+        side = random.choice([n for n in (1, 2, 4, 8) if n <= min(stream[:2])] or [1])
+        for _ in range(3):
+            if max(stream[:2]) > side:
+                self.binarize(stream)
+                stream = self.shrink(stream, min(7, max(stream[:2]) - side + 1))
         self.binarize(stream)
         channels, side = stream[2], stream[0]
         self.add("latent")
@@ -211,15 +229,12 @@ class Made:
             self.add("dense", weight, ("shift", "I8", [len(labels)], shift))
         return self.file(image, labels)
 
-    def shrink(self, shape, side):
-        """To side x side, if a kernel of at most 7 can do that."""
-        height, width, cin = shape
-        kernel = max(1, min(7, max(height, width) - side + 1))
-        padding = max(0, min(kernel - 1, (side - 1 + kernel - min(height, width)) // 2))
-        weight = "weight", "U32", [32, kernel, kernel, cin // 32], content(4 * kernel * kernel * cin)
-        fields = {"cout": 32, "kernel": kernel, "stride": 1, "padding": padding, "groups": 1, "shift": 8}
+    def shrink(self, shape, kernel):
+        words = shape[2] // 32
+        weight = "weight", "U32", [32, kernel, kernel, words], content(128 * kernel * kernel * words)
+        fields = {"cout": 32, "kernel": kernel, "stride": 1, "padding": 0, "groups": 1, "shift": 8}
         self.add("bconv2d", weight, *self.affine(32), residual=False, **fields)
-        return [height + 2 * padding - kernel + 1, width + 2 * padding - kernel + 1, 32]
+        return [shape[0] - kernel + 1, shape[1] - kernel + 1, 32]
 
     def file(self, image, labels):
         graph = json.dumps({"image": image, "layers": self.layers})

@@ -11,5 +11,12 @@ def test_fuzz_models(fuzz, tmp_path):
     for name, changes in (("tiny", {}), ("plain", {"tail": False}), ("headless", {"head": False})):
         paths.append(models.tiny_model(tmp_path / name, **changes))
     counts = fuzz("fuzz_models.py", 8, tmp_path, *paths)
-    for kind in ("damaged", "changed", "valued", "made", "remade", "learner"):
-        assert counts[f"{kind} taken"] > 1 and counts[f"{kind} refused"] > 1, counts
+    for outcome in (
+        "damaged refused",
+        "changed refused",
+        "valued taken",
+        "made taken",
+        "learner refused",
+        "learner taken",
+    ):
+        assert counts[outcome] > 1, counts
