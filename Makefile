@@ -26,7 +26,7 @@ make data       CIFAR-10 (about 170 MB to fetch)                         build/d
 make clean      remove what was compiled; the rest goes with build/
 
 MICROPYTHON_DIR=FOLDER builds from your checkout of MicroPython (1.25 or newer) instead of fetching Debian's source.
-Needs git, make, gcc, python3 with venv, npm. Nothing is written outside build/, where each step leaves a log.
+Needs git, make, gcc, python3 with venv, npm. What is made goes to build/, where each step leaves a log.
 endef
 
 .PHONY: help setup lib data demo test lint clean

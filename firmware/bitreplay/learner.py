@@ -304,7 +304,10 @@ class Learner:
             shift, value = self.net.tail.shift, self.net.expand_value
             rate, exponent = _fixed(config["conv_rate"])
             stochastic = config["rounding"] == "stochastic"
-            setting = [shift, value, config["q_b"], stochastic, rate, exponent - 18 - shift, config["head_bits"]]
+            # The units of errors, features and latent weights, and the means over a minibatch and over positions.
+            positions = self.net.latent_shape[0] * self.net.latent_shape[1]
+            exponent = max(-64, exponent - 15 - len(bin(positions)) + 2 - shift)
+            setting = [shift, value, config["q_b"], stochastic, rate, exponent, config["head_bits"]]
             self.conv_hyper = array("b", setting)
 
     def _minibatch(self, batch):

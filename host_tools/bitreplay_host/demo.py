@@ -47,11 +47,12 @@ def run(args: argparse.Namespace) -> None:
     print(memory_table({protocol.TITLES[m]: r for m, r in results.items()} | {"on a board*": board}))
     print("\n* replay + head + conv with 500 latents, learning 100 fresh samples at a time")
     replay = plan.learner["replay"]
+    size = ours["memory"]["replay"] // replay - 1
     report.plot(
         args.out / "curves.png",
         curves,
         classes,
-        f"CIFAR-10 one class at a time, {replay} latents of 128 bytes (unix port, integers only)",
+        f"CIFAR-10 one class at a time, {replay} latents of {size} bytes (unix port, integers only)",
     )
     summary = {
         "dataset": plan.dataset,

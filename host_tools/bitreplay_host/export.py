@@ -29,7 +29,7 @@ def pack(signs: np.ndarray) -> np.ndarray:
 
 
 class _Exporter:
-    def __init__(self):
+    def __init__(self) -> None:
         self.layers: list[dict] = []
         self.tensors: dict[str, np.ndarray] = {}
 

@@ -66,7 +66,7 @@ class _Maker:
         geometry = np.array([height, width, cin, cout, 3, stride, 1, 1], np.uint16)
         pixels, weights = self.array(np.uint8, height * width * cin), self.array(np.int8, cout * 9 * cin)
         size = ((height - 1) // stride + 1) * ((width - 1) // stride + 1) * cout
-        return geometry, pixels, weights, *self.affine(cout), np.zeros(size, np.int8)
+        return geometry, pixels, weights, *self.affine(cout), self.array(np.int8, size)
 
     def _binary(self, cout):
         height, width, words, groups = self.one(3, 4), self.one(2, 5), self.one(1, 3), self.one(1, 2)
@@ -85,19 +85,19 @@ class _Maker:
     def bconv2d_sign(self):
         *first, pixels = self._binary(64)
         threshold, flip = self.array(np.int16, 64, -40, 40), self.array(np.uint32, 2)
-        return *first, threshold, flip, np.zeros(pixels * 2, np.uint32)
+        return *first, threshold, flip, self.array(np.uint32, pixels * 2)
 
     def binarize(self):
-        return self.array(np.int8, 5 * 64), self.array(np.int8, 64), np.zeros(10, np.uint32)
+        return self.array(np.int8, 5 * 64), self.array(np.int8, 64), self.array(np.uint32, 10)
 
     def expand(self):
-        return self.array(np.uint32, 6), self.one(1, 16, 127), np.zeros(192, np.int8)
+        return self.array(np.uint32, 6), self.one(1, 16, 127), self.array(np.int8, 192)
 
     def _pool(self):
         size = self.one(1, 2, 4)
         repeat = self.one(1, size)
         shape = np.array([2 * size, size, 5, size, repeat], np.uint16)
-        return shape, self.array(np.int8, 10 * size * size), np.zeros(10 * repeat, np.int8)
+        return shape, self.array(np.int8, 10 * size * size), self.array(np.int8, 10 * repeat)
 
     avg_pool = max_pool = _pool
 
@@ -105,14 +105,19 @@ class _Maker:
         return self.array(np.int8, 70), self.array(np.int8, 70)
 
     def dense(self):
-        return self.array(np.int8, 33), self.array(np.int8, 99), self.array(np.int8, 3, -16, 6), np.zeros(3, np.int32)
+        return (
+            self.array(np.int8, 33),
+            self.array(np.int8, 99),
+            self.array(np.int8, 3, -16, 6),
+            self.array(np.int32, 3),
+        )
 
     def random(self):
         return self.state(), self.one(1, 10, 65536)
 
     def softmax(self):
         active = np.array([1, 0, 1, 1, 1], np.uint8)
-        return self.array(np.int32, 5, -6000, 6000), active, self.one(-1, 2), np.zeros(5, np.int16)
+        return self.array(np.int32, 5, -6000, 6000), active, self.one(-1, 2), self.array(np.int16, 5)
 
     def _master(self, count, bits):
         return self.array({16: np.int16, 32: np.int32}[bits], count)
@@ -124,7 +129,7 @@ class _Maker:
             self._master(35, bits),
             bits,
             self.one(0, 6),
-            np.zeros(4, np.int16),
+            self.array(np.int16, 4),
         )
 
     def head_update(self):
@@ -136,7 +141,7 @@ class _Maker:
 
     def head_quantize(self):
         bits = self.one(16, 32)
-        return self._master(24, bits), bits, self.one(2, 4, 8), np.zeros(24, np.int8), np.zeros(3, np.int8)
+        return self._master(24, bits), bits, self.one(2, 4, 8), self.array(np.int8, 24), self.array(np.int8, 3)
 
     def head_sum(self):
         bits = self.one(16, 32)
@@ -147,25 +152,25 @@ class _Maker:
         return self.array(np.int16, 30), self._master(30, bits), bits, self.one(-900, 31), self.one(0, 20000, 32768)
 
     def transpose(self):
-        return self.array(np.uint32, 64 * 3), 3, np.zeros(64 * 3, np.uint32)
+        return self.array(np.uint32, 64 * 3), 3, self.array(np.uint32, 64 * 3)
 
     def quantize_gradient(self):
         bits = self.one(2, 4, 16)
         limit = self.one(3, 50000, 2**31 - 1)
         g = self.array(np.int32, 64, -limit, limit)
-        return g, bits, self.one(0, 1), np.zeros(2 * bits, np.uint32), self.state()
+        return g, bits, self.one(0, 1), self.array(np.uint32, 2 * bits), self.state()
 
     def dot_planes(self):
         bits = self.one(2, 4, 8, 16)
         words = self.one(1, 4)
-        return self.array(np.uint32, bits * words), bits, self.array(np.uint32, 9 * words), np.zeros(9, np.int32)
+        return self.array(np.uint32, bits * words), bits, self.array(np.uint32, 9 * words), self.array(np.int32, 9)
 
     def dot_signs(self):
-        return self.array(np.int16, 64), self.array(np.uint32, 64 * 2), np.zeros(64, np.int32)
+        return self.array(np.int16, 64), self.array(np.uint32, 64 * 2), self.array(np.int32, 64)
 
     def update_weights(self):
         dw = self.array(np.int32, 64, -90000, 90000)
-        weight, packed = self.array(np.int8, 64, -127), np.zeros(2, np.uint32)
+        weight, packed = self.array(np.int8, 64, -127), self.array(np.uint32, 2)
         return weight, dw, self.one(1, 9, 15), self.one(-31, -12, 0, 8), packed, self.state()
 
     def bconv_backward(self):

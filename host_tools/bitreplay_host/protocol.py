@@ -160,7 +160,7 @@ def run(model: Path, protocol: Protocol, runs: Sequence[Run], settings: Settings
     classes = np.unique(train_labels)
     plans = {seed: protocol.experiences(train_labels, seed) for seed in {r.seed for r in runs}}
     net = bitreplay.load(model)
-    for one in runs:  # refuses what cannot be before the long part
+    for one in (r for r in runs if r.seed == runs[0].seed):  # refuses what cannot be before the long part
         bitreplay.Learner(net, **_configuration(one, plans[one.seed], protocol, len(classes))["learner"])
     used = np.unique(np.concatenate([rows for plan in plans.values() for rows in plan]))
     tested = np.arange(len(test_labels))

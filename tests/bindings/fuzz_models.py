@@ -181,7 +181,7 @@ class Made:
     def pool(self, shape):
         sizes = [s for s in (1, 2, 4, 8) if shape[0] % s == 0 and shape[1] % s == 0]
         size = random.choice(sizes)
-        repeat = random.randint(1, min(size, 4))
+        repeat = random.randint(1, max(1, min(size, 256 // shape[2])))
         self.add(random.choice(("avg_pool", "max_pool")), size=size, repeat=repeat)
         return [shape[0] // size, shape[1] // size, shape[2] * repeat]
 

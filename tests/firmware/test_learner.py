@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
-import models
 import numpy as np
 import pytest
 from bitreplay import Learner, learner, load, state
@@ -18,6 +17,8 @@ from bitreplay.replay import BATCH
 from hypothesis import given
 from hypothesis import strategies as st
 from made import Made, accuracy, teach
+
+import models
 
 HERE = Path(__file__).parent
 FIRMWARE = HERE.parents[1] / "firmware"

@@ -4,9 +4,10 @@ import hashlib
 import json
 from pathlib import Path
 
-import models
 import pytest
 from bitreplay import Learner, load
+
+import models
 
 HERE = Path(__file__).parent
 

@@ -6,12 +6,13 @@ import os
 import re
 
 import _bitreplay as kernels
-import models
 import numpy as np
 import pytest
 import safetensors.numpy
 from bitreplay import safetensors as files
 from bitreplay.network import load
+
+import models
 
 U16 = np.uint16
 

@@ -4,11 +4,12 @@ import json
 import struct
 from array import array
 
-import models
 import numpy as np
 import pytest
 import safetensors.numpy
 from bitreplay import safetensors as files
+
+import models
 
 METADATA = {"format": "made", "note": 'Tür "a\\b"\n'}
 TENSORS = [

@@ -5,13 +5,14 @@ import os
 import struct
 from pathlib import Path
 
-import models
 import numpy as np
 import pytest
 import safetensors.numpy
 from bitreplay import Learner, load
 from bitreplay import safetensors as files
 from made import Made, teach
+
+import models
 
 HERE = Path(__file__).parent
 

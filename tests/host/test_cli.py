@@ -86,6 +86,10 @@ MISTAKES = {
     "evaluate NOWHERE": "NOWHERE: No such file",
     "evaluate HEADLESS": "the model has no pretrained head",
     "export NOWHERE": "required: model",
+    "bench --model NOWHERE": "NOWHERE: No such file",
+    "bench --model TEXT": "TEXT: ",
+    "verify --model TEXT": "TEXT: ",
+    "verify --micropython NOWHERE": "NOWHERE: No such file or directory; run `make unix` first",
 }
 
 

@@ -27,7 +27,7 @@ def taught(kind, net, latents, classes, **arguments):
     for group in ((0, 1), (2,), (3,), (4,)):
         for row in np.flatnonzero(np.isin(classes, group)):
             learner.see_latent(latents[row], NAMES[classes[row]])
-        learner.learn(6, progress=False)
+        learner.learn(5, progress=False)
     return learner
 
 
@@ -55,9 +55,10 @@ def net(tmp_path_factory):
 )
 def test_accuracy_is_that_of_the_integers(net, arguments, least):
     latents, classes = made_latents(30, 0.15, seed=1)
-    test = made_latents(40, 0.15, seed=2)
+    test = made_latents(20, 0.15, seed=2)
+    seeds = (1, 2) if least else (1,)
     floats, integers = (
-        np.mean([accuracy(taught(kind, net, latents, classes, seed=seed, **arguments), *test) for seed in (1, 2)])
+        np.mean([accuracy(taught(kind, net, latents, classes, seed=seed, **arguments), *test) for seed in seeds])
         for kind in (FloatLearner, bitreplay.Learner)
     )
     print(f"float32 {floats:.1f} %, integers {integers:.1f} %")

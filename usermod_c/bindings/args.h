@@ -6,7 +6,7 @@
 
 #include "py/runtime.h"
 
-#define BR_MAX_BUFFERS (12)
+#define BR_MAX_BUFFERS (16)
 
 // The buffers of one call.
 typedef struct _br_args_t {

@@ -1,8 +1,9 @@
 # Times kernels at the shapes of a model, on MicroPython.
 #
-# argument: a JSON file {"model", "graph" (its graph), "repeats"}. Prints {"kernel", "shape", "us"} lines, the best of
-# `repeats` interleaved runs, and for each q_b {"q_b", "bit_serial_us", "sign_and_add_us"}: dW of all channels of the
-# trained layer for a minibatch of 32, with the transposition on the bit-serial side.
+# argument: a JSON file {"model", "graph" (its own), "repeats"}. Prints {"kernel", "shape", "us"} lines, the best of
+# `repeats` interleaved runs, a call's own cost in Python included (0.2 us on a PC), and for each q_b {"q_b",
+# "bit_serial_us", "sign_and_add_us"}: dW of all channels of the trained layer for a minibatch of 32, with the
+# transposition on the bit-serial side. {"runs": n} counts to 6 * repeats.
 
 import json
 import sys
@@ -12,17 +13,29 @@ from time import ticks_diff, ticks_us
 import _bitreplay as kernels
 import bitreplay
 
-BATCH = 32
+BATCH, CLASSES = 32, 10
+LONG = 200  # microseconds that a measurement takes at least: the clock counts whole ones
+
+runs = 0
+
+
+def elapsed(function, calls):
+    start = ticks_us()
+    for _ in range(calls):
+        function()
+    return ticks_diff(ticks_us(), start)
 
 
 def best(functions, repeats):
-    """Microseconds of each function, the best of so many interleaved runs."""
+    """Microseconds of a call of each function, the best of so many interleaved runs."""
+    global runs
+    calls = [1 + LONG // (elapsed(function, 1) + 1) for function in functions]
     least = [1 << 29] * len(functions)
     for _ in range(repeats):
         for i in range(len(functions)):
-            start = ticks_us()
-            functions[i]()
-            least[i] = min(least[i], ticks_diff(ticks_us(), start))
+            least[i] = min(least[i], elapsed(functions[i], calls[i]) / calls[i])
+        runs += 1
+        print(json.dumps({"runs": runs}))
     return least
 
 
@@ -55,37 +68,105 @@ def layers(graph, net, rng):
         height, width, channels = oh, ow, cout
 
 
+def others(net, rng):
+    """The same for the other kernels, as the model and a learner with 16-bit head weights call them."""
+
+    def case(kernel, shape, *arguments):
+        function = getattr(kernels, kernel)
+        return kernel, shape, lambda: function(*arguments)
+
+    height, width, n = net.latent_shape
+    groups, side = net.tail.geometry[7], 2 * height
+    positions, inputs, stream = BATCH * height * width, n // groups, height * width * n
+    x, xt = noise(positions * n // 8, rng), bytearray(positions * n // 8)
+    kernels.transpose(x, n // 32, xt)
+    latent, wide, bits = x[: stream // 8], noise(side * side * n, rng), bytearray(side * side * n // 8)
+    yield case("binarize", "%dx%dx%d" % (side, side, n), wide, noise(n, rng), bits)
+    pooled = "%dx%dx%d to %dx%dx%d" % (side, side, n, height, width, n)
+    for kernel in ("avg_pool", "max_pool"):
+        yield case(kernel, pooled, array("H", [side, side, n, 2, 1]), wide, bytearray(stream))
+    geometry = array("H", [side, side, n, n, 3, 1, 1, 1])
+    weight, threshold, flip = noise(9 * n * n // 8, rng), array("h", [0] * n), bytes(n // 8)
+    shape = "%dx%dx%d to %dx%dx%d" % (side, side, n, side, side, n)
+    yield case("bconv2d_sign", shape, geometry, bits, weight, threshold, flip, bytearray(len(bits)))
+    yield case("add", "%dx%dx%d" % (side, side, n), noise(len(wide), rng), wide)
+    y = bytearray(stream)
+    yield case("expand", "%dx%dx%d" % (height, width, n), latent, net.expand_value, y)
+    tail = net.tail
+    shape = "%dx%dx%d, 1x1, %d groups" % (height, width, n, groups)
+    yield case("bconv2d", shape, tail.geometry, latent, net.pack_tail(), tail.slope, tail.bias, tail.shift, y)
+
+    features, e, active = noise(BATCH * n, rng), noise(2 * BATCH * CLASSES, rng), b"\1" * CLASSES
+    head, velocity, score = noise(2 * CLASSES * n, rng), bytearray(2 * CLASSES * n), array("i", [0] * CLASSES)
+    quantized, shift = noise(CLASSES * n, rng), bytearray(CLASSES)
+    shape = "%d classes, %d features" % (CLASSES, n)
+    yield case("dense", shape, features[:n], quantized, shift, score)
+    yield case("softmax", "%d classes" % CLASSES, score, active, 0, e[: 2 * CLASSES])
+    yield case("head_backward", "minibatch of %d, one feature" % BATCH, e, head, 16, 0, bytearray(2 * BATCH))
+    hyper = array("b", [16, 10, -4, 3, 0])
+    yield case("head_update", "minibatch of %d" % BATCH, e, features, active, head, velocity, hyper, rng)
+    yield case("head_quantize", shape, head, 16, 8, quantized, shift)
+    yield case("head_sum", "%d features" % n, head[: 2 * n], 16)
+    yield case("consolidate", "%d features" % n, bytearray(2 * n), head[: 2 * n], 16, 0, 16384)
+    yield case("random", "one draw", rng, 1000)
+
+    yield case("transpose", "%dx%d bits" % (positions, n), x, n // 32, xt)
+    g = array("i", [kernels.random(rng, 60000) - 30000 for _ in range(positions)])
+    planes, dw = bytearray(4 * positions // 8), array("i", [0] * inputs)
+    yield case("quantize_gradient", "%d positions, 4 bits" % positions, g, 4, 1, planes, rng)
+    one = "%d positions, %d inputs" % (positions, inputs)
+    yield case("dot_planes", one + ", 4 bits", planes, 4, xt[: len(xt) // groups], dw)
+    yield case("dot_signs", one, noise(2 * positions, rng), x[: len(x) // groups], array("i", dw))
+    row, packed = noise(inputs, rng), bytearray(inputs // 8)
+    yield case("update_weights", "%d weights" % inputs, row, dw, 10, -20, packed, rng)
+    hyper = array("b", [tail.shift, net.expand_value, 4, 1, 10, -14 - tail.shift, 16])
+    first = tail.geometry, x, xt, e, head, bytearray(tail.weight), net.pack_tail(), tail.slope, tail.bias, hyper
+    scratch = bytearray(4 * (positions + 4 * positions // 32 + inputs + (BATCH + 1) // 2))
+    yield case("bconv_backward", "minibatch of %d, 4 bits" % BATCH, *first, scratch, rng)
+
+
 def gradients(net, repeats, rng):
     """Bit-serial and sign-and-add products of a b-bit gradient and the latents of a minibatch."""
     height, width, channels = net.latent_shape
     positions, groups = BATCH * height * width, net.tail.geometry[7]
-    words, rows = channels // 32, channels // groups
+    words, part_words, rows = channels // 32, channels // groups // 32, channels // groups
     x, xt = noise(positions * channels // 8, rng), bytearray(positions * channels // 8)
-    part, part_t = x[: len(x) // groups], memoryview(xt)[: len(xt) // groups]
-    out = array("i", [0] * rows)
+    # The first group's words of each position, for sign-and-add.
+    part, part_t = bytearray(len(x) // groups), memoryview(xt)[: len(xt) // groups]
+    for j in range(positions):
+        part[4 * part_words * j : 4 * part_words * (j + 1)] = x[4 * words * j : 4 * (words * j + part_words)]
+    outs = array("i", [0] * rows), array("i", [0] * rows)
     g = array("i", [kernels.random(rng, 60000) - 30000 for _ in range(positions)])
-    q = array("h", [kernels.random(rng, 200) - 100 for _ in range(positions)])
     for bits in (2, 4, 8, 16):
-        planes = bytearray(bits * positions // 8)
+        planes = array("I", [0] * (bits * positions // 32))
         kernels.quantize_gradient(g, bits, 1, planes, rng)
+        q = array("h", [value(planes, bits, positions, j) for j in range(positions)])
 
         def serial(bits=bits, planes=planes):
             kernels.transpose(x, words, xt)
             for _ in range(channels):
-                kernels.dot_planes(planes, bits, part_t, out)
+                kernels.dot_planes(planes, bits, part_t, outs[0])
 
-        def signs():
+        def signs(q=q):
             for _ in range(channels):
-                kernels.dot_signs(q, part, out)
+                kernels.dot_signs(q, part, outs[1])
 
         times = best((serial, signs), repeats)
+        if outs[0] != outs[1]:
+            raise ValueError("dot_planes and dot_signs differ")
         print(json.dumps({"q_b": bits, "bit_serial_us": times[0], "sign_and_add_us": times[1]}))
+
+
+def value(planes, bits, positions, j):
+    """The number at position j of bit planes."""
+    ones = [planes[t * positions // 32 + j // 32] >> (j % 32) & 1 for t in range(bits)]
+    return sum([one << t for t, one in enumerate(ones)]) - (ones[-1] << bits)
 
 
 def main(config):
     repeats, rng = config["repeats"], array("I", [1])
     net = bitreplay.load(config["model"])
-    timed = list(layers(config["graph"], net, rng))
+    timed = list(layers(config["graph"], net, rng)) + list(others(net, rng))
     image, latent, features = noise(net.image_bytes, rng), noise(net.latent_bytes, rng), bytearray(net.features)
     packed = net.pack_tail()
     timed.append(("backbone", "one image", lambda: net.latent(image, latent)))
@@ -93,11 +174,15 @@ def main(config):
     for (kernel, shape, _), us in zip(timed, best([function for _, _, function in timed], repeats)):
         print(json.dumps({"kernel": kernel, "shape": shape, "us": us}))
     gradients(net, repeats, rng)
-    learner = bitreplay.Learner(net, replay=BATCH, fresh=BATCH, classes=10)
+    learner = bitreplay.Learner(net, replay=BATCH, fresh=BATCH, classes=CLASSES)
     for i in range(BATCH):
-        learner.see_latent(noise(net.latent_bytes, rng), i % 10)
+        learner.see_latent(noise(net.latent_bytes, rng), i % CLASSES)
     (us,) = best([lambda: learner.learn(epochs=1, progress=False)], repeats)
     print(json.dumps({"kernel": "learn", "shape": "%d samples, all of it" % BATCH, "us": us}))
+    ends = []
+    learner.learn(epochs=repeats + 1, progress=lambda *_: ends.append(ticks_us()))
+    us = min([ticks_diff(end, start) for start, end in zip(ends, ends[1:])]) / BATCH
+    print(json.dumps({"kernel": "learn", "shape": "one sample of a minibatch", "us": us}))
 
 
 with open(sys.argv[1]) as configuration:
