@@ -57,7 +57,7 @@ data: setup
 demo: setup unix data
 	@$(BIN)/bitreplay demo
 
-test: $(VENV)/.pretrain unix lib data
+test: $(VENV)/.pretrain unix unix-asan lib data
 	@$(BIN)/pytest -n 2 tests
 
 lint: setup

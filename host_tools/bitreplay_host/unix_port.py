@@ -46,9 +46,10 @@ def run(script: str, configuration: dict, micropython: Path, directory: Path) ->
             try:
                 assert process.stdout
                 for line in process.stdout:
-                    last = line.strip()
                     if line.startswith("{"):
                         yield json.loads(line)
+                    else:
+                        last = line.strip()
                 if process.wait():
                     errors.seek(0)
                     reason = (errors.read().strip() or last).splitlines()[-1:]

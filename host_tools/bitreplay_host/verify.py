@@ -15,8 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from . import golden, protocol, unix_port
+from .errors import UserError
+
+IMAGES = 40  # that onboard/training.py shows the learner
 
 EPILOG = """examples:
   bitreplay verify                                  the unix port that `make unix` built
@@ -39,13 +43,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    with tempfile.TemporaryDirectory() as directory:
-        wrong = [*kernels(args.micropython, args.seed, args.repeats, Path(directory))]
-        wrong += training(args.micropython, args.model, args.seed, Path(directory))
-    for line in wrong:
-        print(line)
-    print(f"{len(wrong)} differences" if wrong else "every bit matches")
-    return 1 if wrong else 0
+    if not (args.repeats >= 1 and 1 <= args.seed < 1 << 32):
+        raise UserError("--repeats must be at least 1 and --seed 1..4294967295")
+    differences = 0
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        for line in kernels(args.micropython, args.seed, args.repeats, directory):
+            print(line)
+            differences += 1
+        for line in training(args.micropython, args.model, args.seed, directory):
+            tqdm.write(line)
+            differences += 1
+    print(f"{differences} difference{'s' * (differences > 1)}" if differences else "every bit matches")
+    return 1 if differences else 0
 
 
 def kernels(micropython: Path, seed: int, repeats: int, directory: Path) -> Iterator[str]:
@@ -56,19 +66,29 @@ def kernels(micropython: Path, seed: int, repeats: int, directory: Path) -> Iter
             arguments = [a.tobytes().hex() if isinstance(a, np.ndarray) else a for a in call.arguments.values()]
             file.write(json.dumps({"kernel": call.kernel, "arguments": arguments}) + "\n")
     replies = unix_port.run("verify.py", {"calls": str(directory / "calls")}, micropython, directory)
-    counts = dict.fromkeys(golden.KERNELS, 0)
-    for number, (call, reply) in enumerate(zip(calls, replies, strict=True)):
-        difference = compare(call, reply)
-        counts[call.kernel] += difference is None
+    right = 0
+    for number, call in enumerate(calls):
+        nth = number % repeats + 1
+        try:
+            difference = compare(call, next(replies, {"error": "no reply"}))
+        except UserError as error:
+            if number == 0:
+                raise
+            # It ran until here, so that this call is what ended it.
+            yield f"{call.kernel}, call {nth} of {repeats}: {error}"
+            return
         if difference:
-            yield f"{call.kernel}, call {number % repeats + 1} of {repeats}: {difference}"
-        if number % repeats == repeats - 1:
-            right = counts[call.kernel]
+            yield f"{call.kernel}, call {nth} of {repeats}: {difference}"
+        right += difference is None
+        if nth == repeats:
             print(f"{call.kernel:18} {repeats} calls  {'ok' if right == repeats else f'{repeats - right} WRONG'}")
+            right = 0
 
 
 def compare(call: golden.Call, reply: dict) -> str | None:
     """Where a reply differs from what the reference wrote and returned, or None."""
+    if "error" in reply:
+        return reply["error"]
     if reply["returned"] != call.returned:
         return f"returned {reply['returned']}, expected {call.returned}"
     names = [name for name, argument in call.arguments.items() if isinstance(argument, np.ndarray)]
@@ -82,18 +102,25 @@ def compare(call: golden.Call, reply: dict) -> str | None:
     return None
 
 
-def training(micropython: Path, model: Path, seed: int, directory: Path) -> list[str]:
-    """Teaches a learner here and there; prints a line a step and returns a line for each digest that differs."""
-    wrong = []
-    steps = [
+def training(micropython: Path, model: Path, seed: int, directory: Path) -> Iterator[str]:
+    """Teaches a learner here and there; prints a line a step and yields a line for each digest that differs."""
+    here, there = (
         unix_port.run(
             "training.py", {"model": str(model), "seed": seed, "state": str(directory / name)}, python, directory
         )
         for name, python in (("here", Path(sys.executable)), ("there", micropython))
-    ]
-    for here, there in zip(*steps, strict=True):
-        same = here == there
-        print(f"training: {there['step']:20} {there['digest'][:16]:16}  {'ok' if same else 'WRONG'}")
-        if not same:
-            wrong.append(f"training, {here['step']}: expected {here['digest']}, got {there['digest']}")
-    return wrong
+    )
+    with tqdm(total=IMAGES, desc="training here and there", unit="image", disable=None, leave=False) as bar:
+        for ours in here:
+            try:
+                theirs = next(there, {"digest": "nothing"})
+            except UserError as error:
+                yield f"training: {error}"
+                return
+            if "seen" in ours:
+                bar.update()
+                continue
+            same = ours == theirs
+            bar.write(f"training: {ours['step']:20} {ours['digest'][:16]:16}  {'ok' if same else 'WRONG'}")
+            if not same:
+                yield f"training, {ours['step']}: expected {ours['digest']}, got {theirs['digest']}"

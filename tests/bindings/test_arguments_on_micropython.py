@@ -82,6 +82,7 @@ def refuse(call, cases):
 # What is taken.
 
 
+@pytest.mark.parametrize("call", ["unix", "unix-asan"], indirect=True)
 @pytest.mark.parametrize("kind", ["bytearray", "array", "array of bytes", "subclass", "slice", "inputs as bytes"])
 def test_outputs_are_those_of_the_reference(call, kind):
     def how(kernel):

@@ -1,15 +1,71 @@
-"""bitreplay verify: right targets pass, a wrong bit is found and located."""
-
-import sys
+"""bitreplay verify: right targets pass; a wrong bit is found, located and told by the exit status."""
 
 import numpy as np
 import pytest
-from bitreplay_host import cli, golden, reference, verify
+from bitreplay_host import cli, golden, reference
+
+STEPS = 5  # of the training
+
+
+@pytest.fixture
+def verify(micropython, small_model, capsys):
+    """A function: verifies a target with the small model; returns the exit status and the lines that it printed."""
+
+    def run(target=micropython, *arguments):
+        model = "--model", str(small_model), "--repeats", "2", *arguments
+        status = cli.main(["verify", "--micropython", str(target), *model])
+        return status, capsys.readouterr().out.splitlines()
+
+    return run
+
+
+@pytest.fixture
+def broken(micropython, tmp_path):
+    """A function: the unix port as a target with another `kernel`, whose body is a line of Python."""
+
+    def make(kernel, body):
+        script = tmp_path / "broken.py"
+        script.write_text(BROKEN.format(kernel=kernel, body=body, names=reference.__all__))
+        target = tmp_path / "target"
+        target.write_text(f'#!/bin/sh\nexec "{micropython}" "$1" "$2" "{script}" "$3" "$4"\n')
+        target.chmod(0o755)
+        return target
+
+    return make
+
+
+BROKEN = """
+import sys
+import _bitreplay as right
+
+class Broken:
+    calls = 0
+
+for name in {names}:
+    setattr(Broken, name, staticmethod(getattr(right, name)))
+
+def wrong(*arguments):
+    Broken.calls += 1
+    {body}
+
+Broken.{kernel} = staticmethod(wrong)
+sys.modules["_bitreplay"] = Broken
+del sys.argv[0]
+sys.path.insert(0, sys.argv[0].rpartition("/")[0])
+with open(sys.argv[0]) as file:
+    code = file.read()
+exec(code, {{"__name__": "__main__"}})
+"""
+
+
+def flip(kernel, argument, byte, bit, script="verify.py"):
+    """The body of a kernel that flips one bit of a buffer, in the second call that a script makes."""
+    wrong = f"{bit} * (Broken.calls == 2 and sys.argv[0].endswith('{script}'))"
+    return f"result = right.{kernel}(*arguments); arguments[{argument}][{byte}] ^= {wrong}; return result"
 
 
 def test_every_kernel_has_vectors():
-    called = {call.kernel for call in golden.calls(1, 1)}
-    assert called == set(reference.__all__)
+    assert {call.kernel for call in golden.calls(1, 1)} == set(reference.__all__)
 
 
 def test_vectors_depend_on_the_seed_only():
@@ -25,51 +81,96 @@ def test_vectors_depend_on_the_seed_only():
     )
 
 
-def test_the_unix_port_matches(capsys):
-    assert cli.main(["verify", "--repeats", "2"]) == 0
-    printed = capsys.readouterr().out
-    assert "every bit matches" in printed
-    assert printed.count(" ok") == len(reference.__all__) + 5
+def test_vectors_fit_a_board():
+    for call in golden.calls(1, 40):
+        assert sum(a.nbytes for a in call.arguments.values() if isinstance(a, np.ndarray)) < 12000
 
 
-SHIM = """#!/bin/sh
-# A target whose `{kernel}` has one wrong bit.
-shift 2
-exec {python} -c '
-import sys, _bitreplay
-right = _bitreplay.{kernel}
-def wrong(*arguments):
-    result = right(*arguments)
-    arguments[{argument}][{byte}] ^= {bit}
-    return result
-_bitreplay.{kernel} = wrong
-sys.argv = sys.argv[1:]
-import os
-sys.path.insert(0, os.path.dirname(sys.argv[0]))
-exec(open(sys.argv[0]).read())
-' "$@"
-"""
+def test_the_unix_port_matches(verify):
+    status, lines = verify()
+    assert (status, lines[-1]) == (0, "every bit matches")
+    assert sum(line.endswith(" ok") for line in lines) == len(reference.__all__) + STEPS == len(lines) - 1
+
+
+def test_the_shipped_model_matches(micropython, capsys):
+    assert cli.main(["verify", "--micropython", str(micropython), "--repeats", "1", "--seed", "7"]) == 0
+    assert "every bit matches" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
-    ("kernel", "argument", "byte", "bit", "located"),
+    ("kernel", "argument", "byte", "bit", "name", "index", "difference"),
     [
-        ("add", 1, 3, 1, "add, call 1 of 2: argument y, index 3: expected"),
-        ("transpose", 2, 41, 128, "transpose, call 1 of 2: argument y, index 10: expected"),
-        ("update_weights", 0, 0, 2, "update_weights, call 1 of 2: argument weight, index 0: expected"),
+        ("add", 1, 3, 1, "y", 3, 1),
+        ("bconv2d", 6, 11, 128, "y", 11, 128),
+        ("dot_planes", 3, 5, 1, "out", 1, 256),
+        ("transpose", 2, 43, 128, "y", 10, 1 << 31),
+        ("update_weights", 0, 0, 2, "weight", 0, 2),
+        ("head_update", 6, 0, 4, "rng", 0, 4),
+        ("softmax", 1, 1, 1, "active", 1, 1),  # an input
     ],
 )
-def test_a_wrong_bit_is_located(tmp_path, kernel, argument, byte, bit, located):
-    target = tmp_path / "target"
-    target.write_text(SHIM.format(python=sys.executable, kernel=kernel, argument=argument, byte=byte, bit=bit))
-    target.chmod(0o755)
-    wrong = list(verify.kernels(target, 1, 2, tmp_path))
-    assert [line for line in wrong if line.startswith(located)]
-    assert all(line.startswith(f"{kernel}, ") for line in wrong)
+def test_a_wrong_bit_is_located(verify, broken, kernel, argument, byte, bit, name, index, difference):
+    """A bit that is wrong once and never again: one difference, of the value that it makes."""
+    status, lines = verify(broken(kernel, flip(kernel, argument, byte, bit)))
+    assert status == 1
+    (located,) = [line for line in lines if line.startswith(f"{kernel}, ")]
+    place, _, values = located.partition(": expected ")
+    assert place == f"{kernel}, call 2 of 2: argument {name}, index {index}"
+    expected, got = map(int, values.split(", got "))
+    assert expected ^ got in (difference, difference - 256, difference - (1 << 32))
+    assert f"{kernel:18} 2 calls  1 WRONG" in lines
+    assert lines[-1] == "1 difference"
 
 
-def test_a_missing_target_is_one_line(tmp_path, capsys):
-    assert cli.main(["verify", "--micropython", str(tmp_path / "none")]) == 2
+def test_a_wrong_result_is_located(verify, broken):
+    status, lines = verify(broken("head_sum", "return right.head_sum(*arguments) + 1"))
+    assert status == 1
+    returned = [line for line in lines if line.startswith("head_sum, call 1 of 2: returned ")]
+    assert len(returned) == 1
+
+
+def test_a_wrong_bit_in_training_is_located(verify, broken):
+    """A kernel that is right for every vector and wrong later: the digests tell after which step."""
+    status, lines = verify(broken("bconv_backward", flip("bconv_backward", 5, 0, 64, "training.py")))
+    assert status == 1
+    wrong = [line for line in lines if not line.endswith(" ok")]
+    assert wrong[0].startswith("training: experience 1 ") and wrong[0].endswith(" WRONG")
+    assert wrong[1].startswith("training, experience 1: expected ")
+    assert all(line.startswith("training") for line in wrong[:-1])
+
+
+def test_a_target_that_cannot_train_is_told(verify, broken):
+    body = "assert not sys.argv[0].endswith('training.py'), 'tired'; right.transpose(*arguments)"
+    status, lines = verify(broken("transpose", body))
+    assert status == 1
+    assert lines[-2:] == ["training: training.py failed on target: AssertionError: tired", "1 difference"]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("raise ValueError('x: is not y')", "ValueError: x: is not y"),
+        ("sys.exit(3)", "verify.py failed on target: 3"),
+    ],
+)
+def test_a_kernel_that_fails_is_located(verify, broken, body, message):
+    status, lines = verify(broken("dense", body))
+    assert status == 1
+    assert f"dense, call 1 of 2: {message}" in lines
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--micropython", "{}/none"], "make unix"),
+        (["--model", "{}/none"], "none"),
+        (["--repeats", "0"], "--repeats"),
+        (["--seed", "0"], "--seed"),
+    ],
+)
+def test_errors_are_one_line(micropython, tmp_path, capsys, arguments, message):
+    target = ["verify", "--micropython", str(micropython), "--repeats", "1"]
+    assert cli.main([*target, *(a.format(tmp_path) for a in arguments)]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert "make unix" in error
+    assert message in error

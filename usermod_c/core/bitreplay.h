@@ -134,7 +134,7 @@ void br_update_weights(int8_t *weight, const int32_t *dw, size_t n, int32_t rate
 // 1x1 only, cin = cout. |df * slope| <= 2^30. scratch: int32_t [J + bits * J/32 + cin/groups + (samples+1)/2] for
 // J = samples * height * width. e [samples][classes] and head [classes][cout] give the gradient of the layer's features.
 void br_bconv_backward(const br_geometry_t *g, size_t samples, size_t classes, const uint32_t *x, const uint32_t *xt,
-    const int16_t *e, const void *head, int8_t *weight, uint32_t *packed, const br_affine_t *affine, const br_backward_hyper_t *hyper, int32_t *scratch,
-    uint32_t *rng);
+    const int16_t *e, const void *head, int8_t *weight, uint32_t *packed, const br_affine_t *affine,
+    const br_backward_hyper_t *hyper, int32_t *scratch, uint32_t *rng);
 
 #endif // BITREPLAY_H

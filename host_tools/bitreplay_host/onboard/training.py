@@ -28,6 +28,7 @@ def main(config):
             for j in range(len(image)):
                 image[j] = 40 * label + _bitreplay.random(rng, 100) if j % 8 < 4 else 128
             learner.see(image, label)
+            print(json.dumps({"seen": 20 * experience + i + 1}))
         learner.learn(epochs=2, progress=False)
         say("experience %d" % (experience + 1), learner.digest())
     label, probability = learner.predict(image)

@@ -1,7 +1,7 @@
 # Makes calls of kernels and prints what they wrote. Works on MicroPython and CPython.
 #
 # argument: a JSON file {"calls": a file with a call a line}; a call is {"kernel", "arguments": [int or hex]}. Prints
-# for each {"returned", "buffers": [hex strings]}, one call in memory at a time.
+# for each {"returned", "buffers": [hex strings]} or {"error": text}, one call in memory at a time.
 
 import binascii
 import json
@@ -12,7 +12,10 @@ import _bitreplay
 
 def reply(call):
     arguments = [bytearray(binascii.unhexlify(a)) if isinstance(a, str) else a for a in call["arguments"]]
-    returned = getattr(_bitreplay, call["kernel"])(*arguments)
+    try:
+        returned = getattr(_bitreplay, call["kernel"])(*arguments)
+    except Exception as error:
+        return {"error": "%s: %s" % (type(error).__name__, error)}
     buffers = [binascii.hexlify(a).decode() for a in arguments if isinstance(a, bytearray)]
     return {"returned": returned, "buffers": buffers}
 
