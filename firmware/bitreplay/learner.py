@@ -284,8 +284,10 @@ class Learner:
             present[c] += 1
         zeros = bytes(len(self.velocity_rows[0]))
         scale = 1 << (self.config["head_bits"] - 16)
+        # CWR* alone has the whole output layer in its softmax, as published: rows of 0 stand for what is not here.
+        whole = self.config["cwr"] and not self.config["replay"]
         for c in range(len(self.past)):
-            self.active[c] = c < len(self.labels)
+            self.active[c] = whole or c < len(self.labels)
             self.velocity_rows[c][:] = zeros
             # CWR*: classes that are not here start from 0 and are not consolidated.
             here = present[c] or not self.config["cwr"]
