@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> None:
         args.out / "curves.png",
         curves,
         classes,
-        f"CIFAR-10 one class at a time, {replay} latents of {size} bytes (unix port, integers only)",
+        f"CIFAR-10, one class at a time; {replay} latents of {size} bytes",
     )
     summary = {
         "dataset": plan.dataset,
