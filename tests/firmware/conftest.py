@@ -1,6 +1,7 @@
 """The package for the board on the path, and the unix port of MicroPython to run it in."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -51,6 +52,8 @@ def execute(command, variables, answer):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
+        # Under nohup, or as a background job, SIGINT is ignored, and Python would leave it so.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     # What hangs is ended, and fails.
     timer = threading.Timer(300, process.kill)
