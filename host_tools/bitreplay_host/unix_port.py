@@ -7,7 +7,6 @@ import os
 import subprocess
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -64,21 +63,28 @@ def in_parallel(work: Callable[[Item, threading.Event], Result], items: Iterable
 
     When one fails, or at Ctrl-C, the children of the others are killed, and `stop` is set for those that have none.
     """
-    stop = threading.Event()
+    stop, ended = threading.Event(), threading.Event()
     futures: list[Future[Result]] = []
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        try:
-            for item in items:
-                futures.append(pool.submit(work, item, stop))
-            for future in as_completed(futures):
-                future.result()
-            return [future.result() for future in futures]
-        except BaseException:
-            stop.set()
-            for future in futures:
-                future.cancel()
-            while not all(future.done() for future in futures):
-                for child in list(_children):
-                    child.kill()
-                time.sleep(0.02)
-            raise
+
+    def kill() -> None:
+        # Until all threads have ended: one may be starting a child, even one whose future nobody got at Ctrl-C.
+        while not ended.wait(0.02):
+            for child in list(_children):
+                child.kill()
+
+    try:
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            try:
+                for item in items:
+                    futures.append(pool.submit(work, item, stop))
+                for future in as_completed(futures):
+                    future.result()
+                return [future.result() for future in futures]
+            except BaseException:
+                stop.set()
+                for future in futures:
+                    future.cancel()
+                threading.Thread(target=kill, daemon=True).start()
+                raise
+    finally:
+        ended.set()
