@@ -11,7 +11,9 @@ VENV := $(BUILD)/venv
 BIN := $(VENV)/bin
 
 include boards/toolchain/micropython.mk
+include boards/toolchain/arm.mk
 include boards/unix/build.mk
+include boards/rp2/build.mk
 
 define HELP
 make demo       teach the unix port of MicroPython new classes, and plot what it keeps
@@ -29,7 +31,7 @@ MICROPYTHON_DIR=FOLDER builds from your checkout of MicroPython (1.25 or newer) 
 Needs git, make, gcc, python3 with venv, npm. What is made goes to build/, where each step leaves a log.
 endef
 
-.PHONY: help setup lib data demo test lint clean
+.PHONY: help setup lib data firmware demo test lint clean
 help:
 	@: $(info $(HELP))
 
@@ -45,6 +47,11 @@ $(VENV)/.%: pyproject.toml constraints.txt
 	@touch $@
 
 CORE := $(wildcard usermod_c/core/*.c)
+BOARD ?= RPI_PICO
+firmware:
+	@[ -e boards/rp2/$(BOARD)/mpconfigboard.h ] || { echo "there is no BOARD=$(BOARD); there are: $(RP2_BOARDS)" >&2; exit 1; }
+	@$(MAKE) --no-print-directory rp2-firmware
+
 lib: $(BUILD)/libbitreplay.so
 	@:
 $(BUILD)/libbitreplay.so: $(CORE) $(wildcard usermod_c/core/*.h)

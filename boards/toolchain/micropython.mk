@@ -28,12 +28,12 @@ export MICROPY_MPYCROSS := $(BUILD)/mpy-cross/mpy-cross
 # $(call quiet,LOG,COMMAND) runs a command of which nothing is seen unless it fails.
 quiet = { $(2); } > $(1) 2>&1 || { tail -n 30 $(1) >&2; echo "That failed. All it said is in $(1)" >&2; exit 1; }
 
-$(SOURCES)/.extracted: $(TOOLCHAIN)/sources.sha256
+$(SOURCES)/.extracted: $(TOOLCHAIN)/micropython.sha256
 	@echo "Fetching MicroPython $(MPY_VERSION) ..."
 	@mkdir -p $(SOURCES)
 	@$(TOOLCHAIN)/private-apt.sh $(BUILD)/apt trixie
 	@cd $(SOURCES) && APT_CONFIG=$(BUILD)/apt/apt.conf apt-get -qq source --download-only micropython=$(MPY_VERSION)+ds-1
-	@cd $(SOURCES) && sha256sum --quiet --check $(TOOLCHAIN)/sources.sha256
+	@cd $(SOURCES) && sha256sum --quiet --check $(TOOLCHAIN)/micropython.sha256
 	@# The .orig is upstream's own tree, less the libraries that Debian packages; Debian's patches are left out.
 	@rm -rf $(MPY) && python3 -m tarfile -e $(SOURCES)/micropython_$(MPY_VERSION)+ds.orig.tar.xz $(SOURCES)
 	@touch $@

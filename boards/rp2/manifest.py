@@ -1,0 +1,3 @@
+freeze("$(PORT_DIR)/modules")
+include("$(MPY_DIR)/extmod/asyncio")
+package("bitreplay", base_path="../../firmware")
