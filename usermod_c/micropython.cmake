@@ -1,6 +1,6 @@
 add_library(usermod_bitreplay INTERFACE)
 
-file(GLOB BITREPLAY_CORE CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/core/*.c)
+file(GLOB BITREPLAY_CORE CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/core/*.[cS])
 
 target_sources(usermod_bitreplay INTERFACE
     ${BITREPLAY_CORE}

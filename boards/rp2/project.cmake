@@ -9,6 +9,9 @@ target_link_libraries(pico_cxx_options INTERFACE m)
 # The UF2 is made by MicroPython's uf2conv.py: no picotool.
 set(picotool_FOUND 0)
 
-# The port is compiled for size; the kernels are compiled for speed.
-file(GLOB BITREPLAY_CORE ${CMAKE_CURRENT_LIST_DIR}/../../usermod_c/core/*.c)
-set_source_files_properties(${BITREPLAY_CORE} PROPERTIES COMPILE_OPTIONS "-O2")
+# The port is compiled for size; the kernels are compiled for speed, and their loops run from SRAM.
+file(GLOB BITREPLAY_CORE ${CMAKE_CURRENT_LIST_DIR}/../../usermod_c/core/*.[cS])
+set_source_files_properties(${BITREPLAY_CORE} PROPERTIES
+    COMPILE_OPTIONS "-O2"
+    COMPILE_DEFINITIONS "BR_DISTANCES_ASSEMBLER=1;BR_HOT=__attribute__((section(\".time_critical.bitreplay\")))"
+)

@@ -131,12 +131,16 @@ static void BR_HOT br_channel_gradient(const br_geometry_t *geometry, size_t o, 
     const int16_t *df, const uint32_t *filter, size_t filter_words, const br_affine_t *affine, int32_t value, int32_t *g) {
     size_t positions = (size_t)geometry->height * geometry->width, words = geometry->cin >> 5;
     int32_t inputs = (int32_t)filter_words * 32;
+    uint32_t *distance = (uint32_t *)g; // each becomes a gradient in place
+    // The filter is the same for all positions: to br_distances these are the filters.
+    br_runs_t runs = { .x = filter, .words = filter_words, .runs = 1, .filter_next = words - filter_words };
+    br_distances(&runs, x + group_word, samples * positions, distance);
     for (size_t s = 0; s < samples; s++) {
         int32_t upstream = df[s];
         for (size_t p = 0; p < positions; p++, x += words) {
-            int32_t acc = inputs - 2 * (int32_t)br_distance(x + group_word, filter, filter_words);
+            int32_t acc = inputs - 2 * (int32_t)*distance++;
             int32_t shortcut = (x[o >> 5] >> (o & 31)) & 1 ? value : -value;
-            int32_t t = br_sat_add(br_affine(affine, acc, o), shortcut);
+            int32_t t = br_affine(affine, acc, o) + shortcut;
             *g++ = t < -128 || t > 127 ? 0 : upstream * affine->slope[2 * o + (acc < 0)];
         }
     }

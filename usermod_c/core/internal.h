@@ -4,12 +4,17 @@
 
 #include "bitreplay.h"
 
+// Whether br_distances is that of distances_armv6m.S.
+#ifndef BR_DISTANCES_ASSEMBLER
+#define BR_DISTANCES_ASSEMBLER (0)
+#endif
+
 static inline int32_t br_clamp(int32_t v, int32_t low, int32_t high) {
     return v < low ? low : v > high ? high : v;
 }
 
 static inline int8_t br_sat8(int32_t v) {
-    return (int8_t)br_clamp(v, -128, 127);
+    return v == (int8_t)v ? (int8_t)v : v < 0 ? -128 : 127;
 }
 
 static inline int16_t br_sat16(int32_t v) {
@@ -83,22 +88,16 @@ static inline uint32_t br_count_bits(const uint32_t *a, const uint32_t *b, size_
     return count;
 }
 
-// Bits in which a and b differ. Rows of common filters (1x1 of 128 channels; 3x3 of 64, 128 and 256) get a constant
-// length, so that compilers unroll or vectorize them.
-static inline uint32_t br_distance(const uint32_t *a, const uint32_t *b, size_t words) {
-    switch (words) {
-        case 4:
-            return br_count_bits(a, b, 4, 0);
-        case 6:
-            return br_count_bits(a, b, 6, 0);
-        case 12:
-            return br_count_bits(a, b, 12, 0);
-        case 24:
-            return br_count_bits(a, b, 24, 0);
-        default:
-            return br_count_bits(a, b, words, 0);
-    }
-}
+// Words to be compared with filters: runs that lie side by side. Offsets of distances_armv6m.S follow this order.
+typedef struct _br_runs_t {
+    const uint32_t *x;
+    size_t words, runs; // of a run; how many
+    size_t x_skip, filter_skip; // words from a run's end to the next run
+    size_t filter_next; // words from the last run's end to the next filter's first run
+} br_runs_t;
+
+// distance[i] = bits in which x and the i-th filter differ, for count > 0 filters; runs->words > 0.
+void br_distances(const br_runs_t *runs, const uint32_t *filter, size_t count, uint32_t *distance);
 
 static inline int32_t br_affine(const br_affine_t *affine, int32_t acc, size_t channel) {
     int32_t slope = affine->slope[2 * channel + (acc < 0)];
