@@ -91,7 +91,7 @@ typedef struct _br_output_t {
 
 typedef void (*br_write_t)(br_output_t *out, int32_t inputs, const uint32_t *distance, size_t count);
 
-static inline void br_convolve(const br_geometry_t *g, const uint32_t *x, const uint32_t *weight, br_output_t *out, br_write_t write) {
+static inline void BR_HOT br_convolve(const br_geometry_t *g, const uint32_t *x, const uint32_t *weight, br_output_t *out, br_write_t write) {
     size_t tap_words = br_quotient(g->cin >> 5, g->groups), filter_words = g->kernel * (size_t)g->kernel * tap_words;
     size_t group_outputs = br_quotient(g->cout, g->groups);
     uint32_t oh = br_output_side(g->height, g), ow = br_output_side(g->width, g), distance[BR_BLOCK];

@@ -1,32 +1,41 @@
-// Distances of one run of words to many filters: what binary convolution spends its time on.
+// One run of words against many filters: what binary layers spend their time on.
 #include "internal.h"
 
 #if !BR_DISTANCES_ASSEMBLER
-// Lengths of the shipped model's windows are constants, so that compilers unroll or vectorize them.
-static inline uint32_t br_distance(const uint32_t *a, const uint32_t *b, size_t words) {
+// Lengths that the shipped model has are constants, so that compilers unroll or vectorize them.
+static inline uint32_t br_count_run(const uint32_t *a, const uint32_t *b, size_t words, int both) {
     switch (words) {
         case 4:
-            return br_count_bits(a, b, 4, 0);
+            return br_count_bits(a, b, 4, both);
         case 18:
-            return br_count_bits(a, b, 18, 0);
+            return br_count_bits(a, b, 18, both);
         case 36:
-            return br_count_bits(a, b, 36, 0);
+            return br_count_bits(a, b, 36, both);
         case 72:
-            return br_count_bits(a, b, 72, 0);
+            return br_count_bits(a, b, 72, both);
         default:
-            return br_count_bits(a, b, words, 0);
+            return br_count_bits(a, b, words, both);
     }
 }
 
-void BR_HOT br_distances(const br_runs_t *runs, const uint32_t *filter, size_t count, uint32_t *distance) {
+static inline void br_count_runs(const br_runs_t *runs, const uint32_t *filter, size_t count, uint32_t *out, int both) {
     for (size_t i = 0; i < count; i++, filter += runs->filter_next) {
         const uint32_t *x = runs->x;
-        distance[i] = 0;
-        for (size_t run = 0; run < runs->runs; run++) {
-            distance[i] += br_distance(x, filter, runs->words);
+        uint32_t sum = 0;
+        for (size_t left = runs->runs; left; left--) {
+            sum += br_count_run(x, filter, runs->words, both);
             x += runs->words + runs->x_skip;
-            filter += runs->words + (run + 1 < runs->runs ? runs->filter_skip : 0);
+            filter += runs->words + (left > 1 ? runs->filter_skip : 0);
         }
+        out[i] = sum;
     }
+}
+
+void BR_HOT br_distances(const br_runs_t *runs, const uint32_t *filter, size_t count, uint32_t *out) {
+    br_count_runs(runs, filter, count, out, 0);
+}
+
+void BR_HOT br_overlaps(const br_runs_t *runs, const uint32_t *filter, size_t count, uint32_t *out) {
+    br_count_runs(runs, filter, count, out, 1);
 }
 #endif

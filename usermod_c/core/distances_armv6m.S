@@ -1,4 +1,4 @@
-// br_distances of distances.c for ARMv6-M (Cortex-M0+), where compilers run out of the eight low registers.
+// br_distances and br_overlaps of distances.c for ARMv6-M (Cortex-M0+), where compilers run out of the eight low registers.
 //
 // Three words at a time, merged by the third: two words of 2-bit counts of 0..2 take the halves of the third word's
 // bits and hold 0..3; they fold to 4-bit counts of 0..12 and to bytes of 0..24: 39 cycles. Bytes hold six of these and
@@ -20,18 +20,18 @@
 #define X_SKIP (20) // in bytes, as the next two
 #define FILTER_SKIP (24)
 #define FILTER_NEXT (28)
-#define DISTANCE (32)
-#define END (36) // of the distances
+#define OUT (32)
+#define END (36) // of out
 #define FRAME (40)
 
 // In registers throughout: r0 and r1 walk x and the filter, r8, r9 and r10 are masks of 1, 2 and 4 bits, r11 sums up
 // bytes, r12 halfwords, lr counts blocks.
 
-// r11 += popcounts of the bytes of one word's difference.
-.macro one
+// r11 += popcounts of the bytes of one word, or three, with eors or ands for operation.
+.macro one operation
     ldmia r0!, {r2}
     ldmia r1!, {r5}
-    eors r2, r5
+    \operation r2, r5
     mov r7, r8
     lsrs r5, r2, #1
     ands r5, r7
@@ -48,12 +48,12 @@
     add r11, r2
 .endm
 
-.macro three
+.macro three operation
     ldmia r0!, {r2, r3, r4}
     ldmia r1!, {r5, r6, r7}
-    eors r2, r5
-    eors r3, r6
-    eors r4, r7
+    \operation r2, r5
+    \operation r3, r6
+    \operation r4, r7
     mov r7, r8
     lsrs r5, r2, #1
     ands r5, r7
@@ -87,12 +87,14 @@
 #define ONE_BYTES (34)
 #define THREE_BYTES (66)
 
-    .section .time_critical.br_distances, "ax"
-    .global br_distances
-    .type br_distances, %function
+// A function (runs, filter, count, out) of that operation.
+.macro function name operation
+    .section .time_critical.\name, "ax"
+    .global \name
+    .type \name, %function
     .thumb_func
     .p2align 2
-br_distances: // (runs, filter, count, distance)
+\name:
     push {r4-r7, lr}
     mov r4, r8
     mov r5, r9
@@ -100,7 +102,7 @@ br_distances: // (runs, filter, count, distance)
     mov r7, r11
     push {r4-r7}
     sub sp, #FRAME
-    str r3, [sp, #DISTANCE]
+    str r3, [sp, #OUT]
     lsls r2, #2
     adds r3, r2
     str r3, [sp, #END]
@@ -125,9 +127,9 @@ br_distances: // (runs, filter, count, distance)
     subs r3, #18
     bhi 1b
     str r4, [sp, #BLOCKS]
-    ldr r5, =.Lsingles
+    ldr r5, =.Lsingles_\name
     movs r6, #THREE_BYTES
-    ldr r7, =.Lblock
+    ldr r7, =.Lblock_\name
     rsbs r3, r3, #0
 2:  subs r3, #3
     blo 3f
@@ -152,28 +154,28 @@ br_distances: // (runs, filter, count, distance)
     ldr r2, =0x0f0f0f0f
     mov r10, r2
 
-.Lfilter:
+.Lfilter_\name:
     ldr r0, [sp, #X]
     movs r7, #0
     mov r12, r7
-.Lrun:
+.Lrun_\name:
     mov r11, r7
     ldr r7, [sp, #SINGLES]
     mov pc, r7
-    one
-    one
-.Lsingles:
+    one \operation
+    one \operation
+.Lsingles_\name:
     ldr r7, [sp, #BLOCKS]
     mov lr, r7
     ldr r7, [sp, #THREES]
     mov pc, r7
-.Lblock:
-    three
-    three
-    three
-    three
-    three
-    three
+.Lblock_\name:
+    three \operation
+    three \operation
+    three \operation
+    three \operation
+    three \operation
+    three \operation
     mov r2, r11
     ldr r7, =0x00ff00ff
     lsrs r5, r2, #8
@@ -183,38 +185,38 @@ br_distances: // (runs, filter, count, distance)
     add r12, r2
     mov r7, lr
     subs r7, #1
-    beq .Lnext
+    beq .Lnext_\name
     mov lr, r7
     movs r7, #0
     mov r11, r7
-    b .Lblock
+    b .Lblock_\name
 
-.Lnext: // r7 is 0
+.Lnext_\name: // r7 is 0
     ldr r6, [sp, #X_END]
     cmp r0, r6
-    bne .Lskip
+    bne .Lskip_\name
     ldr r7, [sp, #FILTER_NEXT]
     adds r1, r7
     mov r2, r12
     lsrs r5, r2, #16
     uxth r2, r2
     adds r2, r5
-    ldr r3, [sp, #DISTANCE]
+    ldr r3, [sp, #OUT]
     stmia r3!, {r2}
-    str r3, [sp, #DISTANCE]
+    str r3, [sp, #OUT]
     ldr r4, [sp, #END]
     cmp r3, r4
-    beq .Lend
-    b .Lfilter
+    beq .Lend_\name
+    b .Lfilter_\name
 
-.Lskip:
+.Lskip_\name:
     ldr r6, [sp, #X_SKIP]
     adds r0, r6
     ldr r6, [sp, #FILTER_SKIP]
     adds r1, r6
-    b .Lrun
+    b .Lrun_\name
 
-.Lend:
+.Lend_\name:
     add sp, #FRAME
     pop {r4-r7}
     mov r8, r4
@@ -223,6 +225,10 @@ br_distances: // (runs, filter, count, distance)
     mov r11, r7
     pop {r4-r7, pc}
     .ltorg
-    .size br_distances, . - br_distances
+    .size \name, . - \name
+.endm
+
+    function br_distances eors
+    function br_overlaps ands
 
 #endif

@@ -4,7 +4,7 @@
 #define BR_GRADIENT_LIMIT ((1 << 30) - 1)
 
 // Transposes a 32x32 block in place (Warren, Hacker's Delight, 7-3), bit 0 first.
-static void br_transpose_block(uint32_t *a) {
+static void BR_HOT br_transpose_block(uint32_t *a) {
     uint32_t mask = 0x0000ffffu;
     for (uint32_t j = 16; j; j >>= 1, mask ^= mask << j) {
         for (uint32_t k = 0; k < 32; k = (k + j + 1) & ~j) {
@@ -15,7 +15,7 @@ static void br_transpose_block(uint32_t *a) {
     }
 }
 
-void br_transpose(const uint32_t *x, size_t rows, size_t words, uint32_t *y) {
+void BR_HOT br_transpose(const uint32_t *x, size_t rows, size_t words, uint32_t *y) {
     uint32_t block[32];
     size_t row_words = rows >> 5;
     for (size_t r = 0; r < row_words; r++) {
@@ -61,31 +61,31 @@ uint32_t BR_HOT br_quantize_gradient(const int32_t *g, size_t n, uint32_t bits, 
     return exponent;
 }
 
-static inline void br_dot_rows(const uint32_t *planes, uint32_t bits, size_t words, const uint32_t *rows, size_t count,
-    int32_t *out) {
-    // What the planes alone contribute: popcount(plane & row) is counted twice against it.
+#define BR_ROWS (64) // that are counted at a time
+
+void BR_HOT br_dot_planes(const uint32_t *planes, uint32_t bits, size_t words, const uint32_t *rows, size_t count, int32_t *out) {
+    // q . x = sum of weights 2^t times (2 popcount(plane & row) - popcount(plane)).
     int32_t base = 0;
     for (uint32_t t = 0; t < bits; t++) {
         const uint32_t *plane = planes + t * words;
         int32_t ones = (int32_t)br_count_bits(plane, plane, words, 1);
         base += (t == bits - 1 ? -ones : ones) * (1 << t);
     }
-    for (size_t r = 0; r < count; r++, rows += words) {
-        int32_t sum = 0;
-        for (uint32_t t = 0; t < bits; t++) {
-            int32_t ones = (int32_t)br_count_bits(planes + t * words, rows, words, 1);
-            sum += (t == bits - 1 ? -ones : ones) * (1 << t);
+    br_runs_t runs = { .words = words, .runs = 1 };
+    for (size_t n; count; count -= n, rows += n * words, out += n) {
+        n = count < BR_ROWS ? count : BR_ROWS;
+        uint32_t overlap[BR_ROWS];
+        for (size_t r = 0; r < n; r++) {
+            out[r] = -base;
         }
-        out[r] = 2 * sum - base;
-    }
-}
-
-void BR_HOT br_dot_planes(const uint32_t *planes, uint32_t bits, size_t words, const uint32_t *rows, size_t count, int32_t *out) {
-    if (words == 4) {
-        // A minibatch of 32 latents of 2x2: a constant, which compilers unroll or vectorize.
-        br_dot_rows(planes, bits, 4, rows, count, out);
-    } else {
-        br_dot_rows(planes, bits, words, rows, count, out);
+        for (uint32_t t = 0; t < bits; t++) {
+            runs.x = planes + t * words;
+            br_overlaps(&runs, rows, n, overlap);
+            int32_t twice = t == bits - 1 ? -(2 << t) : 2 << t;
+            for (size_t r = 0; r < n; r++) {
+                out[r] += (int32_t)overlap[r] * twice;
+            }
+        }
     }
 }
 
@@ -146,7 +146,7 @@ static void BR_HOT br_channel_gradient(const br_geometry_t *geometry, size_t o, 
     }
 }
 
-void br_bconv_backward(const br_geometry_t *geometry, size_t samples, size_t classes, const uint32_t *x, const uint32_t *xt,
+void BR_HOT br_bconv_backward(const br_geometry_t *geometry, size_t samples, size_t classes, const uint32_t *x, const uint32_t *xt,
     const int16_t *e, const void *head, int8_t *weight, uint32_t *packed, const br_affine_t *affine, const br_backward_hyper_t *hyper, int32_t *scratch,
     uint32_t *rng) {
     size_t positions = samples * geometry->height * geometry->width, plane_words = positions >> 5;

@@ -2,6 +2,7 @@
 #include "internal.h"
 
 #define BR_ONE (1 << 14) // probability 1 (Q14)
+#define BR_SAMPLES (32) // that a weight is applied to at a time
 #define BR_Z_LIMIT (16u << 10) // e^-16 is taken as 0; scores are Q10
 
 // A master weight as a 32-bit value, and its upper half.
@@ -78,12 +79,22 @@ size_t br_softmax(const int32_t *z, const uint8_t *active, size_t classes, int32
 
 void BR_HOT br_head_backward(const int16_t *e, const void *weight, uint32_t bits, size_t samples, size_t classes, size_t n,
     size_t feature, int16_t *df) {
-    for (size_t s = 0; s < samples; s++, e += classes) {
-        uint32_t sum = 1u << 13;
-        for (size_t c = 0; c < classes; c++) {
-            sum += (uint32_t)(e[c] * br_top16(weight, bits, c * n + feature));
+    uint32_t sum[BR_SAMPLES];
+    for (size_t count; samples; samples -= count, e += count * classes, df += count) {
+        count = samples < BR_SAMPLES ? samples : BR_SAMPLES;
+        for (size_t s = 0; s < count; s++) {
+            sum[s] = 1u << 13;
         }
-        df[s] = br_sat16((int32_t)sum >> 14);
+        for (size_t c = 0; c < classes; c++) {
+            int32_t w = br_top16(weight, bits, c * n + feature);
+            const int16_t *error = e + c;
+            for (size_t s = 0; s < count; s++, error += classes) {
+                sum[s] += (uint32_t)(*error * w);
+            }
+        }
+        for (size_t s = 0; s < count; s++) {
+            df[s] = br_sat16((int32_t)sum[s] >> 14);
+        }
     }
 }
 
@@ -117,7 +128,7 @@ void BR_HOT br_head_update(const int16_t *e, const int8_t *f, const uint8_t *act
     }
 }
 
-void br_head_quantize(const void *weight, uint32_t bits, uint32_t q_f, size_t classes, size_t n, int8_t *out, int8_t *shift) {
+void BR_HOT br_head_quantize(const void *weight, uint32_t bits, uint32_t q_f, size_t classes, size_t n, int8_t *out, int8_t *shift) {
     int32_t limit = (1 << (q_f - 1)) - 1;
     for (size_t c = 0; c < classes; c++) {
         uint32_t largest = 0;

@@ -4,7 +4,7 @@
 
 #include "bitreplay.h"
 
-// Whether br_distances is that of distances_armv6m.S.
+// Whether br_distances and br_overlaps are those of distances_armv6m.S.
 #ifndef BR_DISTANCES_ASSEMBLER
 #define BR_DISTANCES_ASSEMBLER (0)
 #endif
@@ -96,8 +96,9 @@ typedef struct _br_runs_t {
     size_t filter_next; // words from the last run's end to the next filter's first run
 } br_runs_t;
 
-// distance[i] = bits in which x and the i-th filter differ, for count > 0 filters; runs->words > 0.
-void br_distances(const br_runs_t *runs, const uint32_t *filter, size_t count, uint32_t *distance);
+// out[i] = bits in which x and the i-th filter differ, or that both have, for count > 0 filters; runs->words > 0.
+void br_distances(const br_runs_t *runs, const uint32_t *filter, size_t count, uint32_t *out);
+void br_overlaps(const br_runs_t *runs, const uint32_t *filter, size_t count, uint32_t *out);
 
 static inline int32_t br_affine(const br_affine_t *affine, int32_t acc, size_t channel) {
     int32_t slope = affine->slope[2 * channel + (acc < 0)];

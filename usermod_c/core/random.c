@@ -1,7 +1,7 @@
 // xorshift32 (Marsaglia 2003).
 #include "internal.h"
 
-uint32_t br_draw(uint32_t *rng) {
+uint32_t BR_HOT br_draw(uint32_t *rng) {
     uint32_t s = *rng;
     s ^= s << 13;
     s ^= s >> 17;

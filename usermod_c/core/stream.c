@@ -4,17 +4,18 @@
 void BR_HOT br_binarize(const int8_t *x, const int8_t *threshold, size_t n, size_t channels, uint32_t *y) {
     for (size_t i = 0; i < n; i++) {
         for (size_t c = 0; c < channels; c += 32) {
-            uint32_t bits = 0;
-            for (size_t b = 0; b < 32; b++) {
-                bits |= (uint32_t)(x[c + b] >= threshold[c + b]) << b;
+            uint32_t below = 0;
+            #pragma GCC unroll 4
+            for (size_t b = 32; b--;) {
+                below = 2 * below + ((uint32_t)(x[c + b] - threshold[c + b]) >> 31);
             }
-            *y++ = bits;
+            *y++ = ~below;
         }
         x += channels;
     }
 }
 
-void br_expand(const uint32_t *x, size_t words, int8_t value, int8_t *y) {
+void BR_HOT br_expand(const uint32_t *x, size_t words, int8_t value, int8_t *y) {
     for (size_t i = 0; i < words; i++) {
         for (uint32_t b = 0; b < 32; b++) {
             *y++ = (x[i] >> b) & 1 ? value : (int8_t)-value;
@@ -43,7 +44,7 @@ static inline int32_t br_maximum(const int8_t *x, size_t row, size_t channels, u
     return maximum;
 }
 
-static inline void br_pool(const br_pool_t *p, const int8_t *x, int8_t *y,
+static inline void BR_HOT br_pool(const br_pool_t *p, const int8_t *x, int8_t *y,
     int32_t (*reduce)(const int8_t *x, size_t row, size_t channels, uint32_t size)) {
     size_t channels = p->channels, row = p->width * channels;
     for (uint32_t top = 0; top < p->height; top += p->size) {
@@ -60,15 +61,15 @@ static inline void br_pool(const br_pool_t *p, const int8_t *x, int8_t *y,
     }
 }
 
-void br_avg_pool(const br_pool_t *p, const int8_t *x, int8_t *y) {
+void BR_HOT br_avg_pool(const br_pool_t *p, const int8_t *x, int8_t *y) {
     br_pool(p, x, y, br_average);
 }
 
-void br_max_pool(const br_pool_t *p, const int8_t *x, int8_t *y) {
+void BR_HOT br_max_pool(const br_pool_t *p, const int8_t *x, int8_t *y) {
     br_pool(p, x, y, br_maximum);
 }
 
-void br_add(const int8_t *x, int8_t *y, size_t n) {
+void BR_HOT br_add(const int8_t *x, int8_t *y, size_t n) {
     for (size_t i = 0; i < n; i++) {
         y[i] = br_sat8(y[i] + x[i]);
     }
