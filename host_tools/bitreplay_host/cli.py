@@ -21,6 +21,7 @@ COMMANDS = {
     "experiment": ("bitreplay_host.experiment", "run the papers' protocols: CSV, JSON and plots"),
     "verify": ("bitreplay_host.verify", "compare the unix port with the NumPy reference, bit for bit"),
     "bench": ("bitreplay_host.bench", "time the kernels; bit-serial gradients beside sign-and-add"),
+    "emulate": ("bitreplay_host.emulator", "run an emulated Pico, for whatever works with a serial port"),
 }
 
 EPILOG = """examples:

@@ -1,0 +1,262 @@
+"""The emulated Pico: boots, keeps what it should and loses what it should."""
+
+import os
+import random
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import serial
+from bitreplay_host import cli
+from bitreplay_host.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+POWER_ON, WATCHDOG = "1", "3"  # machine.reset_cause()
+CAUSE = "import machine; print(machine.reset_cause())"
+WRITE = """
+content = CONTENT
+with open("/new.txt", "w") as file:
+    file.write(content)
+import os
+os.rename("/new.txt", "/state.txt")
+"""
+
+
+def write(content):
+    return WRITE.replace("CONTENT", repr(content))
+
+
+@pytest.fixture
+def terminal(pico):
+    """The serial port, at the prompt."""
+    with serial.Serial(pico.port, timeout=20) as terminal:
+        terminal.write(b"\r\x03")
+        assert terminal.read_until(b">>> ").endswith(b">>> ")
+        yield terminal
+
+
+def test_flash():
+    done = subprocess.run(["node", "--test", ROOT / "boards" / "emulator" / "test"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert "# pass 0" not in done.stdout
+
+
+def test_repl(pico, mpremote):
+    assert mpremote(pico, "exec", "import sys; print(sys.platform, 6 * 7, 1 / 8)") == "rp2 42 0.125"
+    assert mpremote(pico, "exec", "print(6 * 7)", port=pico.url) == "42"
+    stats = pico.stats()
+    assert stats["boots"] == 1 and stats["state"] == "running" and stats["cycles"] > 1e5
+
+
+def test_files_survive(emulator, mpremote, tmp_path):
+    flash = tmp_path / "flash.bin"
+    with emulator(flash=flash) as pico:
+        mpremote(pico, "exec", write("kept"), "exec", "x = 1")
+        mpremote(pico, "reset")
+        pico.wait_for("reset", timeout=10)
+        pico.wait_for("usb", timeout=10)
+        assert mpremote(pico, "exec", CAUSE, "exec", "print('x' in globals())").split() == [WATCHDOG, "False"]
+        assert mpremote(pico, "cat", ":/state.txt") == "kept"
+        pico.reset()
+        assert mpremote(pico, "exec", CAUSE) == POWER_ON
+        assert mpremote(pico, "cat", ":/state.txt") == "kept"
+        pico._process.send_signal(signal.SIGKILL)
+    with emulator(image=None, flash=flash) as pico:
+        assert mpremote(pico, "cat", ":/state.txt") == "kept"
+    with emulator(flash=flash) as pico:  # new firmware leaves the files
+        assert mpremote(pico, "cat", ":/state.txt") == "kept"
+
+
+def start_script(terminal, script):
+    """Starts a script by raw REPL and leaves it running."""
+    terminal.write(b"\r\x01" + script.encode() + b"\x04")
+    assert terminal.read_until(b"OK").endswith(b"OK")
+
+
+@pytest.mark.parametrize("torn", [False, True])
+def test_power_cut_while_writing(pico, mpremote, torn):
+    mpremote(pico, "exec", write("old " * 300))
+    before = pico.stats()
+    mpremote(pico, "exec", write("old " * 300))
+    after = pico.stats()
+    operations = after["erases"] + after["programs"] - before["erases"] - before["programs"]
+    assert operations >= 4
+    for cut_after in (0, 1, operations // 2):
+        with serial.Serial(pico.port, timeout=20) as terminal:
+            terminal.write(b"\r\x03")
+            assert terminal.read_until(b">>> ").endswith(b">>> ")
+            pico.cut_power(after_flash_ops=cut_after, torn=torn)
+            start_script(terminal, write("new " * 300))
+            cut = pico.wait_for("cut", timeout=10)
+            assert cut["during"] in ("erase", "program") and cut["torn"] is torn
+        assert pico.stats()["state"] == "off"
+        with pytest.raises(UserError, match="the Pico is off"):
+            pico.reset()
+        pico.power_on()
+        assert mpremote(pico, "exec", CAUSE) == POWER_ON
+        assert mpremote(pico, "cat", ":/state.txt") in (("old " * 300).strip(), ("new " * 300).strip())
+
+
+def test_power_cut_after_cycles(pico, mpremote):
+    start, wall_start = pico.stats()["seconds"], time.monotonic()
+    pico.cut_power(after_cycles=25_000_000)
+    late = time.monotonic() - wall_start
+    assert pico.wait_for("cut", timeout=10)["during"] is None
+    assert 0.2 <= pico.stats()["seconds"] - start <= 0.2 + late + 0.01
+    pico.power_on()
+    assert mpremote(pico, "exec", CAUSE) == POWER_ON
+
+
+def test_bootsel(emulator, mpremote, image, tmp_path):
+    """An empty Pico is a drive; so is one that is asked to be."""
+    drive = tmp_path / "RPI-RP2"
+    with emulator(image=None, flash=tmp_path / "flash.bin", bootsel_drive=drive) as pico:
+        assert pico.stats()["state"] == "bootsel"
+        assert "Board-ID: RPI-RP2" in (drive / "INFO_UF2.TXT").read_text()
+        for name in ("wrong chip", "firmware"):
+            content = bytearray(image.read_bytes())
+            if name == "wrong chip":
+                content[28:32] = (0xE48BFF59).to_bytes(4, "little")
+            (drive / f"{name}.uf2").write_bytes(content)
+            pico.wait_for("refused" if name == "wrong chip" else "flashed", timeout=10)
+        pico.wait_for("usb", timeout=10)
+        assert not drive.exists()
+        mpremote(pico, "exec", write("kept"))
+        mpremote(pico, "bootloader")
+        pico.wait_for("bootsel", timeout=10)
+        shutil.copy(image, drive)
+        pico.wait_for("usb", timeout=10)
+        assert mpremote(pico, "cat", ":/state.txt") == "kept"
+
+
+def test_an_existing_folder_is_no_drive(emulator, tmp_path):
+    with pytest.raises(UserError, match="exists already"), emulator(bootsel_drive=tmp_path):
+        pass
+    assert tmp_path.exists()
+
+
+def test_ctrl_c_while_busy(terminal):
+    start_script(terminal, "print('busy')\nwhile True:\n    pass")
+    assert terminal.read_until(b"busy\r\n").endswith(b"busy\r\n")
+    terminal.write(b"\x03")
+    assert terminal.read_until(b"KeyboardInterrupt").endswith(b"KeyboardInterrupt")
+
+
+def test_bytes_both_ways(terminal):
+    content = random.Random(1).randbytes(100_000)
+    start_script(
+        terminal,
+        f"""
+import micropython, sys
+micropython.kbd_intr(-1)
+for i in range({len(content) // 1000}):
+    sys.stdout.buffer.write(sys.stdin.buffer.read(1000))
+""",
+    )
+    writer = threading.Thread(target=terminal.write, args=(content,))
+    writer.start()
+    assert terminal.read(len(content)) == content
+    writer.join()
+
+
+def test_cycles_are_exact(pico, mpremote):
+    script = """
+import machine, micropython
+@micropython.asm_thumb
+def cycles(r0, r1):
+    ldr(r2, [r1, 0])
+    label(AGAIN)
+    sub(r0, r0, 1)
+    bne(AGAIN)
+    ldr(r3, [r1, 0])
+    sub(r0, r2, r3)
+machine.mem32[0xe000e014] = 0xffffff
+machine.mem32[0xe000e010] = 5
+for i in range(2):
+    state = machine.disable_irq()
+    counts = [cycles(n, 0xe000e018) & 0xffffff for n in (1000, 2000)]
+    machine.enable_irq(state)
+    print(counts)
+"""
+    # 1 for SUBS and 2 for each branch that is taken, 1 for the last; 2 for LDR.
+    assert mpremote(pico, "exec", script).splitlines() == ["[3001, 6001]"] * 2
+
+
+def test_sleep_takes_as_long_as_it_says(pico, mpremote):
+    mpremote(pico, "exec", "import time")
+    start = time.monotonic()
+    ticks = "t = time.ticks_us(); time.sleep(1); print(time.ticks_diff(time.ticks_us(), t) // 10000)"
+    assert mpremote(pico, "resume", "exec", ticks) == "100"
+    assert time.monotonic() - start >= 1
+
+
+def test_faults_stop_it(terminal, pico):
+    """What would be a HardFault, rp2040js lets pass: a word at an odd address."""
+    start_script(terminal, "import machine\n@micropython.asm_thumb\ndef f(r0):\n    ldr(r0, [r0, 0])\nf(0x20000001)")
+    assert "not 32 bit aligned" in pico.wait_for("stopped", timeout=10)["reason"]
+
+
+def test_ends_with_its_parent(image):
+    script = f"""
+import sys
+from pathlib import Path
+from bitreplay_host.emulator import EmulatedPico
+with EmulatedPico(Path({str(image)!r})) as pico:
+    print(pico._process.pid, flush=True)
+    sys.stdin.read()
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "host_tools")}
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        node = os.pidfd_open(int(process.stdout.readline()))
+        process.kill()
+        ended, _, _ = select.select([node], [], [], 10)
+        os.close(node)
+    assert ended
+
+
+def test_command_line(image, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(ROOT)
+    link = tmp_path / "pico"
+    child = "import os, sys; print(os.readlink(sys.argv[1])); sys.exit(7)"
+    options = ["emulate", "--image", str(image), "--link", str(link)]
+    assert cli.main([*options, "--", sys.executable, "-c", child, "{port}"]) == 7
+    assert capfd.readouterr().out.startswith("/dev/pts/")
+    assert not link.is_symlink()
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    {
+        "--image NOWHERE": "NOWHERE is missing: run `make firmware BOARD=RPI_PICO`",
+        "--image TEXT": "TEXT is not a whole UF2 file",
+        "--flash FOLDER": "FOLDER",
+    }.items(),
+)
+def test_mistakes(options, message, image, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    places = {name: str(tmp_path / name) for name in ("NOWHERE", "TEXT", "FOLDER")}
+    Path(places["TEXT"]).write_text("text")
+    Path(places["FOLDER"]).mkdir()
+    assert cli.main(["emulate", *(places.get(word, word) for word in options.split())]) == 2
+    said = capsys.readouterr().err
+    assert message.replace("NOWHERE", places["NOWHERE"]) in said
+    assert said.startswith("bitreplay: ") and said.count("\n") == 1
+
+
+def test_without_a_build(image, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["emulate", "--image", str(image)]) == 2
+    assert "run `make emulator`" in capsys.readouterr().err
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert cli.main(["emulate", "--image", str(image)]) == 2
+    assert "needs node" in capsys.readouterr().err
