@@ -14,6 +14,7 @@ include boards/toolchain/micropython.mk
 include boards/toolchain/arm.mk
 include boards/unix/build.mk
 include boards/rp2/build.mk
+include boards/emulator/build.mk
 
 define HELP
 make demo       teach the unix port of MicroPython new classes, and plot what it keeps
@@ -22,7 +23,7 @@ make lint       ruff and mypy
 
 make setup      the Python environment, with the command `bitreplay`    build/venv/bin/bitreplay
 make unix       MicroPython's unix port with BitReplay in it             build/unix/micropython
-make unix-asan  the same with the sanitizers                             build/unix-asan/micropython
+make unix-asan  the same with the sanitizers and failing allocations     build/unix-asan/micropython
 make lib        the C kernels as a shared library                        build/libbitreplay.so
 make data       CIFAR-10 (about 170 MB to fetch)                         build/data
 make clean      remove what was compiled; the rest goes with build/

@@ -1,7 +1,8 @@
 # The unix port of MicroPython with BitReplay frozen in: build/unix/micropython.
 #
-# `unix-asan` is the same with AddressSanitizer and UndefinedBehaviorSanitizer in BitReplay's C code. MicroPython's heap
-# is one block to AddressSanitizer, though: an overrun from one buffer of that heap into the next goes unseen.
+# `unix-asan` is the same for tests: with AddressSanitizer and UndefinedBehaviorSanitizer in BitReplay's C code, and a
+# module `_inject` that makes allocations fail. MicroPython's heap is one block to AddressSanitizer, though: an overrun
+# from one buffer of that heap into the next goes unseen.
 
 MPY_BUILDS += $(BUILD)/unix $(BUILD)/unix-asan
 

@@ -16,9 +16,12 @@ LDFLAGS_EXTRA += -Wl,--build-id=none
 # The port is compiled for size; the experiments run on it, so the kernels are compiled for speed.
 $(BUILD)/usermod_c/core/%.o: CFLAGS += -O3
 
-# BITREPLAY_SANITIZE=1 checks BitReplay's own C code. MicroPython stays as it is: its collector reads the whole stack,
-# which AddressSanitizer would take for an error; for the same reason variables must stay on the real stack.
+# BITREPLAY_SANITIZE=1 is the build for tests. It checks BitReplay's own C code. MicroPython stays as it is: its
+# collector reads the whole stack, which AddressSanitizer would take for an error; for the same reason variables must
+# stay on the real stack. Its allocations can be made to fail.
 ifeq ($(BITREPLAY_SANITIZE),1)
 $(BUILD)/usermod_c/%.o: CFLAGS += -fsanitize=address,undefined -fno-sanitize-recover=all --param asan-use-after-return=0
 LDFLAGS_EXTRA += -fsanitize=address,undefined
+SRC_C += $(VARIANT_DIR)/injection/modinject.c
+LDFLAGS_EXTRA += -Wl,--wrap=gc_alloc,--wrap=gc_realloc
 endif

@@ -2,5 +2,6 @@
 
 from .learner import Learner
 from .network import Network, load
+from .state import heap
 
 __version__ = "0.1.0"

@@ -1,5 +1,6 @@
 # A model's graph: checked against docs/formats.md and turned into the calls of kernels that run it.
 
+import gc
 from array import array
 
 import _bitreplay as kernels
@@ -97,6 +98,8 @@ class Graph:
         op, allowed = None, ("conv2d",)
         for i in range(len(layers)):
             self.where = "graph: layer %d" % i
+            # What stays would lie between garbage else, and leave no large block free for a learner.
+            gc.collect()
             last, op = op, self._op(layers[i])
             self.where += " (%s)" % op
             if op not in allowed:

@@ -12,6 +12,7 @@ import _bitreplay as kernels
 
 from . import state
 from .interrupts import held
+from .network import Network
 from .replay import BATCH, Balanced, Reservoir, Samples
 from .state import check, check_label, check_one_of, check_rate
 
@@ -34,6 +35,12 @@ def _fixed(x):
     if rate == 16:
         rate, exponent = 8, exponent + 1
     return rate, exponent - 4
+
+
+def _network(net):
+    if not isinstance(net, Network):
+        raise TypeError("net: must be a Network, which bitreplay.load(path) returns, got " + type(net).__name__)
+    return net
 
 
 def _rows(buffer, count):
@@ -80,7 +87,7 @@ class Learner:
         rate=0.005,
         conv_rate=20.0,
     ):
-        self.net = net
+        self.net = _network(net)
         self.config = {
             # Together at most 65536, as minibatches number samples in 16 bits.
             "replay": check("replay", replay, 0, 32768),
@@ -103,12 +110,17 @@ class Learner:
         self.labels = []  # str or int, by class
         self.experiences = 0  # that learn() ended
         self.learning = self.ready = False  # ready: the consolidated head is quantized
-        needed = state.budget_text(self.memory())
+        needed = state.budget_text(net, self.config)
         try:
             self._allocate()
         except MemoryError:
-            self.replay = self.fresh = None  # makes room for what follows
-            raise MemoryError("Learner: " + needed)
+            # What is free is what was free before.
+            for name in list(self.__dict__):
+                setattr(self, name, None)
+            left = state.heap()
+            if left:
+                needed += "; %d are free, %d of them in one block" % (left["free"], left["block"])
+            raise MemoryError("Learner: %s; make replay or fresh smaller" % needed)
 
     def _allocate(self):
         net, classes, n = self.net, self.config["classes"], self.net.features
@@ -173,7 +185,7 @@ class Learner:
             return self.labels.index(label)
         if len(self.labels) == self.config["classes"]:
             raise ValueError(
-                "label: %r would be class %d; make the learner with more than classes=%d"
+                "label: %r would be class %d, but classes=%d was fixed when the learner was made; make one with more"
                 % (label, len(self.labels) + 1, len(self.labels))
             )
         return len(self.labels)
@@ -184,10 +196,11 @@ class Learner:
         self.x_rows[0][:] = latent
 
     def _keep(self, index, label):
-        # In this order Ctrl-C leaves at most a label without samples.
+        # In this order Ctrl-C leaves at most a label without samples, and a MemoryError nothing.
+        self.fresh.write(self.fresh.n, self.x_rows[0], index)
         if index == len(self.labels):
             self.labels.append(label)
-        self.fresh.put(self.fresh.n, self.x_rows[0], index)
+        self.fresh.n += 1
 
     def predict(self, image):
         """(label, probability 0..1) of the most probable class of an image (uint8 buffer of net.image_bytes).
@@ -233,13 +246,13 @@ class Learner:
         the minibatches' samples that were right); else nothing. ValueError if there are no samples.
 
         Ctrl-C, or another exception, stops early: what was learned so far is consolidated, and the fresh samples wait
-        for another learn().
+        for another learn(). Before the end of the first minibatch that is nothing, and the learner is as it was.
         """
         self._check_idle()
         check("epochs", epochs, 1, 1000000)
         if self.fresh.n + self.replay.n == 0:
             raise ValueError("learn: no samples; call see() first")
-        self.learning, learned = True, None
+        self.learning, learned, generator = True, None, self.rng[0]
         try:
             present = self._begin()
             for epoch in range(epochs):
@@ -251,6 +264,8 @@ class Learner:
                 self._report(progress, epoch + 1, epochs, 100 * hits / total, time() - start)
             held(self._end, learned, True)
         except BaseException:
+            if learned is None:
+                self.rng[0] = generator
             if self.learning:
                 held(self._end, learned, False)
             raise
@@ -350,10 +365,12 @@ class Learner:
         if cwr:
             mean = sum([kernels.head_sum(self.tw_rows[c], bits) for c in here]) // (len(here) * self.net.features)
             alphas = [self._alpha(self.past[c], present[c]) for c in here]
+        # From here on, and from the first change in absorb(), nothing allocates: nothing is left half done.
         if absorb:
             self.policy.absorb(self.replay, self.fresh, self.past, self.experiences + 1, self.rng)
-        for c, alpha in zip(here, alphas):
-            kernels.consolidate(self.cw_rows[c], self.tw_rows[c], bits, mean, alpha)
+        for i in range(len(here)):
+            c = here[i]
+            kernels.consolidate(self.cw_rows[c], self.tw_rows[c], bits, mean, alphas[i])
             # An interrupted experience counts as one sample, so that its classes are known.
             self.past[c] = min(self.past[c] + present[c], state.MOST) if absorb else max(1, self.past[c])
         if absorb:
@@ -373,9 +390,11 @@ class Learner:
         state.save(self, path)
 
     @classmethod
-    def load(cls, net, path):
+    def load(cls, net, path=None):
         """The learner that save() wrote, on the same model. ValueError names what is wrong with the file."""
-        return state.load(cls, net, path)
+        if path is None:
+            raise TypeError("path: is missing; call Learner.load(net, path), with net from bitreplay.load()")
+        return state.load(cls, _network(net), path)
 
     def digest(self):
         """sha256 (hex) of all that was seen and learned: the same on every board after the same history."""
@@ -384,6 +403,10 @@ class Learner:
     def memory(self):
         """Bytes of each kind of buffer, and in all: a dict."""
         return state.memory(self.net, self.config)
+
+    def buffers(self):
+        """Bytes of each buffer: a dict. The largest is the block of RAM that must be free in one piece."""
+        return state.buffers(self.net, self.config)
 
     def __repr__(self):
         labels = ", ".join([repr(label) for label in self.labels[:10]]) + (", ..." if len(self.labels) > 10 else "")

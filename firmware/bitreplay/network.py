@@ -18,7 +18,7 @@ def load(path):
     """The Network in a model file (docs/formats.md).
 
     Everything is checked before the first kernel runs. ValueError names the field or tensor that is wrong, MemoryError
-    the bytes that were needed, OSError comes from the filesystem.
+    the bytes that were needed, OSError the file that could not be read.
     """
     path = str(path)
     view, file = safetensors.open_view(path)
@@ -51,9 +51,10 @@ def _check_metadata(path, metadata):
 
 
 def _json(path, metadata, field, brackets):
+    gc.collect()  # as in graph.py
     try:
         return safetensors.loads(metadata[field], brackets)
-    except (KeyError, ValueError, TypeError, RuntimeError, MemoryError) as error:
+    except (KeyError, ValueError, TypeError, RuntimeError) as error:
         _fail(path, field, "is missing or not valid JSON (%s); export the model again" % type(error).__name__)
 
 

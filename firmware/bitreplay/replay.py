@@ -6,7 +6,8 @@
 # Balanced keeps the classes equally frequent (class-balancing reservoir sampling, Chrysakis and Moens 2020, "Online
 # Continual Learning from Imbalanced Data") and draws minibatches by class.
 #
-# Both are decided by the learner's generator alone, so that one history gives one memory.
+# Both are decided by the learner's generator alone, so that one history gives one memory. absorb() allocates what it
+# needs before its first change, so that it fails before that or not at all.
 
 from array import array
 
@@ -33,10 +34,20 @@ class Samples:
         """A view of the i-th latent."""
         return self._view[i * self.latent_bytes : (i + 1) * self.latent_bytes]
 
-    def put(self, i, latent, label):
-        """Stores a latent (buffer of latent_bytes) and its class at i: 0..n, less than capacity."""
+    def write(self, i, latent, label):
+        """Stores a latent (buffer of latent_bytes) and its class at i, less than capacity. Does not change n."""
         self.latent(i)[:] = latent
         self.classes[i] = label
+
+    def put(self, i, samples, j):
+        """Stores the j-th of other samples at i: 0..n, less than capacity. Allocates nothing, so it cannot fail."""
+        # Hence byte by byte, as a slice is an allocation; so is an assignment to four names at once.
+        size = self.latent_bytes
+        source, target = samples.latents, self.latents
+        first, to = j * size, i * size
+        for k in range(size):
+            target[to + k] = source[first + k]
+        self.classes[i] = samples.classes[j]
         # Last, so that a new sample is there whole or not at all, whenever Ctrl-C comes.
         if i == self.n:
             self.n += 1
@@ -79,7 +90,7 @@ class Reservoir:
                 used += 1
             else:
                 break
-            memory.put(slot, fresh.latent(i), fresh.classes[i])
+            memory.put(slot, fresh, i)
 
     def minibatches(self, classes, rng):
         """One epoch over the samples whose classes are given (1..65536 bytes): yields BATCH sample numbers, u16.
@@ -126,7 +137,7 @@ class Balanced:
                         continue
                 slot = self._pick(memory, largest, random(rng, counts[largest]))
                 counts[largest] -= 1
-            memory.put(slot, fresh.latent(i), label)
+            memory.put(slot, fresh, i)
             counts[label] += 1
 
     def _pick(self, memory, label, nth):

@@ -1,6 +1,7 @@
 # Files of tensors in the safetensors format: what is read is checked whole, what is written is written atomically.
 # docs/formats.md tells which files are accepted.
 
+import gc
 import json
 import os
 import struct
@@ -65,6 +66,7 @@ def parse(path, view, file=None):
     """As read(), of bytes that are in memory."""
     start = _data_start(path, view[:8], len(view))
     metadata, tensors = _parse_header(path, view[8:start], len(view) - start)
+    gc.collect()  # as in graph.py
     for tensor in tensors.values():
         first = start + tensor.offset
         tensor.data = view[first : first + tensor.size]
@@ -124,8 +126,8 @@ def _parse_header(path, header, data_size):
     try:
         text = str(header, "utf-8").rstrip(" ")
         header = loads(text, "{}")
-    except (ValueError, TypeError, RuntimeError, MemoryError) as error:
-        # RuntimeError and MemoryError: nested too deep.
+    except (ValueError, TypeError, RuntimeError) as error:
+        # RuntimeError: nested too deep.
         _fail(
             path, "header", "not the JSON of a safetensors file (%s); copy or export it again" % type(error).__name__
         )
@@ -237,10 +239,12 @@ def write(path, metadata, tensors):
                     _fail(path, name, "its buffer has %d bytes, its shape and dtype make %d" % (written, expected))
             _sync(file)
         getattr(os, "replace", os.rename)(new, path)
-    except BaseException:
+    except BaseException as error:
         # A rename on FAT may have removed the old file: then the new one is the only one.
         if not existed or _exists(path):
             _remove(new)
+        if isinstance(error, OSError):
+            _explain(error, path, "could not be written; check its folder and the free space")
         raise
 
 
@@ -283,7 +287,17 @@ def _header(path, metadata, tensors):
 def _open(path):
     path = str(path)
     _recover(path)
-    return open(path, "rb")
+    try:
+        return open(path, "rb")
+    except OSError as error:
+        _explain(error, path, "could not be opened; check the path, or copy the file there")
+        raise
+
+
+def _explain(error, path, what):
+    """Raises an OSError with the path, unless it has it: MicroPython's has only the number."""
+    if getattr(error, "filename", None) is None:
+        raise OSError(error.errno, "%s: %s" % (path, what))
 
 
 def _recover(path):

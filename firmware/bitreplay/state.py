@@ -1,6 +1,7 @@
 # A learner's settings, its memory budget, its digest, and its state as a file (docs/formats.md, "Learner state").
 
 import binascii
+import gc
 import hashlib
 
 from . import safetensors
@@ -61,43 +62,76 @@ def scratch_bytes(net, q_b):
     return 4 * (positions + q_b * positions // 32 + len(net.tail.weight) // net.features + (BATCH + 1) // 2)
 
 
-def memory(net, config):
-    """The buffers of a learner with these settings in bytes, by formula, before they are there.
+def buffers(net, config):
+    """Bytes of every buffer of a learner with these settings, by formula, before they are there: "part.buffer".
 
     replay, fresh: M * (latent bits / 8 + label). weights: cw, its quantized copy with a shift a class, the binary
-    layer's latent weights and their signs. gradients: tw and its velocity, and what a minibatch needs. activations:
-    the network's scratch, which exists already. total: all of them, that is, all but the frozen weights.
+    layer's latent weights and their signs. gradients: tw and its velocity, and what a minibatch needs.
     """
     classes, n, latent = config["classes"], net.features, net.latent_bytes
-    weights = classes * (n * (2 + 1) + 1) + 4 * classes + 4  # past; rng
-    gradients = classes * n * 2 * config["head_bits"] // 8
-    gradients += BATCH * (latent + 2 * classes) + 5 * classes  # latents, errors; scores, active
+    found = {}
+    for part in ("replay", "fresh"):
+        found[part + ".latents"], found[part + ".classes"] = config[part] * latent, config[part]
+    found["weights.cw"], found["weights.quantized"], found["weights.shift"] = 2 * classes * n, classes * n, classes
+    found["weights.past"], found["weights.rng"] = 4 * classes, 4
+    master = classes * n * config["head_bits"] // 8
+    found["gradients.tw"], found["gradients.velocity"] = master, master
+    found["gradients.x"], found["gradients.e"] = BATCH * latent, 2 * BATCH * classes
+    found["gradients.scores"], found["gradients.active"] = 4 * classes, classes
     if len(net.spare) < BATCH * n:
-        gradients += BATCH * n  # features
+        found["gradients.f"] = BATCH * n
     if net.tail:
-        weights += len(net.tail.weight) // 8
+        found["weights.packed"] = len(net.tail.weight) // 8
     if config["conv"]:
-        weights += len(net.tail.weight)
-        gradients += BATCH * latent + scratch_bytes(net, config["q_b"])  # transposed latents
-    budget = {
-        "replay": config["replay"] * (latent + 1),
-        "fresh": config["fresh"] * (latent + 1),
-        "weights": weights,
-        "gradients": gradients,
-        "activations": net.scratch_bytes,
-    }
+        found["weights.weight"] = len(net.tail.weight)
+        found["gradients.xt"], found["gradients.scratch"] = BATCH * latent, scratch_bytes(net, config["q_b"])
+    return found
+
+
+def memory(net, config):
+    """The buffers() in bytes, summed by part.
+
+    activations: the network's scratch, which exists already. total: all of them, that is, all but the frozen weights.
+    """
+    budget = {"replay": 0, "fresh": 0, "weights": 0, "gradients": 0}
+    for name, size in buffers(net, config).items():
+        budget[name.split(".")[0]] += size
+    budget["activations"] = net.scratch_bytes
     budget["total"] = sum(budget.values())
     return budget
 
 
-def budget_text(budget):
+def heap():
+    """Bytes of MicroPython's heap: {"used", "free", "block"}; block is the largest that is free in one piece.
+
+    Some hundred bytes may be missing in block; to find it takes some ten collections. {} on CPython.
+    """
+    if not hasattr(gc, "mem_free"):
+        return {}
+    gc.collect()
+    used, free, block, step = gc.mem_alloc(), gc.mem_free(), 0, 1
+    while step <= free:
+        step *= 2
+    while step > 64:
+        step //= 2
+        try:
+            bytearray(block + step)
+            block += step
+        except MemoryError:
+            pass
+    return {"used": used, "free": free, "block": block}
+
+
+def budget_text(net, config):
     """What a learner needs that is not there yet, for people."""
-    return "needs %d bytes of RAM (replay %d, fresh %d, weights %d, gradients %d); make replay or fresh smaller" % (
+    budget = memory(net, config)
+    return "needs %d bytes of RAM (replay %d, fresh %d, weights %d, gradients %d), %d of them in one block" % (
         budget["total"] - budget["activations"],
         budget["replay"],
         budget["fresh"],
         budget["weights"],
         budget["gradients"],
+        max(buffers(net, config).values()),
     )
 
 
@@ -212,7 +246,7 @@ def _parse(path, metadata, field, brackets):
     try:
         # An integer has no brackets.
         return safetensors.loads(metadata[field], brackets) if brackets else int(metadata[field])
-    except (ValueError, TypeError, RuntimeError, MemoryError) as error:
+    except (ValueError, TypeError, RuntimeError) as error:
         _fail(path, field, "is not valid (%s); save the learner again" % type(error).__name__)
 
 

@@ -21,11 +21,21 @@ def micropython():
     answer(process, line), if given, is called with every line of output when it comes.
     """
     # Another build, for example build/unix-asan/micropython, can be named.
-    binary = Path(os.environ.get("BITREPLAY_MICROPYTHON", ROOT / "build" / "unix" / "micropython"))
+    return run_in("unix", os.environ.get("BITREPLAY_MICROPYTHON"))
+
+
+@pytest.fixture(scope="session")
+def micropython_of_tests():
+    """As `micropython`, in the build with sanitizers and failing allocations."""
+    return run_in("unix-asan")
+
+
+def run_in(build, other=None):
+    binary = Path(other or ROOT / "build" / build / "micropython")
     if not binary.exists():
         if os.environ.get("BITREPLAY_SKIP_UNIX"):
             pytest.skip("BITREPLAY_SKIP_UNIX is set")
-        pytest.fail(f"{binary} is missing: run `make unix`, or set BITREPLAY_SKIP_UNIX")
+        pytest.fail(f"{binary} is missing: run `make {build}`, or set BITREPLAY_SKIP_UNIX")
 
     def run(script, *arguments, heap="4m", answer=None):
         command = [binary, "-X", f"heapsize={heap}", "-c", script, *arguments]

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import signal
 import sys
 import threading
@@ -12,7 +13,7 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
-from bitreplay import Learner, learner, load, state
+from bitreplay import Learner, heap, learner, load, state
 from bitreplay.replay import BATCH
 from hypothesis import given
 from hypothesis import strategies as st
@@ -556,7 +557,7 @@ def test_other_exceptions_leave_a_usable_learner_too(net, made, where):
         me.learn(1, **arguments)
     restore()
     # What was learned is consolidated, and nothing else has changed but the generator.
-    assert (me.digest() == before) == (where == "_begin")
+    assert (me.digest() == before) == (where in ("_begin", "_minibatch"))
     assert any(me.past[3:]) is False
     assert (me.fresh.n, me.replay.n, me.experiences) == (6, 20, 1)
     me.predict_latent(made.latent(0))
@@ -636,6 +637,9 @@ def test_memory_formula_is_what_is_allocated(tmp_path, model, settings):
     budget = me.memory()
     assert buffers(me.replay) == budget["replay"] and buffers(me.fresh) == budget["fresh"]
     assert buffers(me) == budget["weights"] + budget["gradients"]
+    for name, size in me.buffers().items():
+        part, buffer = name.split(".")
+        assert memoryview(getattr(getattr(me, part, me), buffer)).nbytes == size, name
     assert budget["activations"] == net.scratch_bytes
     assert budget["total"] == sum(budget.values()) - budget["total"]
     assert f"{budget['total'] / 1024:.1f} KB of RAM" in repr(me)
@@ -683,9 +687,52 @@ show(formula=memory["total"] - memory["activations"], made=made_bytes, after=aft
     assert found["minibatch"] < 4000 and found["begin"] < 4000 and found["absorb"] < 200 * 300
 
 
+def test_the_largest_free_block_is_found(micropython):
+    script = """
+import bitreplay
+holes = [bytearray(1000) for _ in range(1500)]
+for i in range(0, 1000, 2):
+    holes[i] = None
+for i in range(1200, 1300):
+    holes[i] = None
+found = bitreplay.heap()
+print(found["block"], found["free"] + found["used"])
+again = bitreplay.heap()
+assert all(abs(again[key] - found[key]) < 1000 for key in found)
+try:
+    bytearray(found["block"] + 1000)
+except MemoryError:
+    print("no more than that")
+got = bytearray(found["block"])
+print(bitreplay.heap()["used"] - found["used"])
+"""
+    block, no_more, used = micropython("# " + "-" * 60 + script, heap="2m").splitlines()
+    block, both = [int(n) for n in block.split()]
+    assert no_more == "no more than that"
+    assert 100_000 < block < 500_000 < both < 2 << 20
+    assert block <= int(used) < block + 1000
+
+
+def test_a_loaded_model_leaves_a_large_block(path, micropython):
+    """A heap that its parser had left in pieces would have no room for a replay memory."""
+    script = """
+gc.collect()
+before = bitreplay.heap()
+other = bitreplay.load(sys.argv[2])
+after = bitreplay.heap()
+show(used=after["used"] - before["used"], block=before["block"] - after["block"])
+"""
+    (lost,) = run(micropython, "import gc" + script, path, heap="1m")
+    assert lost["block"] < lost["used"] + 16000
+
+
+def test_no_heap_to_measure_under_cpython():
+    assert heap() == {}
+
+
 def test_too_little_memory_is_told_before_and_the_rest_goes_on(path, micropython):
     script = """
-text = ""
+show(text=bitreplay.heap()["free"])
 for settings in ({"replay": 30000}, {"replay": 0, "fresh": 30000}, {"replay": 9000, "classes": 255, "head_bits": 32}):
     try:
         bitreplay.Learner(net, **settings)
@@ -700,11 +747,16 @@ except MemoryError as error:
     show(text=str(error))
 show(text=accuracy(me, made, (0, 1)) > 0.95)
 """
-    *errors, alive = [outcome["text"] for outcome in run(micropython, script, path, heap="256k")]
+    free_before, *errors, alive = [outcome["text"] for outcome in run(micropython, script, path, heap="256k")]
     assert len(errors) == 4 and alive
     assert errors[0].startswith("Learner: needs 518652 bytes of RAM (replay 510000, fresh 1700, weights ")
-    assert errors[0].endswith("; make replay or fresh smaller")
     assert "replay 0, fresh 510000" in errors[1]
+    for error, block in zip(errors, (480000, 480000, 144000, 480000)):
+        found = rf"\), {block} of them in one block; (\d+) are free, (\d+) of them in one block; make replay or fresh"
+        free, largest = re.search(found, error).groups()
+        # What failed has left nothing behind.
+        assert 50000 < int(free) < 256000 and int(largest) <= min(int(free), block), error
+    assert 0 <= free_before - int(re.search(r"(\d+) are free", errors[0])[1]) < 4000
 
 
 # Bad input: an exception that tells what to do, and a learner that is as it was.
@@ -758,6 +810,16 @@ def test_a_model_without_binary_layer_needs_conv_false(tmp_path):
     Learner(net, conv=False)
 
 
+def test_arguments_that_were_mixed_up(net, path):
+    """TypeErrors, as they are no values; a path where the model belongs is what happens most."""
+    for call in (lambda: Learner(path), lambda: Learner.load(path, "me.safetensors"), lambda: Learner.load(path, net)):
+        with pytest.raises(TypeError, match=r"net: must be a Network, which bitreplay.load\(path\) returns, got str"):
+            call()
+    for call in (lambda: Learner.load("me.safetensors"), lambda: Learner.load(net)):
+        with pytest.raises(TypeError, match=r"path: is missing; call Learner.load\(net, path\)"):
+            call()
+
+
 LABEL = "label: must be a str of 1..64 characters or an int of 64 bits"
 
 
@@ -801,7 +863,7 @@ def test_too_many_classes_and_too_many_samples(net):
     for label in ("a", 1, "1"):
         me.see_latent(bytes(16), label)
     before = me.digest()
-    with pytest.raises(ValueError, match="label: 'd' would be class 4; make the learner with more than classes=3"):
+    with pytest.raises(ValueError, match="label: 'd' would be class 4, but classes=3 was fixed when"):
         me.see_latent(bytes(16), "d")
     assert me.digest() == before
     me.see_latent(bytes(16), "a")

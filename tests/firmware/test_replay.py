@@ -22,9 +22,9 @@ def generator(seed=1):
 
 def fill(samples, classes, first=0):
     """Numbered latents of these classes; returns the next number."""
-    samples.n = 0
-    for number, c in enumerate(classes, first):
-        samples.put(samples.n, number.to_bytes(SIZE, "little"), c)
+    for i, c in enumerate(classes):
+        samples.write(i, (first + i).to_bytes(SIZE, "little"), c)
+    samples.n = len(classes)
     return first + len(classes)
 
 
@@ -169,15 +169,29 @@ def test_balanced_is_a_reservoir_within_a_class():
 
 def test_a_sample_is_whole_before_it_counts():
     """Ctrl-C between two steps of put() leaves no half sample: the number is the last that changes."""
-    samples = Samples(3, SIZE)
+    samples, others = Samples(3, SIZE), Samples(3, SIZE)
     with pytest.raises((TypeError, ValueError)):
-        samples.put(0, bytes(SIZE + 1), 1)
+        others.write(0, bytes(SIZE + 1), 1)
     with pytest.raises((TypeError, ValueError)):
-        samples.put(0, bytes(SIZE), 256)
-    assert len(samples) == 0
-    samples.put(0, b"abcd", 1)
-    samples.put(1, b"efgh", 2)
-    samples.put(0, b"ijkl", 3)
+        others.write(0, bytes(SIZE), 256)
+    for i, latent in enumerate((b"abcd", b"efgh", b"ijkl")):
+        others.write(i, latent, i + 1)
+    assert len(others) == 0
+
+    class Classes(bytearray):
+        """Interrupts what stores a class."""
+
+        def __setitem__(self, *_):
+            raise KeyboardInterrupt
+
+    samples.put(0, others, 0)
+    classes, samples.classes = samples.classes, Classes(3)
+    with pytest.raises(KeyboardInterrupt):
+        samples.put(1, others, 1)
+    samples.classes = classes
+    assert len(samples) == 1
+    samples.put(1, others, 1)
+    samples.put(0, others, 2)
     assert (len(samples), bytes(samples.latent(0)), bytes(samples.latent(1))) == (2, b"ijkl", b"efgh")
     assert list(samples.counts(4)) == [0, 0, 1, 1]
 
@@ -251,7 +265,8 @@ for policy in (Balanced(), Reservoir()):
     for experience in range(1, 9):
         fresh = Samples(60, 4)
         for i in range(60):
-            fresh.put(i, made.latent(i), (made.byte() % experience) * 31)
+            fresh.write(i, made.latent(i), (made.byte() % experience) * 31)
+        fresh.n = 60
         policy.absorb(memory, fresh, past, experience, rng)
         for c in fresh.classes:
             past[c] += 1

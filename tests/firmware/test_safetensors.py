@@ -339,12 +339,12 @@ class Disk:
             self.contents[name] = b""
             self.pending[name] = b""
         elif name not in self.contents:
-            raise FileNotFoundError(name)
+            raise FileNotFoundError(2, "No such file", name)
         return DiskFile(self, name)
 
     def stat(self, name):
         if name not in self.contents:
-            raise FileNotFoundError(name)
+            raise FileNotFoundError(2, "No such file", name)
 
     def rename(self, old, new):
         self.step()

@@ -184,7 +184,7 @@ def test_a_failing_save_leaves_the_old_file_and_the_learner(net, path, monkeypat
                 me.save(path)
                 break
             except OSError as error:
-                assert error.errno == 28
+                assert error.errno == 28 and f"{path}: could not be written" in str(error)
         failures += 1
         assert disk.steps == failures
         assert Learner.load(net, path).digest() == old
@@ -195,11 +195,28 @@ def test_a_failing_save_leaves_the_old_file_and_the_learner(net, path, monkeypat
     assert Learner.load(net, path).digest() == new
 
 
-def test_a_save_to_nowhere_says_so(net):
-    with pytest.raises(OSError):
-        taught(net).save("/no/such/folder/me.safetensors")
-    with pytest.raises(OSError):
-        Learner.load(net, "/no/such/folder/me.safetensors")
+def test_a_save_to_nowhere_says_so(model, net, micropython):
+    nowhere = "/no/such/folder/me.safetensors"
+    with pytest.raises(FileNotFoundError, match=nowhere):
+        taught(net).save(nowhere)
+    for read in (load, lambda path: Learner.load(net, path)):
+        with pytest.raises(FileNotFoundError, match=nowhere):
+            read(nowhere)
+    script = """
+import sys
+import bitreplay
+
+net = bitreplay.load(sys.argv[1])
+for step in (bitreplay.Learner(net).save, bitreplay.load, lambda path: bitreplay.Learner.load(net, path)):
+    try:
+        step(sys.argv[2])
+    except OSError as error:
+        print(error.errno, error)
+"""
+    # The operating system's own error has no path there.
+    opened = f"2 [Errno 2] ENOENT: {nowhere}: could not be opened; check the path, or copy the file there"
+    written = f"2 [Errno 2] ENOENT: {nowhere}: could not be written; check its folder and the free space"
+    assert micropython(script, model, nowhere).splitlines() == [written, opened, opened]
 
 
 # Bad files.
