@@ -6,7 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from bitreplay_host.emulator import EmulatedPico
+
+sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "firmware")]
+
+from bitreplay_host.emulator import EmulatedPico  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -48,3 +51,11 @@ def mpremote():
         return done.stdout.strip()
 
     return run
+
+
+def pytest_terminal_summary(terminalreporter):
+    """What tests measured."""
+    for report in terminalreporter.stats.get("passed", []):
+        for name, value in report.user_properties:
+            if name == "measured" and report.when == "call":
+                terminalreporter.write_line(value)
