@@ -19,8 +19,11 @@ COMMANDS = {
     "evaluate": ("bitreplay_host.evaluate", "test a model's pretrained classes, beside PyTorch"),
     "demo": ("bitreplay_host.demo", "teach the unix port of MicroPython new classes, and plot what it keeps"),
     "experiment": ("bitreplay_host.experiment", "run the papers' protocols: CSV, JSON and plots"),
-    "verify": ("bitreplay_host.verify", "compare the unix port with the NumPy reference, bit for bit"),
-    "bench": ("bitreplay_host.bench", "time the kernels; bit-serial gradients beside sign-and-add"),
+    "verify": ("bitreplay_host.verify", "compare the unix port or a board with the NumPy reference, bit for bit"),
+    "flash": ("bitreplay_host.flash", "put BitReplay's firmware on a Pico or Pico 2"),
+    "upload": ("bitreplay_host.upload", "put a model on a connected board"),
+    "report": ("bitreplay_host.memory", "say what a model and a learner take on a board: RAM and flash"),
+    "bench": ("bitreplay_host.bench", "time kernels, inference and learning, here or on a board"),
     "emulate": ("bitreplay_host.emulator", "run an emulated Pico, for whatever works with a serial port"),
 }
 

@@ -2,35 +2,45 @@
 
 Every kernel gets golden vectors, made by --seed and answered by the reference; then a learner with the model is taught
 for a moment here (CPython and NumPy) and there, and its digests are compared after each step. A wrong bit is located:
-kernel, call, argument, index. The target is MicroPython's unix port. Exit status 1 if anything differs.
+kernel, call, argument, index. The target is MicroPython's unix port or, with --port, a connected board, which gets the
+model unless it has it. Exit status 1 if anything differs.
 """
 
 from __future__ import annotations
 
 import argparse
+import binascii
+import contextlib
 import json
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
+import bitreplay
 import numpy as np
 from tqdm import tqdm
 
-from . import golden, protocol, unix_port
+from . import golden, protocol, unix_port, upload
+from .board import Board, add_port
 from .errors import UserError
 
 IMAGES = 40  # that onboard/training.py shows the learner
+CALLS, STATE = "verify.calls", "verify.safetensors"  # files, for a moment, on the target
 
 EPILOG = """examples:
   bitreplay verify                                  the unix port that `make unix` built
   bitreplay verify --seed 7 --repeats 50            more vectors
+  bitreplay verify --port auto                      the board on USB
   bitreplay verify --micropython build/unix-asan/micropython
+  bitreplay emulate -- bitreplay verify --port {port}
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
+    add_port(parser, default=None)
     parser.add_argument("--micropython", type=Path, default=protocol.Settings.micropython, help="default: %(default)s")
     parser.add_argument(
         "--model",
@@ -46,26 +56,89 @@ def run(args: argparse.Namespace) -> int:
     if not (args.repeats >= 1 and 1 <= args.seed < 1 << 32):
         raise UserError("--repeats must be at least 1 and --seed 1..4294967295")
     differences = 0
-    with tempfile.TemporaryDirectory() as name:
-        directory = Path(name)
-        for line in kernels(args.micropython, args.seed, args.repeats, directory):
+    with tempfile.TemporaryDirectory() as name, _target(args, Path(name)) as target:
+        for line in kernels(target, args.seed, args.repeats):
             print(line)
             differences += 1
-        for line in training(args.micropython, args.model, args.seed, directory):
+        for line in training(target, args.model, args.seed, Path(name)):
             tqdm.write(line)
             differences += 1
     print(f"{differences} difference{'s' * (differences > 1)}" if differences else "every bit matches")
     return 1 if differences else 0
 
 
-def kernels(micropython: Path, seed: int, repeats: int, directory: Path) -> Iterator[str]:
+class Target(Protocol):
+    """What is compared."""
+
+    def run(self, script: str, configuration: dict) -> Iterator[dict]:
+        """Runs a script of onboard/; yields what it prints."""
+
+    def put(self, name: str, content: bytes) -> str:
+        """Gives the target a file; returns its path there."""
+
+    def model(self, path: Path) -> str:
+        """Gives the target a model; returns its path there."""
+
+
+class UnixPort:
+    """MicroPython here, with a folder for files."""
+
+    def __init__(self, micropython: Path, directory: Path):
+        self.micropython, self.directory = micropython, directory
+
+    def run(self, script: str, configuration: dict) -> Iterator[dict]:
+        return unix_port.run(script, configuration, self.micropython, self.directory)
+
+    def put(self, name: str, content: bytes) -> str:
+        (self.directory / name).write_bytes(content)
+        return str(self.directory / name)
+
+    def model(self, path: Path) -> str:
+        return str(path)
+
+
+class OnBoard:
+    """A connected board."""
+
+    def __init__(self, board: Board):
+        self.board = board
+
+    def run(self, script: str, configuration: dict) -> Iterator[dict]:
+        self.board.soft_reset()  # all RAM is free again
+        return self.board.run(script, configuration)
+
+    def put(self, name: str, content: bytes) -> str:
+        self.board.put(content, f"/{name}", "sending vectors")
+        return f"/{name}"
+
+    def model(self, path: Path) -> str:
+        return upload.deploy(self.board, upload.file_name(path.name), path.read_bytes())
+
+
+@contextlib.contextmanager
+def _target(args, directory):
+    if args.port is None:
+        yield UnixPort(args.micropython, directory)
+        return
+    bitreplay.load(args.model)  # a bad one never gets to the board
+    with Board(args.port) as board:
+        if not board.has_bitreplay():
+            raise UserError(f"{args.port} has no BitReplay in its firmware: bitreplay flash")
+        try:
+            yield OnBoard(board)
+        finally:
+            for name in CALLS, STATE:
+                board.remove(f"/{name}")
+
+
+def kernels(target: Target, seed: int, repeats: int) -> Iterator[str]:
     """Compares every kernel; prints a line a kernel and yields a line for each call that differs."""
     calls = list(golden.calls(seed, repeats))
-    with (directory / "calls").open("w") as file:
-        for call in calls:
-            arguments = [a.tobytes().hex() if isinstance(a, np.ndarray) else a for a in call.arguments.values()]
-            file.write(json.dumps({"kernel": call.kernel, "arguments": arguments}) + "\n")
-    replies = unix_port.run("verify.py", {"calls": str(directory / "calls")}, micropython, directory)
+    lines = []
+    for call in calls:
+        arguments = [_base64(a) if isinstance(a, np.ndarray) else a for a in call.arguments.values()]
+        lines.append(json.dumps({"kernel": call.kernel, "arguments": arguments}) + "\n")
+    replies = target.run("verify.py", {"calls": target.put(CALLS, "".join(lines).encode())})
     right = 0
     for number, call in enumerate(calls):
         nth = number % repeats + 1
@@ -85,6 +158,10 @@ def kernels(micropython: Path, seed: int, repeats: int, directory: Path) -> Iter
             right = 0
 
 
+def _base64(array):
+    return binascii.b2a_base64(array.tobytes(), newline=False).decode()
+
+
 def compare(call: golden.Call, reply: dict) -> str | None:
     """Where a reply differs from what the reference wrote and returned, or None."""
     if "error" in reply:
@@ -96,20 +173,21 @@ def compare(call: golden.Call, reply: dict) -> str | None:
         if name not in call.expected:
             continue
         expected = call.expected[name]
-        got = np.frombuffer(bytes.fromhex(content), expected.dtype)
+        got = np.frombuffer(binascii.a2b_base64(content), expected.dtype)
         for index in np.flatnonzero(got != expected)[:1]:
             return f"argument {name}, index {index}: expected {expected[index]}, got {got[index]}"
     return None
 
 
-def training(micropython: Path, model: Path, seed: int, directory: Path) -> Iterator[str]:
+def training(target: Target, model: Path, seed: int, directory: Path) -> Iterator[str]:
     """Teaches a learner here and there; prints a line a step and yields a line for each digest that differs."""
-    here, there = (
-        unix_port.run(
-            "training.py", {"model": str(model), "seed": seed, "state": str(directory / name)}, python, directory
-        )
-        for name, python in (("here", Path(sys.executable)), ("there", micropython))
-    )
+
+    def configuration(model, state):
+        return {"model": model, "seed": seed, "state": state}
+
+    reference = Path(sys.executable)
+    here = unix_port.run("training.py", configuration(str(model), str(directory / "here")), reference, directory)
+    there = target.run("training.py", configuration(target.model(model), target.put(STATE, b"")))
     with tqdm(total=IMAGES, desc="training here and there", unit="image", disable=None, leave=False) as bar:
         for ours in here:
             try:

@@ -1,14 +1,15 @@
 """Power is cut at every erase and program of a save, whole and torn, and at random cycles: nothing is ever lost."""
 
 import contextlib
-import hashlib
 import random
 import shutil
+from pathlib import Path
 
 import bitreplay
-import models
 import pytest
 from mpremote.transport_serial import SerialTransport
+
+import models
 
 # The same on the board and here: class n is learned from latents that are made.
 STEP = """
@@ -66,11 +67,11 @@ def saved(emulator, digests, tmp_path_factory):
     """A flash with a learner after its first experience; and the erases, programs and cycles of saving the second."""
     folder = tmp_path_factory.mktemp("board")
     flash, copy = folder / "saved.bin", folder / "copy.bin"
-    with open(models.tiny_model(folder / "net.safetensors"), "rb") as file, emulator(flash=flash) as pico:
-        with repl(pico) as board:
-            board.fs_writefile("/net.safetensors", file.read())
-            board.exec(STEP + START + MAKE)
-            assert board.exec("print(step(me, 0))\n" + SAVE).decode().split() == [digests[0]]
+    model = Path(models.tiny_model(folder / "net.safetensors")).read_bytes()
+    with emulator(flash=flash) as pico, repl(pico) as board:
+        board.fs_writefile("/net.safetensors", model)
+        board.exec(STEP + START + MAKE)
+        assert board.exec("print(step(me, 0))\n" + SAVE).decode().split() == [digests[0]]
     shutil.copy(flash, copy)
     with emulator(None, flash=copy) as pico, repl(pico) as board:
         board.exec(STEP + START + LOAD + "step(me, 1)")
@@ -110,7 +111,9 @@ def test_any_operation(torn, emulator, saved, digests, tmp_path, record_property
     # The new state comes with one operation and stays: before it there is the old one.
     assert new == sorted(new) and new[0] is False
     kind = "in the middle of" if torn else "before"
-    record_property("measured", f"power cuts {kind} each of the {operations} erases and programs of a save: all survived")
+    record_property(
+        "measured", f"power cuts {kind} each of the {operations} erases and programs of a save: all survived"
+    )
 
 
 def test_random_cycles(emulator, saved, digests, tmp_path, record_property):

@@ -23,13 +23,16 @@ def bench(micropython, tmp_path):
 
 def test_bench_writes_times_and_ratios(bench, capsys):
     result = bench()
-    assert result["target"] == "unix port" and result["repeats"] == 2 and result["machine"]
+    assert "unix port" in result["target"] and "best of 2" in result["target"] and result["clock_hz"] is None
     assert [g["q_b"] for g in result["gradients"]] == [2, 4, 8, 16]
     for gradient in result["gradients"]:
-        assert gradient["speedup"] == gradient["sign_and_add_us"] / gradient["bit_serial_us"]
-    kernels = {k["kernel"] for k in result["kernels"]}
-    assert kernels == {*reference.__all__, "backbone", "trained layer", "learn"}
+        ratio = gradient["sign_and_add_us"] / gradient["bit_serial_us"]
+        assert result["bit_serial_speedup"].get(str(gradient["q_b"]), round(ratio, 2)) == round(ratio, 2)
+    assert {k["name"] for k in result["kernels"]} == {*reference.__all__, "backbone", "trained layer"}
     assert all(k["us"] > 0 for k in result["kernels"])
+    for name in ("inference_ms", "train_sample_ms", "teach_class_s", "heap_used", "heap_free"):
+        assert result[name] > 0
+    assert result["learner_bytes"] < result["heap_used"]
     printed = capsys.readouterr().out
     assert "on this machine" in printed
     assert "16x16x64 to 8x8x128" in printed
@@ -39,15 +42,19 @@ def test_bench_writes_times_and_ratios(bench, capsys):
 
 
 def test_shapes_are_those_of_the_model(bench, small_model):
-    shapes = {(k["kernel"], k["shape"]) for k in bench("--model", str(small_model))["kernels"]}
-    assert ("conv2d", "8x8x3 to 4x4x32") in shapes
-    assert ("bconv2d", "2x2x32, 1x1, 1 groups") in shapes
+    kernels = {(k["name"], k["shape"]): k for k in bench("--model", str(small_model))["kernels"]}
+    assert ("conv2d", "8x8x3 to 4x4x32") in kernels
+    assert ("bconv2d", "2x2x32, 1x1, 1 groups") in kernels
+    # 3x3 over 4x4 pixels, 32 to 32 channels: of 12 taps of a row of windows, two are padding.
+    layer = kernels["bconv2d", "4x4x32 to 4x4x32"]
+    assert (layer["binary_macs"], layer["padded_macs"]) == (10 * 10 * 32 * 32, 12 * 12 * 32 * 32)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--repeats", "0"], "--repeats"),
+        (["--port", "x", "--board", "unix"], "--port and --board"),
         (["--model", "{}/plain.safetensors"], "plain.safetensors has no trainable layer"),
         (["--micropython", "{}/none"], "make unix"),
     ],

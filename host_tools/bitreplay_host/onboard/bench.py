@@ -1,10 +1,12 @@
 # Times kernels at the shapes of a model, on MicroPython.
 #
-# argument: a JSON file {"model", "graph" (its own), "repeats"}. Prints {"kernel", "shape", "us"} lines, the best of
-# `repeats` interleaved runs, a call's own cost in Python included (0.2 us on a PC), and for each q_b {"q_b",
-# "bit_serial_us", "sign_and_add_us"}: dW of all channels of the trained layer for a minibatch of 32, with the
-# transposition on the bit-serial side. {"runs": n} counts to 6 * repeats.
+# argument: a JSON file {"model", "graph" (its own), "repeats"}. Prints a line {"kernel", "shape", "us"} for each, the
+# best of `repeats` runs, a call's own cost in Python included (0.2 us on a PC, some 20 on a Pico); binary convolutions
+# have "binary_macs" too, those executed, as padding is skipped, and "padded_macs". For each q_b a line {"q_b",
+# "bit_serial_us", "sign_and_add_us"}: dW of all channels of the trained layer for a minibatch of 32, the best of
+# interleaved runs, with the transposition on the bit-serial side.
 
+import gc
 import json
 import sys
 from array import array
@@ -14,40 +16,67 @@ import _bitreplay as kernels
 import bitreplay
 
 BATCH, CLASSES = 32, 10
+PERIOD = 4099  # of made data: longer than what a branch predictor learns by heart
 LONG = 200  # microseconds that a measurement takes at least: the clock counts whole ones
 
-runs = 0
+try:
+    from machine import disable_irq, enable_irq
+except ImportError:
+
+    def disable_irq():
+        pass
+
+    def enable_irq(state):
+        pass
 
 
 def elapsed(function, calls):
+    state = disable_irq()
     start = ticks_us()
     for _ in range(calls):
         function()
-    return ticks_diff(ticks_us(), start)
+    end = ticks_us()
+    enable_irq(state)
+    return ticks_diff(end, start)
 
 
 def best(functions, repeats):
     """Microseconds of a call of each function, the best of so many interleaved runs."""
-    global runs
     calls = [1 + LONG // (elapsed(function, 1) + 1) for function in functions]
     least = [1 << 29] * len(functions)
     for _ in range(repeats):
         for i in range(len(functions)):
             least[i] = min(least[i], elapsed(functions[i], calls[i]) / calls[i])
-        runs += 1
-        print(json.dumps({"runs": runs}))
     return least
 
 
 def noise(size, rng):
+    """Random bytes; where there are many, they repeat."""
     data = bytearray(size)
-    for i in range(size):
+    for i in range(min(size, PERIOD)):
         data[i] = kernels.random(rng, 256)
+    for i in range(PERIOD, size, PERIOD):
+        data[i : i + PERIOD] = data[: min(PERIOD, size - i)]
     return data
 
 
-def layers(graph, net, rng):
-    """(kernel, shape, function) of each convolution of the backbone, on made inputs."""
+def executed(side, out, kernel, stride, padding):
+    """Taps of a row of windows that lie inside the image."""
+    starts = [i * stride - padding for i in range(out)]
+    return sum([min(side, start + kernel) - max(0, start) for start in starts])
+
+
+def sign(net, rng, pool):
+    """(line, function) of bconv2d_sign, as wide as the latent."""
+    n, side = net.latent_shape[2], 2 * net.latent_shape[0]
+    geometry = array("H", [side, side, n, n, 3, 1, 1, 1])
+    x, threshold, flip = noise(side * side * n // 8, rng), array("h", [0] * n), bytes(n // 8)
+    shape = "%dx%dx%d to %dx%dx%d" % (side, side, n, side, side, n)
+    yield case("bconv2d_sign", shape, geometry, x, pool[: 9 * n * n // 8], threshold, flip, bytearray(len(x)))
+
+
+def layers(graph, net, rng, pool):
+    """(line, function) of each convolution of the backbone, on made inputs; weights are taken from pool."""
     height, width, channels = net.image_shape
     for layer in graph["layers"]:
         if layer["op"] == "latent":
@@ -60,21 +89,25 @@ def layers(graph, net, rng):
         oh, ow = (height + 2 * padding - kernel) // stride + 1, (width + 2 * padding - kernel) // stride + 1
         bits = 1 if layer["op"] == "bconv2d" else 8
         x = noise(height * width * channels * bits // 8, rng)
-        weight = noise(cout * kernel * kernel * channels * bits // 8, rng)
+        weight = pool[: cout * kernel * kernel * channels * bits // 8]
         arguments = (geometry, x, weight, slope, bias, layer["shift"], bytearray(oh * ow * cout))
-        shape = "%dx%dx%d to %dx%dx%d" % (height, width, channels, oh, ow, cout)
+        line = {"kernel": layer["op"], "shape": "%dx%dx%d to %dx%dx%d" % (height, width, channels, oh, ow, cout)}
+        if bits == 1:
+            taps = executed(height, oh, kernel, stride, padding) * executed(width, ow, kernel, stride, padding)
+            line["binary_macs"] = taps * channels * cout
+            line["padded_macs"] = oh * ow * kernel * kernel * channels * cout
         function = kernels.conv2d if layer["op"] == "conv2d" else kernels.bconv2d
-        yield layer["op"], shape, lambda f=function, a=arguments: f(*a)
+        yield line, lambda f=function, a=arguments: f(*a)
         height, width, channels = oh, ow, cout
+
+
+def case(kernel, shape, *arguments):
+    function = getattr(kernels, kernel)
+    return {"kernel": kernel, "shape": shape}, lambda: function(*arguments)
 
 
 def others(net, rng):
     """The same for the other kernels, as the model and a learner with 16-bit head weights call them."""
-
-    def case(kernel, shape, *arguments):
-        function = getattr(kernels, kernel)
-        return kernel, shape, lambda: function(*arguments)
-
     height, width, n = net.latent_shape
     groups, side = net.tail.geometry[7], 2 * height
     positions, inputs, stream = BATCH * height * width, n // groups, height * width * n
@@ -85,10 +118,6 @@ def others(net, rng):
     pooled = "%dx%dx%d to %dx%dx%d" % (side, side, n, height, width, n)
     for kernel in ("avg_pool", "max_pool"):
         yield case(kernel, pooled, array("H", [side, side, n, 2, 1]), wide, bytearray(stream))
-    geometry = array("H", [side, side, n, n, 3, 1, 1, 1])
-    weight, threshold, flip = noise(9 * n * n // 8, rng), array("h", [0] * n), bytes(n // 8)
-    shape = "%dx%dx%d to %dx%dx%d" % (side, side, n, side, side, n)
-    yield case("bconv2d_sign", shape, geometry, bits, weight, threshold, flip, bytearray(len(bits)))
     yield case("add", "%dx%dx%d" % (side, side, n), noise(len(wide), rng), wide)
     y = bytearray(stream)
     yield case("expand", "%dx%dx%d" % (height, width, n), latent, net.expand_value, y)
@@ -163,26 +192,41 @@ def value(planes, bits, positions, j):
     return sum([one << t for t, one in enumerate(ones)]) - (ones[-1] << bits)
 
 
+def backbone(net, rng):
+    image, latent, features = noise(net.image_bytes, rng), noise(net.latent_bytes, rng), bytearray(net.features)
+    packed = net.pack_tail()
+    yield {"kernel": "backbone", "shape": "one image"}, lambda: net.latent(image, latent)
+    yield {"kernel": "trained layer", "shape": "one latent"}, lambda: net.features_of(latent, packed, features)
+
+
+def largest(graph, net):
+    """Bytes of the largest weights that pool must offer."""
+    channels, most = net.image_shape[2], 9 * net.latent_shape[2] * net.latent_shape[2] // 8
+    for layer in graph["layers"]:
+        if layer["op"] in ("conv2d", "bconv2d"):
+            most = max(most, layer["cout"] * layer["kernel"] ** 2 * channels // (1 if layer["op"] == "conv2d" else 8))
+            channels = layer["cout"]
+    return most
+
+
+def measure(cases, repeats):
+    for line, function in cases:
+        gc.collect()
+        line["us"] = best([function], repeats)[0]
+        print(json.dumps(line))
+
+
 def main(config):
     repeats, rng = config["repeats"], array("I", [1])
     net = bitreplay.load(config["model"])
-    timed = list(layers(config["graph"], net, rng)) + list(others(net, rng))
-    image, latent, features = noise(net.image_bytes, rng), noise(net.latent_bytes, rng), bytearray(net.features)
-    packed = net.pack_tail()
-    timed.append(("backbone", "one image", lambda: net.latent(image, latent)))
-    timed.append(("trained layer", "one latent", lambda: net.features_of(latent, packed, features)))
-    for (kernel, shape, _), us in zip(timed, best([function for _, _, function in timed], repeats)):
-        print(json.dumps({"kernel": kernel, "shape": shape, "us": us}))
+    graph = config["graph"]
+    pool = memoryview(noise(largest(graph, net), rng))
+    measure(layers(graph, net, rng, pool), repeats)
+    measure(sign(net, rng, pool), repeats)
+    del pool
+    measure(others(net, rng), repeats)
+    measure(backbone(net, rng), repeats)
     gradients(net, repeats, rng)
-    learner = bitreplay.Learner(net, replay=BATCH, fresh=BATCH, classes=CLASSES)
-    for i in range(BATCH):
-        learner.see_latent(noise(net.latent_bytes, rng), i % CLASSES)
-    (us,) = best([lambda: learner.learn(epochs=1, progress=False)], repeats)
-    print(json.dumps({"kernel": "learn", "shape": "%d samples, all of it" % BATCH, "us": us}))
-    ends = []
-    learner.learn(epochs=repeats + 1, progress=lambda *_: ends.append(ticks_us()))
-    us = min([ticks_diff(end, start) for start, end in zip(ends, ends[1:])]) / BATCH
-    print(json.dumps({"kernel": "learn", "shape": "one sample of a minibatch", "us": us}))
 
 
 with open(sys.argv[1]) as configuration:

@@ -1,7 +1,7 @@
 # Makes calls of kernels and prints what they wrote. Works on MicroPython and CPython.
 #
-# argument: a JSON file {"calls": a file with a call a line}; a call is {"kernel", "arguments": [int or hex]}. Prints
-# for each {"returned", "buffers": [hex strings]} or {"error": text}, one call in memory at a time.
+# argument: a JSON file {"calls": a file with a call a line}; a call is {"kernel", "arguments": [int or base64]}. Prints
+# for each {"returned", "buffers": [base64]} or {"error": text}, one call in memory at a time.
 
 import binascii
 import json
@@ -11,12 +11,12 @@ import _bitreplay
 
 
 def reply(call):
-    arguments = [bytearray(binascii.unhexlify(a)) if isinstance(a, str) else a for a in call["arguments"]]
+    arguments = [bytearray(binascii.a2b_base64(a)) if isinstance(a, str) else a for a in call["arguments"]]
     try:
         returned = getattr(_bitreplay, call["kernel"])(*arguments)
     except Exception as error:
         return {"error": "%s: %s" % (type(error).__name__, error)}
-    buffers = [binascii.hexlify(a).decode() for a in arguments if isinstance(a, bytearray)]
+    buffers = [binascii.b2a_base64(a).decode() for a in arguments if isinstance(a, bytearray)]
     return {"returned": returned, "buffers": buffers}
 
 

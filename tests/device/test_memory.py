@@ -1,0 +1,38 @@
+"""bitreplay report: what it says of the board's memory is what the formulas say, and what there is."""
+
+import re
+
+from bitreplay_host import cli
+
+PYTHON = 8000  # bytes of Python's objects that a model and a learner may take beside their buffers, each
+
+
+def rows(text):
+    """{first cell: [numbers]} of the tables in text."""
+    found = re.findall(r"^(\S[^\d\n]*?)  +(\d[\d ]*)$", text, re.M)
+    return {name: [int(n) for n in numbers.split()] for name, numbers in found}
+
+
+def test_report_of_the_shipped_model(capsys):
+    assert cli.main(["report", "--board", "emulated"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("Raspberry Pi Pico with RP2040, emulated: backbone.safetensors and Learner(")
+    assert "weights are used in flash" in printed
+    table = rows(printed)
+    for name in ("model", "learner"):
+        formula, measured, difference = table[name]
+        assert 0 < difference == measured - formula < PYTHON
+    assert table["replay.latents"] == [500 * 128]
+    # A board's owner has memory left, also for a photograph of 160 x 120.
+    used, free, block = table["with the learner"]
+    assert free >= 24 * 1024 and block >= 160 * 120
+    assert used + free == sum(table["before"][:2])
+    assert table["/rom"][0] == 512 * 1024 and table["/rom"][1] < 512 * 1024 - 371_000
+    assert table["/"][0] == 1024 * 1024
+
+
+def test_too_large_a_learner_says_what_it_needs(capsys):
+    assert cli.main(["report", "--board", "emulated", "--replay", "2000"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert re.search(r"Learner: needs \d+ bytes of RAM .*256000 of them in one block; \d+ are free", error)
