@@ -9,6 +9,7 @@ BUILD := $(CURDIR)/build
 PYTHON ?= python3
 VENV := $(BUILD)/venv
 BIN := $(VENV)/bin
+BOARD ?= RPI_PICO
 
 include boards/toolchain/micropython.mk
 include boards/toolchain/arm.mk
@@ -25,11 +26,14 @@ make setup      the Python environment, with the command `bitreplay`    build/ve
 make unix       MicroPython's unix port with BitReplay in it             build/unix/micropython
 make unix-asan  the same with the sanitizers and failing allocations     build/unix-asan/micropython
 make lib        the C kernels as a shared library                        build/libbitreplay.so
+make firmware   for a board, BOARD=RPI_PICO if not given                 build/rp2/RPI_PICO/firmware.uf2
+make emulator   an emulated Pico, for `bitreplay emulate`                build/emulator
 make data       CIFAR-10 (about 170 MB to fetch)                         build/data
 make clean      remove what was compiled; the rest goes with build/
 
+BOARD= is one of $(RP2_BOARDS).
 MICROPYTHON_DIR=FOLDER builds from your checkout of MicroPython (1.25 or newer) instead of fetching Debian's source.
-Needs git, make, gcc, python3 with venv, npm. What is made goes to build/, where each step leaves a log.
+Needs git, make, gcc, python3 with venv, cmake, node with npm. What is made goes to build/, where each step leaves a log.
 endef
 
 .PHONY: help setup lib data firmware demo test lint clean
@@ -48,7 +52,6 @@ $(VENV)/.%: pyproject.toml constraints.txt
 	@touch $@
 
 CORE := $(wildcard usermod_c/core/*.c)
-BOARD ?= RPI_PICO
 firmware:
 	@[ -e boards/rp2/$(BOARD)/mpconfigboard.h ] || { echo "there is no BOARD=$(BOARD); there are: $(RP2_BOARDS)" >&2; exit 1; }
 	@$(MAKE) --no-print-directory rp2-firmware
@@ -65,7 +68,7 @@ data: setup
 demo: setup unix data
 	@$(BIN)/bitreplay demo
 
-test: $(VENV)/.pretrain unix unix-asan lib data
+test: $(VENV)/.pretrain unix unix-asan lib firmware emulator data
 	@$(BIN)/pytest -n 2 tests
 
 lint: setup

@@ -8,8 +8,9 @@ RP2_BUILD = $(BUILD)/rp2/$(BOARD)
 MPY_BUILDS += $(BUILD)/rp2
 SDK_PACKAGES := pico-sdk-source=2.1.1-1 tinyusb-source=0.18.0+dfsg-1
 
-# Firmware is the same, bit for bit, wherever it is built.
+# Firmware is the same, bit for bit, wherever it is built. MicroPython's make-pins.py walks over sets.
 export SOURCE_DATE_EPOCH ?= 1744675200
+rp2-firmware: export PYTHONHASHSEED := 0
 
 .PHONY: rp2-sdk rp2-firmware
 ifdef MICROPYTHON_DIR

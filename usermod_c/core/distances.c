@@ -1,7 +1,9 @@
 // One run of words against many filters: what binary layers spend their time on.
 #include "internal.h"
 
-#if !BR_DISTANCES_ASSEMBLER
+// distances_armv6m.S has the same for Cortex-M0+; BR_PLAIN_C leaves it out.
+#if !defined(__ARM_ARCH_6M__) || defined(BR_PLAIN_C)
+
 // Lengths that the shipped model has are constants, so that compilers unroll or vectorize them.
 static inline uint32_t br_count_run(const uint32_t *a, const uint32_t *b, size_t words, int both) {
     switch (words) {

@@ -6,7 +6,7 @@
 //
 // A run is its words beyond a multiple of three one by one, then blocks of six threes, the first entered midway.
 
-#if defined(__ARM_ARCH_6M__) && BR_DISTANCES_ASSEMBLER
+#if defined(__ARM_ARCH_6M__) && !defined(BR_PLAIN_C)
 
     .syntax unified
     .thumb
@@ -231,4 +231,8 @@
     function br_distances eors
     function br_overlaps ands
 
+#endif
+
+#if defined(__linux__) && defined(__ELF__)
+    .section .note.GNU-stack, "", %progbits // the stack need not be executable
 #endif

@@ -4,11 +4,6 @@
 
 #include "bitreplay.h"
 
-// Whether br_distances and br_overlaps are those of distances_armv6m.S.
-#ifndef BR_DISTANCES_ASSEMBLER
-#define BR_DISTANCES_ASSEMBLER (0)
-#endif
-
 static inline int32_t br_clamp(int32_t v, int32_t low, int32_t high) {
     return v < low ? low : v > high ? high : v;
 }
