@@ -22,6 +22,7 @@ COMMANDS = {
     "verify": ("bitreplay_host.verify", "compare the unix port or a board with the NumPy reference, bit for bit"),
     "flash": ("bitreplay_host.flash", "put BitReplay's firmware on a Pico or Pico 2"),
     "upload": ("bitreplay_host.upload", "put a model on a connected board"),
+    "images": ("bitreplay_host.images", "turn photographs into what a board's learner takes"),
     "report": ("bitreplay_host.memory", "say what a model and a learner take on a board: RAM and flash"),
     "bench": ("bitreplay_host.bench", "time kernels, inference and learning, here or on a board"),
     "emulate": ("bitreplay_host.emulator", "run an emulated Pico, for whatever works with a serial port"),
