@@ -2,6 +2,7 @@
 #include "internal.h"
 
 #define BR_BLOCK (64) // output channels whose distances are found at a time
+#define BR_CACHED (2400) // words of filters that stay in an RP2040's 16 KB cache in front of the flash
 #define BR_GATHERED (72) // words of the largest window that is copied, so that its taps lie side by side: 3x3x256 bits
 
 // One group's part of a pixel's window, as far as it lies inside the image.
@@ -21,7 +22,13 @@ static void BR_HOT br_gather(br_window_t *window) {
     for (size_t r = 0; r < window->rows; r++, row += window->x_row) {
         const uint32_t *from = row;
         for (size_t run = 0; run < runs->runs; run++, from += runs->x_skip) {
-            for (size_t i = 0; i < runs->words; i++) {
+            size_t i = runs->words;
+            for (; i >= 2; i -= 2, to += 2, from += 2) {
+                uint32_t a = from[0], b = from[1];
+                to[0] = a;
+                to[1] = b;
+            }
+            if (i) {
                 *to++ = *from++;
             }
         }
@@ -79,43 +86,46 @@ static void BR_HOT br_window_distances(const br_window_t *window, const uint32_t
     }
 }
 
-// Where a pixel's output channels go, from `channel` on.
+// Where the output channels of a pixel go, from `channel` on.
 typedef struct _br_output_t {
     size_t channel;
-    int8_t *y; // of br_bconv2d
+    int8_t *y; // of br_bconv2d: the pixel's channels
     const br_affine_t *affine;
-    uint32_t *bits, word; // of br_bconv2d_sign: the pixel's words, and what there is of the present one
+    uint32_t *bits; // of br_bconv2d_sign: the pixel's words
     const int16_t *threshold;
     const uint32_t *flip;
 } br_output_t;
 
-typedef void (*br_write_t)(br_output_t *out, int32_t inputs, const uint32_t *distance, size_t count);
+typedef void (*br_write_t)(const br_output_t *out, int32_t inputs, const uint32_t *distance, size_t count);
 
-static inline void BR_HOT br_convolve(const br_geometry_t *g, const uint32_t *x, const uint32_t *weight, br_output_t *out, br_write_t write) {
+// Block by block of filters, all pixels: weights in flash are read once then, as a block fits in a small cache.
+static inline void BR_HOT br_convolve(const br_geometry_t *g, const uint32_t *x, const uint32_t *weight, br_output_t *first,
+    br_write_t write) {
     size_t tap_words = br_quotient(g->cin >> 5, g->groups), filter_words = g->kernel * (size_t)g->kernel * tap_words;
-    size_t group_outputs = br_quotient(g->cout, g->groups);
+    size_t group_outputs = br_quotient(g->cout, g->groups), block = BR_BLOCK;
+    while (block > 1 && block * filter_words > BR_CACHED) {
+        block >>= 1;
+    }
     uint32_t oh = br_output_side(g->height, g), ow = br_output_side(g->width, g), distance[BR_BLOCK];
     br_window_t window;
-    for (uint32_t oy = 0; oy < oh; oy++) {
-        for (uint32_t ox = 0; ox < ow; ox++) {
-            const uint32_t *filter = weight;
-            out->channel = 0;
-            for (size_t group = 0; group < g->groups; group++) {
-                br_find_window(g, x + group * tap_words, tap_words, oy, ox, &window);
-                for (size_t left = group_outputs, n; left; left -= n, filter += n * filter_words) {
-                    n = left < BR_BLOCK ? left : BR_BLOCK;
-                    br_window_distances(&window, filter, n, distance);
-                    write(out, window.inputs, distance, n);
-                    out->channel += n;
+    for (size_t group = 0; group < g->groups; group++, x += tap_words) {
+        for (size_t left = group_outputs, n; left; left -= n, weight += n * filter_words, first->channel += n) {
+            n = left < block ? left : block;
+            br_output_t out = *first;
+            for (uint32_t oy = 0; oy < oh; oy++) {
+                for (uint32_t ox = 0; ox < ow; ox++) {
+                    br_find_window(g, x, tap_words, oy, ox, &window);
+                    br_window_distances(&window, weight, n, distance);
+                    write(&out, window.inputs, distance, n);
+                    out.y += g->cout;
+                    out.bits += g->cout >> 5;
                 }
             }
-            out->y += g->cout;
-            out->bits += g->cout >> 5;
         }
     }
 }
 
-static void BR_HOT br_write_affine(br_output_t *out, int32_t inputs, const uint32_t *distance, size_t count) {
+static void BR_HOT br_write_affine(const br_output_t *out, int32_t inputs, const uint32_t *distance, size_t count) {
     const int16_t *slope = out->affine->slope + 2 * out->channel;
     const int32_t *bias = out->affine->bias + out->channel;
     uint32_t shift = out->affine->shift, half = 1u << (shift - 1);
@@ -129,16 +139,13 @@ static void BR_HOT br_write_affine(br_output_t *out, int32_t inputs, const uint3
     }
 }
 
-static void BR_HOT br_write_sign(br_output_t *out, int32_t inputs, const uint32_t *distance, size_t count) {
-    uint32_t word = out->word;
+static void BR_HOT br_write_sign(const br_output_t *out, int32_t inputs, const uint32_t *distance, size_t count) {
     for (size_t i = 0, c = out->channel; i < count; i++, c++) {
-        word |= (uint32_t)(inputs - 2 * (int32_t)distance[i] >= out->threshold[c]) << (c & 31);
-        if ((c & 31) == 31) {
-            out->bits[c >> 5] = word ^ out->flip[c >> 5];
-            word = 0;
-        }
+        uint32_t *word = out->bits + (c >> 5), bit = 1u << (c & 31);
+        uint32_t others = bit == 1 ? 0 : *word; // channels come in order
+        int above = inputs - 2 * (int32_t)distance[i] >= out->threshold[c];
+        *word = above != ((out->flip[c >> 5] & bit) != 0) ? others | bit : others;
     }
-    out->word = word;
 }
 
 void BR_HOT br_bconv2d(const br_geometry_t *g, const uint32_t *x, const uint32_t *weight, const br_affine_t *affine, int8_t *y) {

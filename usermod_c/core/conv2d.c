@@ -31,7 +31,7 @@ void BR_HOT br_conv2d(const br_geometry_t *g, const uint8_t *x, const int8_t *we
                 int both = c + 1 < g->cout;
                 const int8_t *w1 = both ? w + taps : w;
                 int32_t acc0 = 0, acc1 = 0;
-                #pragma GCC unroll 3
+                #pragma GCC unroll 9
                 for (size_t i = 0; i < taps; i++) {
                     acc0 += w[i] * pixels[i];
                     acc1 += w1[i] * pixels[i];
