@@ -16,12 +16,13 @@ ALIGNMENT = 4  # of what is a file's content; a Cortex-M0+ reads no other words
 
 @dataclass
 class Entry:
-    """A file or folder. record: its bytes in an image; those from `content` on are to be aligned (as they were)."""
+    """A file or folder. record: its bytes, those from `content` on to be aligned. start: where it was in an image."""
 
     name: str
     record: bytes
     content: int
     is_file: bool
+    start: int = 0
 
     @property
     def size(self) -> int:
@@ -73,7 +74,7 @@ def entries(image: bytes) -> list[Entry]:
                     raise ValueError
                 content = _number(image, after)[1] - start
             record = image[start : position + size]
-            found.append(Entry(image[name : name + length].decode(), record, content, kind == FILE))
+            found.append(Entry(image[name : name + length].decode(), record, content, kind == FILE, start))
         position += size
     return found
 

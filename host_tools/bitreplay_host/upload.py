@@ -26,6 +26,7 @@ EPILOG = """examples:
 To empty the ROMFS partition: mpremote romfs deploy EMPTY_FOLDER
 """
 SUFFIX = ".safetensors"
+SPARE = 8192  # that a filesystem needs beside a file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,8 +78,8 @@ def file_name(name: str) -> str:
 def to_files(board: Board, path: str, content: bytes) -> None:
     """Writes the model to the board's files."""
     free = board.free_bytes()
-    if free < len(content):
-        raise UserError(f"{path} has {len(content)} bytes, and {free} are free on the board; remove files there")
+    if free < len(content) + SPARE:
+        raise UserError(f"{path} has {len(content)} bytes, and only {free} are free on the board; remove files there")
     # Under a name of its own until it is whole.
     board.put(content, f"{path}.new", "writing")
     board.exec(f"import os; os.rename({path + '.new'!r}, {path!r})")
