@@ -12,9 +12,6 @@ import struct
 import time
 from collections.abc import Iterable, Iterator
 
-from mpremote.commands import CommandError, do_connect
-from mpremote.main import State
-from mpremote.transport import TransportError
 from tqdm import tqdm
 
 from .errors import UserError
@@ -22,9 +19,11 @@ from .unix_port import ONBOARD
 
 CONFIGURATION = "/bitreplay.json"  # on the board, while a script runs
 CHUNK = 2048  # bytes of a file that are on their way in one statement
-PLUG_SECONDS = 2.0  # until a board that was just plugged in has its port
+PLUG_SECONDS = 1.0  # until a board that was just plugged in has its port
 RESET_SECONDS = 15.0  # until one that was reset has it again
 ANSWER_SECONDS = 5.0  # until a board at its prompt has answered
+EXEC_SECONDS = 10.0  # for which a statement may print nothing
+RUN_SECONDS = 600.0  # for which a script may print nothing
 
 END = b"\x04"  # of what a script prints, and again of its traceback
 
@@ -33,6 +32,10 @@ def add_port(parser: argparse.ArgumentParser, default: str | None = "auto") -> N
     """--port; without a default there need not be a board."""
     text = "of a board: /dev/ttyACM0, COM3, socket://host:port, id:SERIAL; auto, the first one on USB"
     parser.add_argument("--port", default=default, help=text + (" (default)" if default else ""))
+
+
+class _Silence(Exception):
+    pass
 
 
 class Board:
@@ -44,7 +47,7 @@ class Board:
 
     def __init__(self, port: str = "auto"):
         self.port = port
-        self._running = False
+        self._running: object = None  # what runs on the board now
 
     def __enter__(self) -> Board:
         self._open(PLUG_SECONDS)
@@ -54,13 +57,14 @@ class Board:
         with contextlib.suppress(OSError, UserError):
             if self._running:
                 self._interrupt()
+                self.remove(CONFIGURATION)
             self._transport.exit_raw_repl()
         with contextlib.suppress(OSError):
             self._transport.close()
 
     def exec(self, code: str) -> str:
         """Runs code; returns what it printed."""
-        return "".join(self._lines(code.encode())).strip()
+        return "".join(self._lines(code.encode(), EXEC_SECONDS)).strip()
 
     def run(self, script: str, configuration: dict) -> Iterator[dict]:
         """Run a script of onboard/ with a configuration; yields the JSON objects it prints. As unix_port.run()."""
@@ -68,7 +72,7 @@ class Board:
         try:
             self.exec(f"import sys; sys.argv[:] = [{script!r}, {CONFIGURATION!r}]")
             code = (ONBOARD / script).read_bytes()
-            with contextlib.closing(self._lines(code, f"{script} failed on ")) as lines:
+            with contextlib.closing(self._lines(code, RUN_SECONDS, f"{script} failed on ")) as lines:
                 for line in lines:
                     if line.startswith("{"):
                         yield json.loads(line)
@@ -147,34 +151,42 @@ class Board:
                     raise
             time.sleep(0.2)
 
-    def _lines(self, code, prefix=""):
+    def _lines(self, code, seconds, prefix=""):
         """Runs code and yields the lines that it prints, as they come."""
+        if self._running:
+            self._interrupt()
         with self._telling():
             self._transport.exec_raw_no_follow(code)
-            self._running = True
+            this = self._running = object()
             try:
-                while not (line := self._until(b"\n" + END)).endswith(END):
+                while not (line := self._until(b"\n" + END, seconds)).endswith(END):
                     yield _text(line)
                 if line != END:
                     yield _text(line[:-1])
-                error = _text(self._until(END)[:-1]).strip()
-                self._running = False
+                error = _text(self._until(END, seconds)[:-1]).strip()
+                self._running = None
             finally:
-                if self._running:
+                if self._running is this:
                     self._interrupt()
         if error:
             raise UserError(f"{prefix}{self.port}: {error.splitlines()[-1]}")
 
-    def _until(self, ends):
-        data = bytearray()
+    def _until(self, ends, seconds):
+        data, heard = bytearray(), time.monotonic()
         # Byte by byte: what follows is for mpremote.
         while not data or data[-1] not in ends:
-            data += self._transport.serial.read(1)
+            byte = self._transport.serial.read(1)
+            if byte:
+                data += byte
+                heard = time.monotonic()
+            elif time.monotonic() > heard + seconds:
+                self._running = None  # there is nobody to interrupt
+                raise _Silence
         return bytes(data)
 
     def _interrupt(self):
         """Ends what runs, as Ctrl-C at the board's prompt does."""
-        self._running = False
+        self._running = None
         self._prompt(soft_reset=False)
 
     def _prompt(self, soft_reset):
@@ -185,9 +197,11 @@ class Board:
     @contextlib.contextmanager
     def _telling(self):
         """Turns what mpremote and pyserial raise into what the user can do."""
+        from mpremote.transport import TransportError
+
         try:
             yield
-        except (TransportError, struct.error):
+        except (TransportError, struct.error, _Silence):
             raise UserError(
                 f"{self.port} does not answer as MicroPython does; end what else uses it, press the board's reset "
                 "button, or give it firmware: bitreplay flash"
@@ -198,6 +212,9 @@ class Board:
 
 def _connect(port):
     """mpremote's transport for a port."""
+    from mpremote.commands import CommandError, do_connect
+    from mpremote.main import State
+
     if os.path.exists(port) and not os.access(port, os.R_OK | os.W_OK):
         raise UserError(f"{port} is not yours to use; on most systems, join the group dialout and log in again")
     state = State()
