@@ -156,6 +156,7 @@ def kernels(target: Target, seed: int, repeats: int) -> Iterator[str]:
         if nth == repeats:
             print(f"{call.kernel:18} {repeats} calls  {'ok' if right == repeats else f'{repeats - right} WRONG'}")
             right = 0
+    next(replies, None)  # the script has ended
 
 
 def _base64(array):

@@ -1,7 +1,7 @@
 # Makes calls of kernels and prints what they wrote. Works on MicroPython and CPython.
 #
-# argument: a JSON file {"calls": a file with a call a line}; a call is {"kernel", "arguments": [int or base64]}. Prints
-# for each {"returned", "buffers": [base64]} or {"error": text}, one call in memory at a time.
+# argument: a JSON file {"calls": a file with a call a line}; a call is {"kernel", "arguments": [int or base64]}.
+# Prints for each {"returned", "buffers": [base64]} or {"error": text}, one call in memory at a time.
 
 import binascii
 import json
