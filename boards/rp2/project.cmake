@@ -13,7 +13,7 @@ set(picotool_FOUND 0)
 file(GLOB BITREPLAY_CORE ${CMAKE_CURRENT_LIST_DIR}/../../usermod_c/core/*.[cS])
 set_source_files_properties(${BITREPLAY_CORE} PROPERTIES
     COMPILE_OPTIONS "-O2"
-    COMPILE_DEFINITIONS "BR_HOT=__attribute__((section(\".time_critical.bitreplay\")))"
+    COMPILE_DEFINITIONS "BR_HOT_SECTION=\".time_critical.bitreplay\""
 )
 # BITREPLAY_PLAIN_C=1 in the environment leaves out the assembly, to compare.
 if(DEFINED ENV{BITREPLAY_PLAIN_C})

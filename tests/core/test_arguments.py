@@ -28,7 +28,7 @@ def test_names_are_those_of_the_modules():
     for kernel in KERNELS:
         assert getattr(_bitreplay, kernel) is getattr(reference, kernel)
     table = (ROOT / "usermod_c" / "bindings" / "modbitreplay.c").read_text()
-    assert sorted(re.findall(r"BR_ENTRY\((\w+)\),", table)) == sorted(KERNELS)
+    assert sorted(re.findall(r"X\(MP_QSTR_(\w+), mod_\1_obj\)", table)) == sorted(KERNELS)
 
 
 def test_every_kernel_has_a_property_test():

@@ -1,6 +1,5 @@
 // The module _bitreplay: docs/numbers.md tells what each function computes, core/bitreplay.h how.
 #include "args.h"
-#include "bitreplay.h"
 
 #define BR_ELEMENTS (1u << 24) // more than any buffer of these kernels holds
 #define BR_FUN(name, n) static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(mod_##name##_obj, n, n, mod_##name)
@@ -20,7 +19,10 @@ static const br_geometry_t *get_geometry(br_args_t *args, mp_obj_t obj, bool bin
     if (g->height + 2 * g->padding < g->kernel || g->width + 2 * g->padding < g->kernel) {
         mp_raise_ValueError(MP_ERROR_TEXT("geometry: kernel is larger than the padded image"));
     }
-    if (binary && (g->cin % (32 * g->groups) || g->cout % g->groups)) {
+    size_t cin_rest, cout_rest;
+    br_divide(g->cin, 32 * g->groups, &cin_rest);
+    br_divide(g->cout, g->groups, &cout_rest);
+    if (binary && (cin_rest || cout_rest)) {
         mp_raise_ValueError(MP_ERROR_TEXT("geometry: cin / groups must be a multiple of 32, and cout of groups"));
     }
     return g;
@@ -31,7 +33,7 @@ static size_t output_pixels(const br_geometry_t *g) {
 }
 
 static size_t filter_words(const br_geometry_t *g) {
-    return g->kernel * (size_t)g->kernel * (g->cin / 32 / g->groups);
+    return g->kernel * (size_t)g->kernel * br_quotient(g->cin / 32, g->groups);
 }
 
 static br_affine_t get_affine(br_args_t *args, mp_obj_t slope, mp_obj_t bias, mp_int_t shift, size_t cout) {
@@ -123,7 +125,7 @@ static mp_obj_t pool(mp_obj_t shape_in, mp_obj_t x_in, mp_obj_t y_in,
     br_check(p->channels, "shape: channels", 1, BR_MAX_CHANNELS);
     br_check(p->size, "shape: size", 1, 8);
     br_check(p->repeat, "shape: repeat", 1, p->size);
-    if (p->size & (p->size - 1) || p->height % p->size || p->width % p->size) {
+    if (p->size & (p->size - 1) || (p->height | p->width) & (p->size - 1)) {
         mp_raise_ValueError(MP_ERROR_TEXT("shape: size must be 1, 2, 4 or 8 and divide height and width"));
     }
     size_t pixels = (size_t)p->height * p->width;
@@ -134,7 +136,7 @@ static mp_obj_t pool(mp_obj_t shape_in, mp_obj_t x_in, mp_obj_t y_in,
         // In place: the one overlap that these kernels allow.
         args.n = 1;
     }
-    kernel(p, x, br_output(&args, y_in, "y", pixels / (p->size * p->size) * p->channels * p->repeat, 1));
+    kernel(p, x, br_output(&args, y_in, "y", br_quotient(pixels, p->size * p->size) * p->channels * p->repeat, 1));
     return mp_const_none;
 }
 
@@ -366,12 +368,13 @@ static mp_obj_t mod_bconv_backward(size_t n_args, const mp_obj_t *a) {
     br_check(hyper->rate, "hyper: rate", 1, 15);
     br_check(hyper->exponent, "hyper: exponent", -64, 8);
     size_t head_bits = (size_t)get_master_bits(hyper->head_bits);
-    size_t positions = get_positions(a[1], "x", g->cin / 8), area = (size_t)g->height * g->width, filter = g->cin / g->groups;
-    if (positions % area) {
-        mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("x: %u positions are not samples of %u"),
+    size_t positions = get_positions(a[1], "x", g->cin / 8), area = (size_t)g->height * g->width, filter = br_quotient(g->cin, g->groups);
+    size_t rest, samples = br_divide(positions, area, &rest);
+    if (rest) {
+        br_raise(&mp_type_ValueError, MP_ERROR_TEXT("x: %u positions are not samples of %u"),
             (unsigned int)positions, (unsigned int)area);
     }
-    size_t samples = positions / area, classes = br_count(a[3], "e", samples * 2, BR_MAX_CHANNELS);
+    size_t classes = br_count(a[3], "e", samples * 2, BR_MAX_CHANNELS);
     const uint32_t *x = br_input(&args, a[1], "x", positions * g->cin / 8, 4);
     const uint32_t *xt = br_input(&args, a[2], "xt", positions * g->cin / 8, 4);
     const int16_t *e = br_input(&args, a[3], "e", samples * classes * 2, 2);
@@ -386,32 +389,57 @@ static mp_obj_t mod_bconv_backward(size_t n_args, const mp_obj_t *a) {
 }
 BR_FUN(bconv_backward, 12);
 
-#define BR_ENTRY(name) { MP_ROM_QSTR(MP_QSTR_##name), MP_ROM_PTR(&mod_##name##_obj) }
+// All that the module has. Names in full: mpy_ld.py looks for them in this text.
+#define BR_FUNCTIONS(X) \
+    X(MP_QSTR_conv2d, mod_conv2d_obj) \
+    X(MP_QSTR_bconv2d, mod_bconv2d_obj) \
+    X(MP_QSTR_bconv2d_sign, mod_bconv2d_sign_obj) \
+    X(MP_QSTR_binarize, mod_binarize_obj) \
+    X(MP_QSTR_expand, mod_expand_obj) \
+    X(MP_QSTR_avg_pool, mod_avg_pool_obj) \
+    X(MP_QSTR_max_pool, mod_max_pool_obj) \
+    X(MP_QSTR_add, mod_add_obj) \
+    X(MP_QSTR_dense, mod_dense_obj) \
+    X(MP_QSTR_random, mod_random_obj) \
+    X(MP_QSTR_softmax, mod_softmax_obj) \
+    X(MP_QSTR_head_backward, mod_head_backward_obj) \
+    X(MP_QSTR_head_update, mod_head_update_obj) \
+    X(MP_QSTR_head_quantize, mod_head_quantize_obj) \
+    X(MP_QSTR_head_sum, mod_head_sum_obj) \
+    X(MP_QSTR_consolidate, mod_consolidate_obj) \
+    X(MP_QSTR_transpose, mod_transpose_obj) \
+    X(MP_QSTR_quantize_gradient, mod_quantize_gradient_obj) \
+    X(MP_QSTR_dot_planes, mod_dot_planes_obj) \
+    X(MP_QSTR_dot_signs, mod_dot_signs_obj) \
+    X(MP_QSTR_update_weights, mod_update_weights_obj) \
+    X(MP_QSTR_bconv_backward, mod_bconv_backward_obj)
+
+#if defined(MICROPY_ENABLE_DYNRUNTIME)
+
+// Compilers call these, without being told to.
+void *memcpy(void *to, const void *from, size_t n) {
+    return mp_fun_table.memmove_(to, from, n);
+}
+
+void *memset(void *s, int c, size_t n) {
+    return mp_fun_table.memset_(s, c, n);
+}
+
+#define BR_STORE(name, object) mp_store_global(name, MP_OBJ_FROM_PTR(&object));
+
+mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *args) {
+    MP_DYNRUNTIME_INIT_ENTRY
+    BR_FUNCTIONS(BR_STORE)
+    MP_DYNRUNTIME_INIT_EXIT
+}
+
+#else
+
+#define BR_ROM_ENTRY(name, object) { MP_ROM_QSTR(name), MP_ROM_PTR(&object) },
 
 static const mp_rom_map_elem_t bitreplay_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR__bitreplay) },
-    BR_ENTRY(conv2d),
-    BR_ENTRY(bconv2d),
-    BR_ENTRY(bconv2d_sign),
-    BR_ENTRY(binarize),
-    BR_ENTRY(expand),
-    BR_ENTRY(avg_pool),
-    BR_ENTRY(max_pool),
-    BR_ENTRY(add),
-    BR_ENTRY(dense),
-    BR_ENTRY(random),
-    BR_ENTRY(softmax),
-    BR_ENTRY(head_backward),
-    BR_ENTRY(head_update),
-    BR_ENTRY(head_quantize),
-    BR_ENTRY(head_sum),
-    BR_ENTRY(consolidate),
-    BR_ENTRY(transpose),
-    BR_ENTRY(quantize_gradient),
-    BR_ENTRY(dot_planes),
-    BR_ENTRY(dot_signs),
-    BR_ENTRY(update_weights),
-    BR_ENTRY(bconv_backward),
+    BR_FUNCTIONS(BR_ROM_ENTRY)
 };
 static MP_DEFINE_CONST_DICT(bitreplay_globals, bitreplay_globals_table);
 
@@ -420,3 +448,5 @@ const mp_obj_module_t bitreplay_user_cmodule = {
     .globals = (mp_obj_dict_t *)&bitreplay_globals,
 };
 MP_REGISTER_MODULE(MP_QSTR__bitreplay, bitreplay_user_cmodule);
+
+#endif

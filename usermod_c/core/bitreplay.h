@@ -11,7 +11,9 @@
 #include <stdint.h>
 
 // Marks the loops that boards place in fast memory.
-#ifndef BR_HOT
+#ifdef BR_HOT_SECTION
+#define BR_HOT __attribute__((section(BR_HOT_SECTION)))
+#else
 #define BR_HOT
 #endif
 
@@ -49,6 +51,28 @@ typedef struct _br_head_hyper_t {
 typedef struct _br_backward_hyper_t {
     int8_t shift, value, bits, stochastic, rate, exponent, head_bits;
 } br_backward_hyper_t;
+
+// n / d and the rest, d > 0. The language's own would come from libgcc, which a native module does not have.
+static inline size_t br_divide(size_t n, size_t d, size_t *rest) {
+    size_t quotient = 0, bit = 1;
+    while (d <= n >> 1) {
+        d <<= 1;
+        bit <<= 1;
+    }
+    for (; bit; bit >>= 1, d >>= 1) {
+        if (n >= d) {
+            n -= d;
+            quotient += bit;
+        }
+    }
+    *rest = n;
+    return quotient;
+}
+
+static inline size_t br_quotient(size_t n, size_t d) {
+    size_t rest;
+    return br_divide(n, d, &rest);
+}
 
 // Output height or width of a convolution.
 static inline uint32_t br_output_side(uint32_t side, const br_geometry_t *g) {

@@ -87,9 +87,13 @@
 #define ONE_BYTES (34)
 #define THREE_BYTES (66)
 
+#ifndef BR_HOT_SECTION
+#define BR_HOT_SECTION ".text"
+#endif
+
 // A function (runs, filter, count, out) of that operation.
 .macro function name operation
-    .section .time_critical.\name, "ax"
+    .section BR_HOT_SECTION, "ax"
     .global \name
     .type \name, %function
     .thumb_func
@@ -127,9 +131,11 @@
     subs r3, #18
     bhi 1b
     str r4, [sp, #BLOCKS]
-    ldr r5, =.Lsingles_\name
+    adr r5, .Lfilter_\name
+    adds r5, #(.Lsingles_\name - .Lfilter_\name)
     movs r6, #THREE_BYTES
-    ldr r7, =.Lblock_\name
+    movs r7, #(.Lblock_\name - .Lsingles_\name)
+    adds r7, r5
     rsbs r3, r3, #0
 2:  subs r3, #3
     blo 3f
@@ -154,6 +160,7 @@
     ldr r2, =0x0f0f0f0f
     mov r10, r2
 
+    .p2align 2
 .Lfilter_\name:
     ldr r0, [sp, #X]
     movs r7, #0

@@ -32,20 +32,6 @@ void BR_HOT br_dense(const int8_t *x, const int8_t *weight, const int8_t *shift,
     }
 }
 
-// floor(n / d) for n < 2^31, d > 0, by shifts and subtractions.
-static uint32_t br_divide(uint32_t n, uint32_t d) {
-    uint32_t quotient = 0, remainder = 0;
-    for (int32_t i = 31; i >= 0; i--) {
-        remainder = (remainder << 1) | ((n >> i) & 1);
-        quotient <<= 1;
-        if (remainder >= d) {
-            remainder -= d;
-            quotient |= 1;
-        }
-    }
-    return quotient;
-}
-
 // e^-(d / 2^10) as Q15, by a cubic for 2^-r on [0, 1) that is exact at both ends.
 static uint32_t br_exp(uint32_t d) {
     if (d >= BR_Z_LIMIT) {
@@ -69,7 +55,7 @@ size_t br_softmax(const int32_t *z, const uint8_t *active, size_t classes, int32
         }
     }
     for (size_t c = 0; c < classes; c++) {
-        e[c] = active[c] ? (int16_t)br_divide(br_exp((uint32_t)z[best] - (uint32_t)z[c]) << 14, sum) : 0;
+        e[c] = active[c] ? (int16_t)br_quotient(br_exp((uint32_t)z[best] - (uint32_t)z[c]) << 14, sum) : 0;
     }
     if (label >= 0) {
         e[label] = (int16_t)(e[label] - BR_ONE);

@@ -101,15 +101,6 @@ static inline int32_t br_affine(const br_affine_t *affine, int32_t acc, size_t c
     return (int32_t)v >> affine->shift;
 }
 
-// n / d without a divider; for the small quotients of channels by groups.
-static inline uint32_t br_quotient(uint32_t n, uint32_t d) {
-    uint32_t quotient = 0;
-    for (; n >= d; n -= d) {
-        quotient++;
-    }
-    return quotient;
-}
-
 // The part of a kernel's side that lies inside the image: taps [first, last) for the window at `start` (may be negative).
 static inline void br_taps(int32_t start, uint32_t side, uint32_t kernel, uint32_t *first, uint32_t *last) {
     int32_t end = (int32_t)side - start;

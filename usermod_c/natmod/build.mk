@@ -1,0 +1,25 @@
+# Native modules, for firmware that was built without BitReplay: build/natmod/ARCH/_bitreplay.mpy.
+
+NATMOD_ARCHS := x64 armv6m armv7emsp rv32imc xtensawin
+NATMOD = $(BUILD)/natmod/$(ARCH)
+
+.PHONY: natmod natmods natmod-tools
+natmods:
+	@for arch in $(NATMOD_ARCHS); do $(MAKE) --no-print-directory natmod ARCH=$$arch; done
+
+natmod-tools: $(if $(filter arm%,$(ARCH)),arm) $(if $(filter rv% xtensa%,$(ARCH)),cross)
+	@:
+
+natmod: export XTENSA_GNU_CONFIG := $(if $(filter xtensawin,$(ARCH)),$(XTENSA_CONFIG))
+natmod: micropython-source setup natmod-tools
+	@[[ " $(NATMOD_ARCHS) " == *" $(ARCH) "* ]] || { echo "ARCH= is one of $(NATMOD_ARCHS)" >&2; exit 1; }
+	@mkdir -p $(NATMOD)
+	@$(call quiet,$(NATMOD)/build.log,PATH=$(ARM_BIN):$(CROSS_BIN):$$PATH $(MAKE) -C usermod_c/natmod ARCH=$(ARCH) \
+	    BUILD=$(NATMOD) MPY_DIR=$(MPY) PYTHON=$(BIN)/python $(if $(filter xtensawin,$(ARCH)),CROSS=xtensa-lx106-elf-) \
+	    $(NATMOD)/_bitreplay.native.mpy)
+	@# A module has no place for data that changes; mpy_ld.py does not say so on every processor.
+	@data=$$(for object in $(NATMOD)/*.o; do objdump -t $$object; done 2> /dev/null | \
+	    awk '$$0 ~ /[ \t](\.s?(data|bss)(\.|\t)|\*COM\*)/ && $$0 !~ /\.data\.rel\.ro/ && $$(NF-1) != 0 {print $$NF}'); \
+	[ -z "$$data" ] || { echo "ARCH=$(ARCH): in .data or .bss, where a native module can have nothing:" $$data >&2; exit 1; }
+	@cp $(NATMOD)/_bitreplay.native.mpy $(NATMOD)/_bitreplay.mpy
+	@echo "build/natmod/$(ARCH)/_bitreplay.mpy, $$(stat -c %s $(NATMOD)/_bitreplay.mpy) bytes"
