@@ -13,9 +13,11 @@ BOARD ?= RPI_PICO
 
 include boards/toolchain/micropython.mk
 include boards/toolchain/arm.mk
+include boards/toolchain/cross.mk
 include boards/unix/build.mk
 include boards/rp2/build.mk
 include boards/emulator/build.mk
+include usermod_c/natmod/build.mk
 
 define HELP
 make demo       teach the unix port of MicroPython new classes, and plot what it keeps
