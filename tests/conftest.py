@@ -19,3 +19,11 @@ for name, examples in (("thorough", 200), ("short", 50)):
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
 settings.load_profile("thorough")
+
+
+def pytest_terminal_summary(terminalreporter):
+    """What tests measured."""
+    for report in terminalreporter.stats.get("passed", []):
+        for name, value in report.user_properties:
+            if name == "measured" and report.when == "call":
+                terminalreporter.write_line(value)

@@ -15,7 +15,7 @@ rp2-firmware: export PYTHONHASHSEED := 0
 .PHONY: rp2-sdk rp2-firmware
 ifdef MICROPYTHON_DIR
 rp2-sdk: micropython-source
-	@for part in pico-sdk tinyusb mbedtls; do [ "$$(ls -A $(MPY)/lib/$$part 2> /dev/null)" ] || \
+	@for part in pico-sdk tinyusb mbedtls $(if $(filter %_W,$(BOARD)),cyw43-driver lwip btstack); do [ "$$(ls -A $(MPY)/lib/$$part 2> /dev/null)" ] || \
 	    { echo "$(MPY)/lib/$$part is empty: run \`make -C $(MPY)/ports/rp2 BOARD=$(BOARD) submodules\`" >&2; exit 1; }; done
 else
 rp2-sdk: $(SOURCES)/.sdk

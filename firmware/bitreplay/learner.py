@@ -5,14 +5,14 @@
 # Vorabbi, Maltoni and Santi 2023 (arXiv 2308.15308); Vorabbi, Maltoni, Borghi and Santi 2024 (arXiv 2401.09916).
 
 import gc
-import math
 from array import array
 
 import _bitreplay as kernels
 
 from . import state
+from .fixed import fixed, isqrt
 from .interrupts import held
-from .network import Network
+from .network import check_network
 from .replay import BATCH, Balanced, Reservoir, Samples
 from .state import check, check_label, check_one_of, check_rate
 
@@ -28,33 +28,11 @@ ONE = 1 << 14  # probability 1
 POLICIES = {"balanced": Balanced, "reservoir": Reservoir}
 
 
-def _fixed(x):
-    """x as (rate, exponent): x = rate * 2^exponent with rate in 8..15, four bits that are the same on every target."""
-    mantissa, exponent = math.frexp(x)
-    rate = int(mantissa * 16 + 0.5)
-    if rate == 16:
-        rate, exponent = 8, exponent + 1
-    return rate, exponent - 4
-
-
-def _network(net):
-    if not isinstance(net, Network):
-        raise TypeError("net: must be a Network, which bitreplay.load(path) returns, got " + type(net).__name__)
-    return net
-
-
 def _rows(buffer, count):
     """Views of the `count` equal parts of a buffer."""
     view = memoryview(buffer)
     size = len(view) // count
     return [view[i * size : (i + 1) * size] for i in range(count)]
-
-
-def _isqrt(n):
-    root = 1 << (len(bin(n)) - 1) // 2
-    while root * root > n or (root + 1) * (root + 1) <= n:
-        root = (root + n // root) // 2
-    return root
 
 
 class Learner:
@@ -87,7 +65,7 @@ class Learner:
         rate=0.005,
         conv_rate=20.0,
     ):
-        self.net = _network(net)
+        self.net = check_network(net)
         self.config = {
             # Together at most 65536, as minibatches number samples in 16 bits.
             "replay": check("replay", replay, 0, 32768),
@@ -246,7 +224,8 @@ class Learner:
         the minibatches' samples that were right); else nothing. ValueError if there are no samples.
 
         Ctrl-C, or another exception, stops early: what was learned so far is consolidated, and the fresh samples wait
-        for another learn(). Before the end of the first minibatch that is nothing, and the learner is as it was.
+        for another learn(). Before the end of the first minibatch that is nothing: on a board the learner is as
+        it was. (On CPython a Ctrl-C then may find the binary layer trained and the head not.)
         """
         self._check_idle()
         check("epochs", epochs, 1, 1000000)
@@ -315,11 +294,11 @@ class Learner:
 
     def _set_hyper(self):
         config = self.config
-        rate, exponent = _fixed(config["rate"] * 128)  # / BATCH * 2^12
+        rate, exponent = fixed(config["rate"] * 128)  # / BATCH * 2^12
         self.head_hyper = array("b", [config["head_bits"], rate, exponent, 3, 0])
         if config["conv"]:
             shift, value = self.net.tail.shift, self.net.expand_value
-            rate, exponent = _fixed(config["conv_rate"])
+            rate, exponent = fixed(config["conv_rate"])
             stochastic = config["rounding"] == "stochastic"
             # The units of errors, features and latent weights, and the means over a minibatch and over positions.
             positions = self.net.latent_shape[0] * self.net.latent_shape[1]
@@ -380,7 +359,7 @@ class Learner:
 
     def _alpha(self, past, present):
         """w / (w + 1) with w = sqrt(past / present), Q15."""
-        w = _isqrt((past << 30) // present)
+        w = isqrt((past << 30) // present)
         return (w << 15) // (w + (1 << 15))
 
     # The state.
@@ -394,7 +373,7 @@ class Learner:
         """The learner that save() wrote, on the same model. ValueError names what is wrong with the file."""
         if path is None:
             raise TypeError("path: is missing; call Learner.load(net, path), with net from bitreplay.load()")
-        return state.load(cls, _network(net), path)
+        return state.load(cls, check_network(net), path)
 
     def digest(self):
         """sha256 (hex) of all that was seen and learned: the same on every board after the same history."""

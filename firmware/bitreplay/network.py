@@ -34,6 +34,13 @@ def load(path):
     return Network(path, metadata["name"], plan, view, file, weights_bytes)
 
 
+def check_network(net):
+    """net. TypeError if it is none."""
+    if not isinstance(net, Network):
+        raise TypeError("net: must be a Network, which bitreplay.load(path) returns, got " + type(net).__name__)
+    return net
+
+
 def _fail(path, field, what):
     raise ValueError("%s: %s: %s" % (path, field, what))
 

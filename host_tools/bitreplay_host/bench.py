@@ -29,7 +29,7 @@ RATIOS = "2", "4", "8"  # bits of gradients whose speedup is reported
 EPILOG = """examples:
   bitreplay bench
   bitreplay bench --repeats 200 --out build/bench/quiet.json
-  bitreplay bench --board emulated      some minutes, as a class is taught there; docs/rp2040.md keeps what it prints
+  bitreplay bench --board emulated      some minutes, as a class is taught there; docs/pico.md keeps what it prints
   bitreplay bench --port /dev/ttyACM0   a board with BitReplay, to which the model is uploaded
 """
 

@@ -20,7 +20,6 @@ from .unix_port import ONBOARD
 CONFIGURATION = "/bitreplay.json"  # on the board, while a script runs
 CHUNK = 2048  # bytes of a file that are on their way in one statement
 PLUG_SECONDS = 1.0  # until a board that was just plugged in has its port
-RESET_SECONDS = 15.0  # until one that was reset has it again
 ANSWER_SECONDS = 5.0  # until a board at its prompt has answered
 EXEC_SECONDS = 10.0  # for which a statement may print nothing
 RUN_SECONDS = 600.0  # for which a script may print nothing
@@ -28,7 +27,7 @@ RUN_SECONDS = 600.0  # for which a script may print nothing
 END = b"\x04"  # of what a script prints, and again of its traceback
 
 
-def add_port(parser: argparse.ArgumentParser, default: str | None = "auto") -> None:
+def add_port(parser: argparse._ActionsContainer, default: str | None = "auto") -> None:
     """--port; without a default there need not be a board."""
     text = "of a board: /dev/ttyACM0, COM3, socket://host:port, id:SERIAL; auto, the first one on USB"
     parser.add_argument("--port", default=default, help=text + (" (default)" if default else ""))
@@ -50,7 +49,7 @@ class Board:
         self._running: object = None  # what runs on the board now
 
     def __enter__(self) -> Board:
-        self._open(PLUG_SECONDS)
+        self._open()
         return self
 
     def __exit__(self, *exception) -> None:
@@ -118,11 +117,6 @@ class Board:
         """Starts MicroPython anew."""
         self._prompt(soft_reset=True)
 
-    def reset(self) -> None:
-        """Resets the chip, and connects again."""
-        self.leave("machine.reset()")
-        self._open(RESET_SECONDS)
-
     def leave(self, code: str) -> None:
         """Runs code of which the board does not come back, with `machine`, and disconnects."""
         self.exec("import machine, time")
@@ -133,8 +127,8 @@ class Board:
         with contextlib.suppress(OSError):
             self._transport.close()
 
-    def _open(self, seconds):
-        deadline = time.monotonic() + seconds
+    def _open(self):
+        deadline = time.monotonic() + PLUG_SECONDS
         while True:
             try:
                 self._transport = _connect(self.port)

@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     with EmulatedPico(image, args.flash) as pico, _link(args.link, pico.port) as name:
         if args.words:
             return subprocess.call([word.replace("{port}", name) for word in args.words])
-        print(f"mpremote connect {name}    Ctrl-C ends it", flush=True)
+        print(f"mpremote connect {name}    or {pico.url}; Ctrl-C ends it", flush=True)
         while True:
             event = pico.wait_for()
             if event["event"] in ("bootsel", "stopped"):
@@ -269,7 +269,9 @@ def _bridge(master: int, connection: int) -> None:
         poll.register(connection, (select.POLLOUT if to_pico else 0) | (0 if to_port else select.POLLIN))
         if is_open:
             poll.register(master, (select.POLLOUT if to_port else 0) | (0 if to_pico else select.POLLIN))
-        poll.poll(None if is_open else UNOPENED_MS)
+        events = dict(poll.poll(None if is_open else UNOPENED_MS))
+        if to_port and events.get(connection, 0) & select.POLLHUP:
+            return  # and whoever has the port open does not read
         try:
             # Also when it was just closed: what was written before that is still there.
             to_pico = to_pico or _read(master)

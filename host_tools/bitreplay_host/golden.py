@@ -73,7 +73,7 @@ class _Maker:
 
     def _binary(self, cout):
         # The loops over words are special for some lengths.
-        words = (1, 2, 4, 8, 3)[self.number % 5]
+        words = (1, 2, 4, 8, 3, 10)[self.number % 6]
         height, width, groups, kernel, stride = (self.one(*v) for v in ((3, 4), (2, 5), (1, 2), (1, 3, 3), (1, 2)))
         cin = 32 * words * groups
         geometry = np.array([height, width, cin, cout, kernel, stride, kernel // 2, groups], np.uint16)
@@ -161,7 +161,7 @@ class _Maker:
 
     def dot_planes(self):
         bits = self.one(2, 4, 8, 16)
-        words = self.one(1, 4)
+        words = self.one(1, 4, 17, 18, 19, 32)
         return self.array(np.uint32, bits * words), bits, self.array(np.uint32, 9 * words), self.array(np.int32, 9)
 
     def dot_signs(self):

@@ -23,8 +23,9 @@ EPILOG = """examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
-    add_port(parser)
-    parser.add_argument("--board", choices=["emulated"], help="an emulated Pico instead of a board")
+    where = parser.add_mutually_exclusive_group()
+    add_port(where)
+    where.add_argument("--board", choices=["emulated"], help="an emulated Pico instead of a board")
     parser.add_argument("--model", type=Path, default=Path("models/backbone.safetensors"), help="default: %(default)s")
     parser.add_argument("--replay", type=int, default=500, help="latents in the replay memory (default: %(default)s)")
     parser.add_argument("--fresh", type=int, default=100, help="samples between two learn() (default: %(default)s)")

@@ -50,7 +50,10 @@ def image_size(start: bytes) -> int:
     """How long an image is that starts so, its header included; 0 if it is none."""
     if not start.startswith(MAGIC):
         return 0
-    size, position = _number(start, len(MAGIC))
+    try:
+        size, position = _number(start, len(MAGIC))
+    except ValueError:
+        return 0
     return position + size
 
 

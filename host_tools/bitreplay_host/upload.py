@@ -1,7 +1,8 @@
 """Put a model on a connected board.
 
 Where the board has a ROMFS partition, as BitReplay's firmware for the Pico has, the model goes there, to /rom: it is
-used in place and takes no RAM. The models that are there stay, unless one has the same name or --only is given.
+used in place and takes no RAM. The models that are there stay, unless one has the same name or --only is given; but
+when writing is cut short, /rom is empty until the next upload.
 Elsewhere it becomes a file in /, which is read into RAM to be used. What was written is read back and compared.
 """
 
@@ -27,6 +28,8 @@ To empty the ROMFS partition: mpremote romfs deploy EMPTY_FOLDER
 """
 SUFFIX = ".safetensors"
 SPARE = 8192  # that a filesystem needs beside a file
+PAGE = 256  # bytes of flash that are programmed at once
+FREE = b"\xff"  # what flash holds that was erased
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,6 +80,7 @@ def file_name(name: str) -> str:
 
 def to_files(board: Board, path: str, content: bytes) -> None:
     """Writes the model to the board's files."""
+    board.remove(f"{path}.new")
     free = board.free_bytes()
     if free < len(content) + SPARE:
         raise UserError(f"{path} has {len(content)} bytes, and only {free} are free on the board; remove files there")
@@ -127,16 +131,21 @@ def read_romfs(board: Board, size: int) -> bytes:
 def write_romfs(board: Board, image: bytes, old: bytes, block: int) -> None:
     """Writes an image over the old one, and has it mounted.
 
-    The first block goes first and comes last: who loses power meanwhile has no filesystem, not half of one.
+    The first block goes first, and its first bytes come last: who loses power meanwhile has no filesystem, not half of
+    one.
     """
     board.exec("from binascii import a2b_base64\ntry: vfs.umount('/rom')\nexcept OSError: pass")
     pieces = list(enumerate(chunks(image, block)))
     before = list(chunks(old, block))
     changed = [(n, piece) for n, piece in pieces[1:] if before[n : n + 1] != [piece]]
+    first = FREE * len(romfs.MAGIC) + pieces[0][1][len(romfs.MAGIC) :]
     board.exec("dev.ioctl(6, 0)")
-    with progress("writing", sum(len(piece) for _, piece in changed) + len(pieces[0][1])) as bar:
-        for n, piece in [*changed, pieces[0]]:
-            written = literal(piece.ljust(block, b"\xff"))
-            board.exec(f"b = {written}\ne = dev.ioctl(6, {n})\ndev.writeblocks({n}, b)")
+    with progress("writing", sum(len(piece) for _, piece in changed) + len(first)) as bar:
+        for n, piece in changed:
+            # Without an offset the block is erased before.
+            board.exec(f"dev.writeblocks({n}, {literal(piece.ljust(block, FREE))})")
             bar.update(len(piece))
+        for piece, size in ((first, block), (romfs.MAGIC, PAGE)):
+            board.exec(f"dev.writeblocks(0, {literal(piece.ljust(size, FREE))}, 0)")
+        bar.update(len(first))
     board.soft_reset()

@@ -22,9 +22,10 @@ import bitreplay
 import numpy as np
 from tqdm import tqdm
 
-from . import golden, protocol, unix_port, upload
+from . import golden, protocol, unix_port
 from .board import Board, add_port
 from .errors import UserError
+from .target import with_model
 
 IMAGES = 40  # that onboard/training.py shows the learner
 CALLS, STATE = "verify.calls", "verify.safetensors"  # files, for a moment, on the target
@@ -112,7 +113,7 @@ class OnBoard:
         return f"/{name}"
 
     def model(self, path: Path) -> str:
-        return upload.deploy(self.board, upload.file_name(path.name), path.read_bytes())
+        return with_model(self.board, path)
 
 
 @contextlib.contextmanager
@@ -128,7 +129,9 @@ def _target(args, directory):
             yield OnBoard(board)
         finally:
             for name in CALLS, STATE:
-                board.remove(f"/{name}")
+                # An error that is on its way is the one to tell.
+                with contextlib.suppress(UserError):
+                    board.remove(f"/{name}")
 
 
 def kernels(target: Target, seed: int, repeats: int) -> Iterator[str]:

@@ -96,11 +96,3 @@ def bitreplay(capsys):
 def small_model(tmp_path):
     """A model of random weights, for images of 8x8x3."""
     return Path(models.tiny_model(tmp_path / "small.safetensors"))
-
-
-def pytest_terminal_summary(terminalreporter):
-    """What tests measured."""
-    for report in terminalreporter.stats.get("passed", []):
-        for name, value in report.user_properties:
-            if name == "measured" and report.when == "call":
-                terminalreporter.write_line(value)

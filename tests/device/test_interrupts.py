@@ -30,7 +30,7 @@ TIMES = 8
 def test_ctrl_c_while_learning(pico, tmp_path):
     model = Path(models.tiny_model(tmp_path / "net.safetensors")).read_bytes()
     rng = random.Random(1)
-    board = SerialTransport(pico.port)
+    board = SerialTransport(pico.port, timeout=30)
     board.enter_raw_repl(soft_reset=False)
     board.fs_writefile("/net.safetensors", model)
     board.exec(SETUP)

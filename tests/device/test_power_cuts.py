@@ -39,12 +39,14 @@ for size in (65536, 4096):
         assert error.errno == 28
 """
 RANDOM_CUTS = 12
+WAIT_MS = 500  # in which a command gets to the board, however busy this machine is
+CYCLES_PER_MS = 125_000
 
 
 @contextlib.contextmanager
 def repl(pico):
     """The raw REPL of a Pico, as mpremote talks to it."""
-    transport = SerialTransport(pico.port)
+    transport = SerialTransport(pico.port, timeout=30)
     try:
         transport.enter_raw_repl(soft_reset=False)
         yield transport
@@ -87,7 +89,7 @@ def cut(emulator, flash, digests, **moment):
     with emulator(None, flash=flash) as pico, repl(pico) as board:
         assert board.exec(STEP + START + LOAD + "print(step(me, 1))").decode().split() == [digests[1]]
         pico.cut_power(**moment)
-        board.exec_raw_no_follow(SAVE)
+        board.exec_raw_no_follow(f"import time; time.sleep_ms({WAIT_MS})\n{SAVE}")
         assert pico.wait_for("cut", "stopped", timeout=60)["event"] == "cut"
         pico.power_on()
         board.enter_raw_repl(soft_reset=False)
@@ -121,7 +123,7 @@ def test_random_cycles(emulator, saved, digests, tmp_path, record_property):
     rng = random.Random(1)
     for _ in range(RANDOM_CUTS):
         copy = shutil.copy(flash, tmp_path / "flash.bin")
-        cut(emulator, copy, digests, after_cycles=rng.randrange(cycles))
+        cut(emulator, copy, digests, after_cycles=WAIT_MS * CYCLES_PER_MS + rng.randrange(cycles))
     record_property("measured", f"power cuts at {RANDOM_CUTS} random cycles of a save: all survived")
 
 

@@ -2,8 +2,11 @@
 
 import os
 import pty
+import select
 import subprocess
 import sys
+import termios
+import time
 from pathlib import Path
 
 import bitreplay
@@ -100,13 +103,19 @@ class Terminal:
         self.screen, slave = pty.openpty()
         self.process = subprocess.Popen([MPREMOTE, "connect", port, "repl"], stdin=slave, stdout=slave, stderr=slave)
         os.close(slave)
-        self.read_to("Use Ctrl-]")
+        self.read_to("exit this shell")
+        # What is typed before mpremote has the terminal would not get to the board.
+        deadline = time.monotonic() + 30
+        while termios.tcgetattr(self.screen)[3] & termios.ICANON:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
         os.write(self.screen, b"print('rea' + 'dy')\r")
         self.read_to("ready\r\n>>> ")
 
     def read_to(self, end):
         text = ""
         while not text.endswith(end):
+            assert select.select([self.screen], [], [], 30)[0], text
             text += os.read(self.screen, 1).decode()
         return text
 
@@ -141,7 +150,9 @@ def test_the_session_of_the_readme(terminal, pico_with_model, mpremote):
     label, probability = eval(terminal.type("me.predict(image)"))
     assert label == "mug" and 0.5 < probability <= 1
     assert terminal.type('me.save("/me.safetensors")') == ""
-    assert terminal.type("del me") == ""  # there is no room for two
+    assert "soft reboot" in terminal.type("import machine; machine.soft_reset()")
+    assert terminal.type("import bitreplay") == ""
+    assert terminal.type('net = bitreplay.load("/rom/backbone.safetensors")') == ""
     assert terminal.type('me = bitreplay.Learner.load(net, "/me.safetensors")') == ""
     assert "2/10 classes ['mug', 'cup'], replay 2/500" in terminal.type("me")
     terminal.close()

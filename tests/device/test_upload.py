@@ -1,17 +1,23 @@
 """bitreplay upload on the emulated Pico: what gets there, what stays there, and mistakes."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+from bitreplay_host import romfs
+from bitreplay_host.board import chunks
+
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = ROOT / "models" / "backbone.safetensors"
+BLOCK = 4096
 ROMFS = 512 * 1024  # where the partition begins in the flash, and its size
 LIST = "import os; print(sorted(os.listdir('/rom')))"
 IN_PLACE = """
 import bitreplay, os
 print([bitreplay.load('/rom/' + name).in_place for name in os.listdir('/rom') if name.endswith('.safetensors')])
 """
+CUT_SHORT = "with open('/small.safetensors.new', 'wb') as f:\n for i in range(200): n = f.write(bytes(4096))"
 # For boot.py: what a board could be like.
 NO_ROMFS = """
 import sys, vfs
@@ -76,21 +82,30 @@ def test_too_much_changes_nothing(bitreplay, pico_with_model, mpremote):
     assert mpremote(pico_with_model, "exec", LIST) == "['backbone.safetensors']"
 
 
-def test_power_cut(bitreplay, pico, mpremote, small_model):
+def test_power_cuts(bitreplay, emulator, mpremote, small_model, tmp_path):
     """No filesystem is left then, not half of one; and the next upload is as the first."""
-    assert bitreplay(pico, "upload", small_model, "--name", "first")[0] == 0
-    pico.cut_power(after_flash_ops=30)
-    status, _, error = bitreplay(pico, "upload", small_model, "--name", "second")
-    cut = pico.wait_for("cut", timeout=10)
-    assert ROMFS <= cut["address"] < 2 * ROMFS
-    assert status == 2 and error.count("\n") == 1
-    pico.power_on()
-    assert (
-        mpremote(pico, "exec", "import os\ntry: os.stat('/rom/first.safetensors')\nexcept OSError: print('no')")
-        == "no"
-    )
-    assert bitreplay(pico, "upload", small_model)[0] == 0
-    assert mpremote(pico, "exec", LIST) == "['small.safetensors']"
+    flash = tmp_path / "flash.bin"
+    with emulator(flash=flash) as pico:
+        assert bitreplay(pico, "upload", small_model, "--name", "first")[0] == 0
+    first, second = (romfs.file_entry(f"{name}.safetensors", small_model.read_bytes()) for name in ("first", "second"))
+    old, new = (list(chunks(romfs.build(models), BLOCK)) for models in ([first], [first, second]))
+    changed = sum(old[n : n + 1] != new[n : n + 1] for n in range(1, len(new)))
+    assert changed >= 1
+    # The first block is erased, the changed ones are erased and programmed, the first is programmed, then the magic.
+    end = 1 + changed * (1 + BLOCK // 256) + BLOCK // 256 + 1
+    for operation in (1, 17, *range(end - 17, end, 3), end - 1):
+        copy = shutil.copy(flash, tmp_path / "copy.bin")
+        with emulator(None, flash=copy) as pico:
+            pico.cut_power(after_flash_ops=operation, torn=operation % 2 == 1)
+            status, _, error = bitreplay(pico, "upload", small_model, "--name", "second")
+            cut = pico.wait_for("cut", timeout=10)
+            assert ROMFS <= cut["address"] < 2 * ROMFS
+            assert status == 2 and error.count("\n") == 1
+            pico.power_on()
+            there = "import os; print(sorted(name for name in os.listdir('/') if name == 'rom'))"
+            assert mpremote(pico, "exec", there) == "[]", operation
+            assert bitreplay(pico, "upload", small_model)[0] == 0
+            assert mpremote(pico, "exec", LIST) == "['small.safetensors']"
 
 
 def put_boot(mpremote, pico, tmp_path, code):
@@ -100,6 +115,7 @@ def put_boot(mpremote, pico, tmp_path, code):
 
 def test_a_board_without_romfs(bitreplay, pico, mpremote, small_model, tmp_path):
     put_boot(mpremote, pico, tmp_path, NO_ROMFS)
+    mpremote(pico, "exec", CUT_SHORT)
     for _ in range(2):
         status, out, _ = bitreplay(pico, "upload", small_model)
         assert status == 0 and out.startswith("/small.safetensors: ") and "in RAM>" in out

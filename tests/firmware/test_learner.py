@@ -13,7 +13,7 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
-from bitreplay import Learner, heap, learner, load, state
+from bitreplay import Learner, fixed, heap, load, state
 from bitreplay.replay import BATCH
 from hypothesis import given
 from hypothesis import strategies as st
@@ -297,12 +297,12 @@ def test_without_cwr_the_weights_go_on(net, made):
 
 @given(st.integers(0, 1 << 62))
 def test_square_root(n):
-    assert learner._isqrt(n) == math.isqrt(n)
+    assert fixed.isqrt(n) == math.isqrt(n)
 
 
 @given(st.floats(1e-5, 1000))
 def test_rates_keep_four_bits(x):
-    rate, exponent = learner._fixed(x)
+    rate, exponent = fixed.fixed(x)
     assert 8 <= rate <= 15
     assert abs(rate * 2.0**exponent / x - 1) <= 1 / 16
 

@@ -1,4 +1,4 @@
-// node --test boards/emulator/test
+// node --test boards/emulator/test/*.test.mjs
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import os from 'node:os';

@@ -32,11 +32,13 @@ except ImportError:
 
 def elapsed(function, calls):
     state = disable_irq()
-    start = ticks_us()
-    for _ in range(calls):
-        function()
-    end = ticks_us()
-    enable_irq(state)
+    try:
+        start = ticks_us()
+        for _ in range(calls):
+            function()
+        end = ticks_us()
+    finally:
+        enable_irq(state)
     return ticks_diff(end, start)
 
 
