@@ -89,10 +89,10 @@ static void BR_HOT br_window_distances(const br_window_t *window, const uint32_t
 // Where the output channels of a pixel go, from `channel` on.
 typedef struct _br_output_t {
     size_t channel;
-    int8_t *y; // of br_bconv2d: the pixel's channels
-    const br_affine_t *affine;
-    uint32_t *bits; // of br_bconv2d_sign: the pixel's words
-    const int16_t *threshold;
+    void *pixel; // int8_t channels of br_bconv2d, uint32_t words of br_bconv2d_sign
+    size_t pixel_bytes;
+    const br_affine_t *affine; // of br_bconv2d
+    const int16_t *threshold; // of br_bconv2d_sign
     const uint32_t *flip;
 } br_output_t;
 
@@ -117,8 +117,7 @@ static inline void BR_HOT br_convolve(const br_geometry_t *g, const uint32_t *x,
                     br_find_window(g, x, tap_words, oy, ox, &window);
                     br_window_distances(&window, weight, n, distance);
                     write(&out, window.inputs, distance, n);
-                    out.y += g->cout;
-                    out.bits += g->cout >> 5;
+                    out.pixel = (uint8_t *)out.pixel + out.pixel_bytes;
                 }
             }
         }
@@ -129,7 +128,7 @@ static void BR_HOT br_write_affine(const br_output_t *out, int32_t inputs, const
     const int16_t *slope = out->affine->slope + 2 * out->channel;
     const int32_t *bias = out->affine->bias + out->channel;
     uint32_t shift = out->affine->shift, half = 1u << (shift - 1);
-    int8_t *y = out->y + out->channel;
+    int8_t *y = (int8_t *)out->pixel + out->channel;
     for (const uint32_t *end = distance + count; distance != end; slope += 2) {
         int32_t acc = inputs - 2 * (int32_t)*distance++;
         // No overflow: the affine's result is shifted right by at least 1.
@@ -141,7 +140,7 @@ static void BR_HOT br_write_affine(const br_output_t *out, int32_t inputs, const
 
 static void BR_HOT br_write_sign(const br_output_t *out, int32_t inputs, const uint32_t *distance, size_t count) {
     for (size_t i = 0, c = out->channel; i < count; i++, c++) {
-        uint32_t *word = out->bits + (c >> 5), bit = 1u << (c & 31);
+        uint32_t *word = (uint32_t *)out->pixel + (c >> 5), bit = 1u << (c & 31);
         uint32_t others = bit == 1 ? 0 : *word; // channels come in order
         int above = inputs - 2 * (int32_t)distance[i] >= out->threshold[c];
         *word = above != ((out->flip[c >> 5] & bit) != 0) ? others | bit : others;
@@ -149,12 +148,12 @@ static void BR_HOT br_write_sign(const br_output_t *out, int32_t inputs, const u
 }
 
 void BR_HOT br_bconv2d(const br_geometry_t *g, const uint32_t *x, const uint32_t *weight, const br_affine_t *affine, int8_t *y) {
-    br_output_t out = { .y = y, .affine = affine };
+    br_output_t out = { .pixel = y, .pixel_bytes = g->cout, .affine = affine };
     br_convolve(g, x, weight, &out, br_write_affine);
 }
 
 void BR_HOT br_bconv2d_sign(const br_geometry_t *g, const uint32_t *x, const uint32_t *weight,
     const int16_t *threshold, const uint32_t *flip, uint32_t *y) {
-    br_output_t out = { .bits = y, .threshold = threshold, .flip = flip };
+    br_output_t out = { .pixel = y, .pixel_bytes = g->cout >> 3, .threshold = threshold, .flip = flip };
     br_convolve(g, x, weight, &out, br_write_sign);
 }

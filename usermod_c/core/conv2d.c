@@ -9,9 +9,9 @@ static void BR_HOT br_pixels(const br_geometry_t *g, const uint8_t *x, uint32_t 
     for (int32_t row = top; row < top + g->kernel; row++) {
         for (int32_t column = left; column < left + g->kernel; column++) {
             int inside = row >= 0 && row < g->height && column >= 0 && column < g->width;
-            const uint8_t *pixel = x + ((uint32_t)row * g->width + (uint32_t)column) * g->cin;
+            uint32_t pixel = ((uint32_t)row * g->width + (uint32_t)column) * g->cin;
             for (uint32_t c = 0; c < g->cin; c++) {
-                *pixels++ = inside ? (int8_t)(pixel[c] - 128) : 0;
+                *pixels++ = inside ? (int8_t)(x[pixel + c] - 128) : 0;
             }
         }
     }

@@ -172,6 +172,9 @@
     one \operation
     one \operation
 .Lsingles_\name:
+    .if .Lsingles_\name - .Lrun_\name - 6 - 2 * ONE_BYTES
+    .error "ONE_BYTES is not what one has"
+    .endif
     ldr r7, [sp, #BLOCKS]
     mov lr, r7
     ldr r7, [sp, #THREES]
@@ -183,6 +186,9 @@
     three \operation
     three \operation
     three \operation
+    .if . - .Lblock_\name - 6 * THREE_BYTES
+    .error "THREE_BYTES is not what three has"
+    .endif
     mov r2, r11
     ldr r7, =0x00ff00ff
     lsrs r5, r2, #8

@@ -33,7 +33,7 @@ void BR_HOT br_dense(const int8_t *x, const int8_t *weight, const int8_t *shift,
 }
 
 // e^-(d / 2^10) as Q15, by a cubic for 2^-r on [0, 1) that is exact at both ends.
-static uint32_t br_exp(uint32_t d) {
+static inline uint32_t BR_HOT br_exp(uint32_t d) {
     if (d >= BR_Z_LIMIT) {
         return 0;
     }
@@ -41,7 +41,7 @@ static uint32_t br_exp(uint32_t d) {
     return (32768 - ((r * (22713 - ((r * (7871 - ((r * 1542) >> 15))) >> 15))) >> 15)) >> (t >> 15);
 }
 
-size_t br_softmax(const int32_t *z, const uint8_t *active, size_t classes, int32_t label, int16_t *e) {
+size_t BR_HOT br_softmax(const int32_t *z, const uint8_t *active, size_t classes, int32_t label, int16_t *e) {
     size_t best = classes;
     for (size_t c = 0; c < classes; c++) {
         if (active[c] && (best == classes || z[c] > z[best])) {
@@ -133,7 +133,7 @@ void BR_HOT br_head_quantize(const void *weight, uint32_t bits, uint32_t q_f, si
     }
 }
 
-int32_t br_head_sum(const void *weight, uint32_t bits, size_t n) {
+int32_t BR_HOT br_head_sum(const void *weight, uint32_t bits, size_t n) {
     uint32_t sum = 0;
     for (size_t i = 0; i < n; i++) {
         sum += (uint32_t)br_top16(weight, bits, i);
@@ -141,7 +141,7 @@ int32_t br_head_sum(const void *weight, uint32_t bits, size_t n) {
     return (int32_t)sum;
 }
 
-void br_consolidate(int16_t *cw, const void *tw, uint32_t bits, int32_t mean, uint32_t alpha, size_t n) {
+void BR_HOT br_consolidate(int16_t *cw, const void *tw, uint32_t bits, int32_t mean, uint32_t alpha, size_t n) {
     int32_t past = (int32_t)alpha, current = (1 << 15) - past;
     for (size_t i = 0; i < n; i++) {
         int32_t d = br_sat16(br_top16(tw, bits, i) - mean);
