@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+from array import array
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -614,7 +615,7 @@ def test_ctrl_c_is_held_on_a_board(monkeypatch, has_ctrl_c):
 
 def buffers(thing):
     """The distinct buffers that an object owns; views are none."""
-    found = {id(value): value for value in vars(thing).values() if type(value) in (bytearray, learner.array)}
+    found = {id(value): value for value in vars(thing).values() if type(value) in (bytearray, array)}
     return sum(len(memoryview(value).cast("B")) for value in found.values())
 
 
