@@ -47,6 +47,7 @@ class Board:
     def __init__(self, port: str = "auto"):
         self.port = port
         self._running: object = None  # what runs on the board now
+        self._configured = False  # whether CONFIGURATION is there
 
     def __enter__(self) -> Board:
         self._open()
@@ -56,6 +57,7 @@ class Board:
         with contextlib.suppress(OSError, UserError):
             if self._running:
                 self._interrupt()
+            if self._configured:
                 self.remove(CONFIGURATION)
             self._transport.exit_raw_repl()
         with contextlib.suppress(OSError):
@@ -67,6 +69,7 @@ class Board:
 
     def run(self, script: str, configuration: dict) -> Iterator[dict]:
         """Run a script of onboard/ with a configuration; yields the JSON objects it prints. As unix_port.run()."""
+        self._configured = True
         self.put(json.dumps(configuration).encode(), CONFIGURATION)
         try:
             self.exec(f"import sys; sys.argv[:] = [{script!r}, {CONFIGURATION!r}]")
@@ -79,6 +82,7 @@ class Board:
             # An error that is on its way is the one to tell.
             with contextlib.suppress(UserError):
                 self.remove(CONFIGURATION)
+                self._configured = False
 
     def put(self, content: bytes, path: str, description: str | None = None) -> None:
         """Writes a file on the board; with a description there is a progress bar."""
