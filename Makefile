@@ -17,6 +17,7 @@ include boards/toolchain/arm.mk
 include boards/toolchain/cross.mk
 include boards/unix/build.mk
 include boards/rp2/build.mk
+include boards/esp32/build.mk
 include boards/emulator/build.mk
 include usermod_c/natmod/build.mk
 
@@ -34,7 +35,8 @@ make emulator   an emulated Pico, for `bitreplay emulate`                build/e
 make data       CIFAR-10 (about 170 MB to fetch)                         build/data
 make clean      remove what was compiled; the rest goes with build/
 
-BOARD= is one of $(RP2_BOARDS).
+BOARD= is one of $(RP2_BOARDS),
+or, with Espressif's ESP-IDF named by IDF_PATH=, of $(ESP32_BOARDS).
 MICROPYTHON_DIR=FOLDER builds from your checkout of MicroPython (1.25 or newer) instead of fetching Debian's source.
 Needs git, make, gcc, python3 with venv, cmake, node with npm. What is made goes to build/, where each step leaves a log.
 endef
@@ -55,9 +57,11 @@ $(VENV)/.%: pyproject.toml constraints.txt
 	@touch $@
 
 CORE := $(wildcard usermod_c/core/*.c)
+# A board is a folder of its port's.
 firmware:
-	@[ -e boards/rp2/$(BOARD)/mpconfigboard.h ] || { echo "there is no BOARD=$(BOARD); there are: $(RP2_BOARDS)" >&2; exit 1; }
-	@$(MAKE) --no-print-directory rp2-firmware
+	@port=$(word 2,$(subst /, ,$(wildcard boards/*/$(BOARD)/mpconfigboard.h))); \
+	[ "$$port" ] || { echo "there is no BOARD=$(BOARD); there are: $(RP2_BOARDS) $(ESP32_BOARDS)" >&2; exit 1; }; \
+	$(MAKE) --no-print-directory $$port-firmware
 
 lib: $(BUILD)/libbitreplay.so
 	@:
@@ -71,7 +75,7 @@ data: setup
 demo: setup unix data
 	@$(BIN)/bitreplay demo
 
-test: $(VENV)/.pretrain unix unix-asan lib firmware emulator data
+test: $(VENV)/.pretrain unix unix-asan lib firmware emulator cross natmods data
 	@$(BIN)/pytest -n 2 tests
 
 lint: setup

@@ -20,7 +20,7 @@ COMMANDS = {
     "demo": ("bitreplay_host.demo", "teach the unix port of MicroPython new classes, and plot what it keeps"),
     "experiment": ("bitreplay_host.experiment", "run the papers' protocols: CSV, JSON and plots"),
     "verify": ("bitreplay_host.verify", "compare the unix port or a board with the NumPy reference, bit for bit"),
-    "flash": ("bitreplay_host.flash", "put BitReplay's firmware on a Pico or Pico 2"),
+    "flash": ("bitreplay_host.flash", "put firmware on a Pico, Pico 2 or ESP32"),
     "upload": ("bitreplay_host.upload", "put a model on a connected board"),
     "images": ("bitreplay_host.images", "turn photographs into what a board's learner takes"),
     "report": ("bitreplay_host.memory", "say what a model and a learner take on a board: RAM and flash"),

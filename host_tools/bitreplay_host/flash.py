@@ -1,4 +1,4 @@
-"""Put firmware on a Pico or Pico 2, BitReplay's or any other UF2 file.
+"""Put firmware on a Pico or Pico 2, BitReplay's or any other UF2 file; or a firmware.bin on an ESP32, S3 or C3.
 
 A board in BOOTSEL mode is a drive; the firmware is copied to it. If no such drive is mounted, a connected board with
 MicroPython is asked to become one. A board without MicroPython: hold its button BOOTSEL while you plug it in.
@@ -15,6 +15,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import flash_esp32
 from .board import Board, add_port, chunks, progress
 from .errors import UserError
 
@@ -22,6 +23,7 @@ EPILOG = """examples:
   bitreplay flash                                   what `make firmware BOARD=...` built for this chip
   bitreplay flash build/rp2/RPI_PICO2/firmware.uf2
   bitreplay flash --drive /media/me/RPI-RP2
+  bitreplay flash build/esp32/ESP32_GENERIC_S3/firmware.bin --port /dev/ttyUSB0
 
 Files on the board stay if its firmware before had them in the same place. BitReplay has them in the last 1024 KB of
 a Pico's flash, MicroPython's own firmware in the last 1408 KB: from one to the other they are lost. First copy them:
@@ -54,20 +56,24 @@ CHIPS = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     default = "build/rp2/RPI_PICO/firmware.uf2, or .../RPI_PICO2/..."
-    parser.add_argument("uf2", metavar="UF2", nargs="?", type=Path, help=f"default: {default}")
+    parser.add_argument("uf2", metavar="FILE", nargs="?", type=Path, help=f"UF2 or .bin (default: {default})")
     add_port(parser)
     parser.add_argument("--drive", type=Path, help="where the board's drive is, or will be, mounted (default: found)")
+    parser.add_argument("--erase", action="store_true", help="ESP32: erase the whole flash first, with its files")
 
 
 def run(args: argparse.Namespace) -> None:
+    if args.uf2 and args.uf2.suffix == ".bin":
+        return flash_esp32.run(args)
+    if args.erase:
+        raise UserError("--erase goes with the firmware.bin of an ESP32")
     content = read(args.uf2) if args.uf2 else None
     drive = find_drive(args.drive)
-    if drive is None:
+    chip = chip_of(drive) if drive else None
+    if drive is None or chip is None:
         content = ask_for_drive(args.port, args.uf2, content)
         drive = wait_for_drive(args.drive)
     else:
-        chip = chip_of(drive)
-        assert chip
         content = firmware_for(chip, args.uf2, content)
         warn(chip, None)
     copy(content, drive)
@@ -128,7 +134,7 @@ def ask_for_drive(port: str, path: Path | None, content: bytes | None) -> bytes:
         files_bytes, machine = board.exec(code).split(maxsplit=1)
         chip = next((chip for chip in CHIPS.values() if chip.name in machine), None)
         if chip is None:
-            raise UserError(f"{port} is a {machine}, which has neither RP2040 nor RP2350")
+            raise UserError(f"{port} is a {machine}, neither RP2040 nor RP2350; for an ESP32 name a firmware.bin")
         content = firmware_for(chip, path, content)
         warn(chip, int(files_bytes))
         board.leave("machine.bootloader()")
@@ -157,10 +163,6 @@ def find_drive(named: Path | None) -> Path | None:
     found = [folder for folder in candidates if chip_of(folder)]
     if len(found) > 1:
         raise UserError(f"more than one board is in BOOTSEL mode; name one with --drive: {', '.join(map(str, found))}")
-    if named and named.exists() and not found:
-        raise UserError(
-            f"{named} is not the drive of a Pico in BOOTSEL mode: INFO_UF2.TXT, which tells its chip, is not there"
-        )
     return found[0] if found else None
 
 
@@ -169,7 +171,9 @@ def wait_for_drive(named: Path | None) -> Path:
     while (drive := find_drive(named)) is None:
         if time.monotonic() > deadline:
             raise UserError(
-                "the board is in BOOTSEL mode, but its drive is not mounted; mount it and name it with --drive"
+                f"the board is in BOOTSEL mode, but {named} has no INFO_UF2.TXT; mount the board's drive there"
+                if named
+                else "the board is in BOOTSEL mode, but its drive is not mounted; mount it and name it with --drive"
             )
         time.sleep(0.1)
     return drive

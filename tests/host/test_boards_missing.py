@@ -152,6 +152,16 @@ def test_a_drive_that_stays(drive, monkeypatch):
 def test_no_drive_and_no_board(tmp_path, complaint, monkeypatch):
     monkeypatch.setattr("serial.tools.list_ports.comports", list)
     (tmp_path / "firmware.uf2").write_bytes(uf2())
-    line = complaint("flash", tmp_path / "firmware.uf2", "--drive", tmp_path / "none")
-    assert "no drive of a board in BOOTSEL mode is mounted, and no board found on USB" in line
-    assert "hold BOOTSEL while you plug it in" in line
+    (tmp_path / "mount").mkdir()  # where the drive will be, once there is one
+    for drive in ("none", "mount"):
+        line = complaint("flash", tmp_path / "firmware.uf2", "--drive", tmp_path / drive)
+        assert "no drive of a board in BOOTSEL mode is mounted, and no board found on USB" in line
+        assert "hold BOOTSEL while you plug it in" in line
+
+
+def test_a_drive_that_never_comes(tmp_path, drive, monkeypatch):
+    monkeypatch.setattr(flash, "DRIVE_SECONDS", 0.3)
+    assert flash.wait_for_drive(drive) == drive
+    (tmp_path / "mount").mkdir()
+    with pytest.raises(UserError, match="has no INFO_UF2.TXT; mount the board's drive there"):
+        flash.wait_for_drive(tmp_path / "mount")

@@ -1,0 +1,5 @@
+set(BITREPLAY_PARTITIONS partitions-16MiB.csv)
+include(boards/ESP32_GENERIC_S3/mpconfigboard.cmake)
+include(boards/ESP32_GENERIC_S3/mpconfigvariant_SPIRAM_OCT.cmake)
+list(APPEND SDKCONFIG_DEFAULTS ${MICROPY_BOARD_DIR}/sdkconfig.board)
+include(${MICROPY_BOARD_DIR}/../common.cmake)

@@ -1,0 +1,2 @@
+include("$(PORT_DIR)/boards/manifest.py")
+package("bitreplay", base_path="../../firmware")
