@@ -20,6 +20,7 @@ include boards/rp2/build.mk
 include boards/esp32/build.mk
 include boards/emulator/build.mk
 include usermod_c/natmod/build.mk
+include tests/device/build.mk
 
 define HELP
 make demo       teach the unix port of MicroPython new classes, and plot what it keeps
@@ -31,6 +32,8 @@ make unix       MicroPython's unix port with BitReplay in it             build/u
 make unix-asan  the same with the sanitizers and failing allocations     build/unix-asan/micropython
 make lib        the C kernels as a shared library                        build/libbitreplay.so
 make firmware   for a board, BOARD=RPI_PICO if not given                 build/rp2/RPI_PICO/firmware.uf2
+make natmods  the module as native modules, for stock firmware            build/natmod
+make mip      packages with them, for `mip` and `upload --install`       build/mip
 make emulator   an emulated Pico, for `bitreplay emulate`                build/emulator
 make data       CIFAR-10 (about 170 MB to fetch)                         build/data
 make clean      remove what was compiled; the rest goes with build/
@@ -75,7 +78,7 @@ data: setup
 demo: setup unix data
 	@$(BIN)/bitreplay demo
 
-test: $(VENV)/.pretrain unix unix-asan lib firmware emulator cross natmods data
+test: $(VENV)/.pretrain unix unix-asan lib firmware emulator cross mip stock-pico data
 	@$(BIN)/pytest -n 2 tests
 
 lint: setup

@@ -18,6 +18,7 @@ from .errors import UserError
 from .unix_port import ONBOARD
 
 CONFIGURATION = "/bitreplay.json"  # on the board, while a script runs
+SPARE = 4096  # bytes that a filesystem needs beside a file
 CHUNK = 2048  # bytes of a file that are on their way in one statement
 PLUG_SECONDS = 1.0  # until a board that was just plugged in has its port
 ANSWER_SECONDS = 5.0  # until a board at its prompt has answered

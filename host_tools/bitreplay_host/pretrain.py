@@ -23,9 +23,11 @@ EPILOG = """examples:
   bitreplay data cifar100 --from ~/cifar-100-python.tar.gz
   bitreplay pretrain --epochs 60 --out build/pretrain/backbone.pt     stop it, run it again: it goes on
   bitreplay pretrain --init build/pretrain/backbone.pt --out build/pretrain/last.pt --epochs 14 --rate 1e-3 --cutmix 0
+  bitreplay pretrain --widths 32 32 64 64 128 --cutmix 0 --out build/pretrain/small.pt
   bitreplay export build/pretrain/backbone.pt build/backbone.safetensors
 """
 LABEL_SMOOTHING = 0.05
+WIDTHS = 64, 64, 128, 128, 256, 256, 256, 256  # of models/backbone.safetensors
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +35,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, default=Path("build/pretrain/backbone.pt"), help="default: %(default)s")
     parser.add_argument(
         "--init", type=Path, help="start from this checkpoint's weights; blocks it lacks start as identity"
+    )
+    parser.add_argument(
+        "--widths",
+        type=int,
+        nargs="+",
+        default=WIDTHS,
+        help="channels of the first layer and of each block; two blocks double them (default: %(default)s)",
     )
     parser.add_argument("--epochs", type=int, default=60, help="default: %(default)s")
     parser.add_argument("--rate", type=float, default=3e-3, help="peak rate of binary weights; 2/3 of it for the rest")
@@ -99,7 +108,11 @@ class Training:
         self.generator = torch.Generator().manual_seed(args.seed)
         self.x, self.y = self._load("train")
         self.x_test, self.y_test = self._load("test")
-        self.net = Net()
+        widths = args.widths
+        steps = [b / a for a, b in zip(widths, widths[1:], strict=False) if a > 0]
+        if any(w < 32 or w % 32 for w in widths) or sorted(steps) != [1.0] * (len(widths) - 3) + [2.0, 2.0]:
+            raise UserError("--widths must be multiples of 32, each the one before or, twice, its double")
+        self.net = Net(widths=widths)
         self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.binary = [layer.weight for layer in [*self.net.blocks, self.net.tail]]
         known = {id(p) for p in self.binary}

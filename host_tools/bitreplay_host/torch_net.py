@@ -9,6 +9,7 @@ gradient of sign), ReActNet (Liu et al. 2020: learned thresholds, PReLU, down-sa
 channel duplication).
 """
 
+import itertools
 import json
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from .errors import UserError
+from .pretrain import WIDTHS
 
 STREAM = 16  # stream units per 1.0
 STEM_SCALE = 64  # first layer: weight units per 1.0
@@ -182,26 +184,17 @@ class Tail(_Binary):
 class Net(nn.Module):
     """32x32x3 pixels, as float (p - 128) / 64, to class scores.
 
-    Blocks of 64 channels at 16x16, 128 at 8x8, 256 at 4x4; latent 2x2x256 bits; tail 1x1 256 -> 256.
+    widths: channels of the stem, at 16x16, and of each block; where they double, the sides halve, to 4x4 in the end.
+    The latent is 2x2 of the last, and the tail 1x1 from the last to the last.
     """
 
-    def __init__(self, classes=100, groups=2):
+    def __init__(self, classes=100, groups=2, widths=WIDTHS):
         super().__init__()
-        self.stem = Stem(64)
-        self.blocks = nn.ModuleList(
-            [
-                Block(64, 64),
-                Block(64, 128, stride=2),
-                Block(128, 128),
-                Block(128, 256, stride=2),
-                Block(256, 256),
-                Block(256, 256),
-                Block(256, 256),
-            ]
-        )
-        self.threshold = nn.Parameter(torch.zeros(256))
-        self.tail = Tail(256, groups)
-        self.head = nn.Parameter(torch.randn(classes, 256) * 0.05)
+        self.stem = Stem(widths[0])
+        self.blocks = nn.ModuleList(Block(a, b, stride=b // a) for a, b in itertools.pairwise(widths))
+        self.threshold = nn.Parameter(torch.zeros(widths[-1]))
+        self.tail = Tail(widths[-1], groups)
+        self.head = nn.Parameter(torch.randn(classes, widths[-1]) * 0.05)
 
     def latent(self, x):
         x = self.stem(x)
@@ -257,10 +250,12 @@ def checkpoint(path):
 
 def from_checkpoint(path):
     """The Net in a checkpoint; UserError if it holds something else."""
-    net = Net()
+    weights = checkpoint(path)["net"]
     try:
-        net.load_state_dict(checkpoint(path)["net"])
-    except RuntimeError as error:
+        blocks = itertools.takewhile(weights.__contains__, (f"blocks.{i}.weight" for i in itertools.count()))
+        net = Net(widths=[len(weights[name]) for name in ("stem.weight", *blocks)])
+        net.load_state_dict(weights)
+    except (KeyError, RuntimeError) as error:
         raise UserError(f"{path} holds the weights of another network") from error
     return net
 
@@ -276,7 +271,8 @@ def from_model(path: Path) -> Net:
             layers = json.loads(file.metadata()["graph"])["layers"]
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         found = {layer["tensor"]: layer for layer in layers if layer["op"] in ("conv2d", "bconv2d")}
-        net = Net(len(tensors["head.weight"]), found["tail"]["groups"]).eval().double()
+        widths = [layer["cout"] for name, layer in found.items() if name != "tail"]
+        net = Net(len(tensors["head.weight"]), found["tail"]["groups"], widths).eval().double()
         net.head.data = _like(net.head, tensors["head.weight"] / HEAD_SCALE)
         for name, threshold in net.thresholds().items():
             threshold.data = _like(threshold, tensors[f"{name}.threshold"] / STREAM)

@@ -1,11 +1,16 @@
-# Native modules, for firmware that was built without BitReplay: build/natmod/ARCH/_bitreplay.mpy.
+# Native modules, for firmware that was built without BitReplay: build/natmod/ARCH/_bitreplay.mpy; and packages of them for
+# `mip`: build/mip.
 
 NATMOD_ARCHS := x64 armv6m armv7emsp rv32imc xtensawin
 NATMOD = $(BUILD)/natmod/$(ARCH)
 
-.PHONY: natmod natmods natmod-tools
+.PHONY: natmod natmods mip natmod-tools
 natmods:
 	@for arch in $(NATMOD_ARCHS); do $(MAKE) --no-print-directory natmod ARCH=$$arch; done
+
+mip: natmods mpy-cross
+	@$(BIN)/python -m bitreplay_host.mip
+	@echo build/mip
 
 natmod-tools: $(if $(filter arm%,$(ARCH)),arm) $(if $(filter rv% xtensa%,$(ARCH)),cross)
 	@:

@@ -1,0 +1,51 @@
+"""Packages for `mip`, one for each ABI and architecture of native modules: ABI/ARCH/package.json and what it lists.
+
+`make mip` runs this: build/mip comes from build/natmod and firmware/. The paths in package.json are relative, so that
+a folder and a web server serve alike.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+NATMODS, FOLDER = Path("build/natmod"), Path("build/mip")
+MPY_CROSS = Path("build/mpy-cross/mpy-cross")
+PACKAGE = Path("firmware/bitreplay")
+MODULE = "_bitreplay.mpy"
+ABI = "6.3"  # of native modules: MicroPython 1.23 and newer
+
+
+def main() -> None:
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    with tempfile.TemporaryDirectory() as name:
+        compiled = Path(name)
+        for source in sorted(PACKAGE.glob("*.py")):
+            target = compiled / f"{source.stem}.mpy"
+            # Its name in tracebacks is as in the repository.
+            subprocess.run([MPY_CROSS, "-s", f"bitreplay/{source.name}", "-o", target, source], check=True)
+        for module in sorted(NATMODS.glob(f"*/{MODULE}")):
+            pack(module, compiled, FOLDER / ABI / module.parent.name)
+
+
+def pack(module: Path, compiled: Path, folder: Path) -> None:
+    """Fills a folder with a native module, the compiled package and the package.json that lists both."""
+    shutil.copytree(compiled, folder / "bitreplay")
+    shutil.copy(module, folder / MODULE)
+    names = [MODULE, *(f"bitreplay/{path.name}" for path in sorted(compiled.iterdir()))]
+    package = {"urls": [[name, name] for name in names], "deps": [], "version": version()}
+    (folder / "package.json").write_text(json.dumps(package, indent=2) + "\n")
+
+
+def version() -> str:
+    """The version of the package on the board."""
+    import bitreplay
+
+    return bitreplay.__version__
+
+
+if __name__ == "__main__":
+    main()

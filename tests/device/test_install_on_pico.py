@@ -1,0 +1,126 @@
+"""BitReplay on a Pico with MicroPython's own firmware, as a native module: by the host's command, and by mip itself."""
+
+import functools
+import http.server
+import threading
+from pathlib import Path
+
+import pytest
+from bitreplay_host import reference
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ROOT / "build" / "mip"
+# For boot.py: another MicroPython.
+OLD = """
+import sys
+class Sys:
+    implementation = type("", (), {"name": "micropython", "version": (1, 21, 0), "_mpy": 4 << 10 | 1 << 8 | 6})
+sys.modules["sys"] = Sys
+"""
+IMPORT = """
+import gc
+gc.collect()
+before = gc.mem_free()
+import _bitreplay
+gc.collect()
+print(before - gc.mem_free(), _bitreplay.__file__)
+"""
+
+
+@pytest.fixture(scope="session")
+def stock_image():
+    image = ROOT / "build" / "rp2" / "stock" / "firmware.uf2"
+    if not image.exists():
+        pytest.fail(f"{image} is missing: run `make stock-pico`")
+    return image
+
+
+@pytest.fixture
+def stock_pico(emulator, stock_image):
+    """An emulated Pico with firmware that is MicroPython's own."""
+    with emulator(stock_image) as pico:
+        yield pico
+
+
+@pytest.fixture(scope="session")
+def packages():
+    if not PACKAGES.exists():
+        pytest.fail(f"{PACKAGES} is missing: run `make mip`")
+    return PACKAGES
+
+
+@pytest.fixture
+def server(packages):
+    """The address of a web server with the packages."""
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    handler = functools.partial(Handler, directory=packages)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_upload_installs(bitreplay, stock_pico, mpremote, small_model, packages, record_property):
+    """Also over what is there; every kernel and a training are what they are here; the module takes little RAM."""
+    status, _, error = bitreplay(stock_pico, "verify", "--model", small_model)
+    assert status == 2 and "has no BitReplay in its firmware" in error
+    mpremote(
+        stock_pico,
+        "exec",
+        "import os; os.mkdir('/lib'); os.mkdir('/lib/bitreplay'); open('/lib/bitreplay/old.py', 'w')",
+    )
+    for _ in range(2):
+        status, out, _ = bitreplay(stock_pico, "upload", "--install", small_model, "--packages", packages)
+        assert (
+            status == 0 and out.startswith("/lib/bitreplay and /lib/_bitreplay.mpy for armv6m: ") and "in RAM>" in out
+        )
+    status, out, _ = bitreplay(stock_pico, "verify", "--model", small_model, "--repeats", "4")
+    assert (status, out.splitlines()[-1]) == (0, "every bit matches")
+    assert sum(line.endswith(" ok") for line in out.splitlines()) == len(reference.__all__) + 5
+    taken, file = mpremote(stock_pico, "soft-reset", "exec", IMPORT).split()
+    size = (packages / "6.3" / "armv6m" / "_bitreplay.mpy").stat().st_size
+    assert file == "/lib/_bitreplay.mpy" and int(taken) <= size + 4096
+    assert mpremote(stock_pico, "exec", "import os; print('old.py' in os.listdir('/lib/bitreplay'))") == "False"
+    record_property("measured", f"native module on the emulated Pico: {size} bytes of flash, {taken} of RAM")
+
+
+def test_mip_installs(stock_pico, mpremote, server, packages, small_model):
+    """From a web server, as `mpremote mip` does it, and from a folder."""
+    for place in (server, packages):
+        mpremote(stock_pico, "mip", "install", f"{place}/6.3/armv6m/package.json")
+        mpremote(stock_pico, "cp", small_model, ":model.safetensors")
+        teach = """
+import bitreplay
+me = bitreplay.Learner(bitreplay.load("/model.safetensors"), replay=10, fresh=10, classes=2)
+me.see(bytes(192), "mug")
+me.see(bytes([200]) * 192, "cup")
+me.learn(progress=False)
+print(me.predict(bytes(192))[0])
+"""
+        assert mpremote(stock_pico, "soft-reset", "exec", teach) == "mug"
+        mpremote(stock_pico, "rm", "-r", ":lib")
+
+
+def test_the_wrong_file_does_not_load(stock_pico, mpremote, packages):
+    for name in ("rv32imc", "xtensawin", "x64", "armv7emsp"):
+        mpremote(stock_pico, "cp", packages / "6.3" / name / "_bitreplay.mpy", ":")
+        printed = mpremote(stock_pico, "exec", "try: import _bitreplay\nexcept ValueError as error: print(error)")
+        assert printed == "incompatible .mpy arch"
+
+
+def test_who_needs_no_install(bitreplay, pico, stock_pico, mpremote, packages, tmp_path):
+    """Firmware with BitReplay; and MicroPython that is too old, or says so."""
+    status, out, _ = bitreplay(pico, "upload", "--install", "--packages", packages)
+    assert (status, out) == (0, "the firmware has BitReplay in it: nothing to install\n")
+    (tmp_path / "boot.py").write_text(OLD)
+    mpremote(stock_pico, "cp", tmp_path / "boot.py", ":boot.py")
+    status, _, error = bitreplay(stock_pico, "upload", "--install", "--packages", packages)
+    assert status == 2 and error.count("\n") == 1
+    assert (
+        "has Micropython 1.21.0, whose native modules have ABI 6.1" in error and "MicroPython 1.23 or newer" in error
+    )
+    assert mpremote(stock_pico, "exec", "import os; print(os.listdir('/'))") == "['boot.py']"
