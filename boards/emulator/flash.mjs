@@ -23,8 +23,8 @@ export class Flash {
   #open(file) {
     this.fd = fs.openSync(file, fs.constants.O_RDWR | fs.constants.O_CREAT, 0o644);
     const size = fs.readSync(this.fd, this.bytes, 0, FLASH_SIZE, 0);
-    if (fs.fstatSync(this.fd).size > FLASH_SIZE) {
-      throw new Error(`${file} is larger than the flash (${FLASH_SIZE} bytes)`);
+    if (size && fs.fstatSync(this.fd).size !== FLASH_SIZE) {
+      throw new Error(`${file} is no file with a flash, which has ${FLASH_SIZE} bytes; it is left as it was`);
     }
     this.#keep(size, FLASH_SIZE);
   }

@@ -9,6 +9,6 @@ MPY_BUILDS += $(BUILD)/unix $(BUILD)/unix-asan
 .PHONY: unix unix-asan
 unix-asan: export BITREPLAY_SANITIZE := 1
 unix unix-asan: mpy-cross
-	@[ -e $(BUILD)/$@/micropython ] || echo "Building MicroPython's unix port (half a minute) ..."
+	@[ -e $(BUILD)/$@/micropython ] || echo "Building MicroPython's unix port ($@, half a minute) ..."
 	@$(call quiet,$(BUILD)/$@.log,$(MAKE) -C $(MPY)/ports/unix -j$(JOBS) VARIANT_DIR=$(CURDIR)/boards/unix \
 	    USER_C_MODULES=$(CURDIR) BUILD=$(BUILD)/$@)

@@ -393,7 +393,7 @@ class Learner:
             "<Learner of %d/%d classes [%s]" % (len(self.labels), self.config["classes"], labels),
             "replay %d/%d" % (self.replay.n, self.replay.capacity),
             "fresh %d/%d" % (self.fresh.n, self.fresh.capacity),
-            "%d experiences; %.1f KB of RAM" % (self.experiences, self.memory()["total"] / 1024),
+            "experiences %d; %.1f KB of RAM" % (self.experiences, self.memory()["total"] / 1024),
             "model %.1f KB in %s>" % (self.net.weights_bytes / 1024, "flash" if self.net.in_place else "RAM"),
         )
         return ", ".join(parts)

@@ -214,6 +214,8 @@ def _connect(port):
     from mpremote.commands import CommandError, do_connect
     from mpremote.main import State
 
+    if port.startswith("/") and not os.path.exists(port):
+        raise UserError(f"there is no {port}; `mpremote connect list` lists the ports there are")
     if os.path.exists(port) and not os.access(port, os.R_OK | os.W_OK):
         raise UserError(f"{port} is not yours to use; on most systems, join the group dialout and log in again")
     state = State()

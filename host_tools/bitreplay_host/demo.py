@@ -11,7 +11,10 @@ import argparse
 import json
 from pathlib import Path
 
+import bitreplay
+
 from . import data, protocol, report
+from .errors import UserError
 
 EPILOG = """examples:
   bitreplay demo                minutes: the full test set
@@ -29,6 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    if not 0 <= args.test <= 1000:
+        raise UserError("--test must be 0..1000")
+    bitreplay.load(args.model)  # before 170 MB are fetched
     plan = protocol.Protocol(test=args.test)
     args.out.mkdir(parents=True, exist_ok=True)
     data.cifar10(protocol.Settings.data)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import fcntl
 import json
 import os
 import pty
@@ -67,9 +68,12 @@ def _link(path, port):
     if path is None:
         yield port
         return
-    if path.is_symlink():
-        path.unlink()
-    path.symlink_to(port)
+    if path.is_symlink() and not path.exists():
+        path.unlink()  # of an emulator that was killed
+    try:
+        path.symlink_to(port)
+    except FileExistsError:
+        raise UserError(f"--link {path} is there, or in use by another emulator; name another one") from None
     try:
         yield str(path)
     finally:
@@ -102,6 +106,7 @@ class EmulatedPico:
         if not program.exists():
             raise UserError(f"{program} is missing: run `make emulator`")
         options = {"--image": image, "--flash": flash, "--bootsel-drive": bootsel_drive}
+        self._flash = flash
         self._command = ["node", str(program)]
         for option, value in options.items():
             self._command += [option, str(value)] if value is not None else []
@@ -111,6 +116,7 @@ class EmulatedPico:
 
     def __enter__(self) -> EmulatedPico:
         with contextlib.ExitStack() as stack:
+            self._lock(stack)
             self._errors = stack.enter_context(tempfile.TemporaryFile("w+"))
             self._start(stack)
             listening = self.wait_for("listening", timeout=START_SECONDS)
@@ -122,6 +128,16 @@ class EmulatedPico:
 
     def __exit__(self, *exception) -> None:
         self._stack.close()
+
+    def _lock(self, stack):
+        """No two emulators write one file."""
+        if self._flash is None:
+            return
+        file = stack.enter_context(self._flash.open("ab"))
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{self._flash} is in use by another emulated Pico") from None
 
     def cut_power(
         self, after_flash_ops: int | None = None, after_cycles: int | None = None, torn: bool = False

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import bitreplay
 import numpy as np
 from tqdm import tqdm
 
@@ -32,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     settings = protocol.Settings(args.micropython, args.data, args.cache)
+    bitreplay.load(args.model)  # a bad one is told first
     images, labels = data.load("cifar100", "test", args.data)
     rows = np.linspace(0, len(labels) - 1, args.test or len(labels)).astype(int)
     file = protocol.latents(args.model, "cifar100", "test", rows.tolist(), settings, classify=True)

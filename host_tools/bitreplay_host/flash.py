@@ -27,7 +27,7 @@ EPILOG = """examples:
 
 Files on the board stay if its firmware before had them in the same place. BitReplay has them in the last 1024 KB of
 a Pico's flash, MicroPython's own firmware in the last 1408 KB: from one to the other they are lost. First copy them:
-  mpremote cp -r : my_files
+  mkdir my_files && mpremote cp -r : my_files
 """
 BLOCK = 512
 STARTS, FLAGS, NUMBER, FAMILY, END = b"UF2\nWQ]\x9e", 8, 20, 28, b"\x30\x6f\xb1\x0a"

@@ -129,7 +129,7 @@ def check_fit(image, port, esp, erase):
     if there and there != image.table:
         raise UserError(
             f"the board at {port} has its files in other places than {image.path}, and would lose them: copy them "
-            "(mpremote cp -r : my_files), then repeat this with --erase"
+            "(mkdir my_files && mpremote cp -r : my_files), then repeat this with --erase"
         )
 
 

@@ -71,9 +71,7 @@ class _Maker:
         size = ((height - 1) // stride + 1) * ((width - 1) // stride + 1) * cout
         return geometry, pixels, weights, *self.affine(cout), self.array(np.int8, size)
 
-    def _binary(self, cout):
-        # The loops over words are special for some lengths.
-        words = (1, 2, 4, 8, 3, 10)[self.number % 6]
+    def _binary(self, cout, words):
         height, width, groups, kernel, stride = (self.one(*v) for v in ((3, 4), (2, 5), (1, 2), (1, 3, 3), (1, 2)))
         cin = 32 * words * groups
         geometry = np.array([height, width, cin, cout, kernel, stride, kernel // 2, groups], np.uint16)
@@ -82,12 +80,14 @@ class _Maker:
         return geometry, x, weight, ((height - 1) // stride + 1) * ((width - 1) // stride + 1)
 
     def bconv2d(self):
-        cout = self.one(6, 32)
-        *first, pixels = self._binary(cout)
+        # The loops over words are special for some lengths, and windows of more than 72 are read row by row.
+        words = (1, 2, 4, 8, 3, 10)[self.number % 6]
+        cout = 6 if words == 10 else self.one(6, 32)
+        *first, pixels = self._binary(cout, words)
         return *first, *self.affine(cout), self.array(np.int8, pixels * cout)
 
     def bconv2d_sign(self):
-        *first, pixels = self._binary(32)
+        *first, pixels = self._binary(32, (1, 2, 4, 8, 3)[self.number % 5])
         threshold, flip = self.array(np.int16, 32, -40, 40), self.array(np.uint32, 1)
         return *first, threshold, flip, self.array(np.uint32, pixels)
 

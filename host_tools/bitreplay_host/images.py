@@ -17,11 +17,11 @@ from . import data
 from .errors import UserError
 
 EPILOG = """examples:
-  bitreplay images mug/*.jpg --out images           mug0.jpg becomes images/mug0.rgb
-  bitreplay images --cifar10 5 --out images         images/cat0.rgb ... images/truck4.rgb
+  bitreplay images mug*.jpg cup*.jpg               mug0.jpg becomes build/images/mug0.rgb
+  bitreplay images --cifar10 5                     cat0.rgb ... truck4.rgb
 
 Then let the board see the folder, and teach it at its prompt:
-  mpremote mount images
+  mpremote mount build/images
   >>> me.see(open("/remote/cat0.rgb", "rb").read(), "cat")
 """
 SIDE = 32  # of the shipped model's images
@@ -36,9 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--side", type=int, default=SIDE, help="pixels, as the model has them (default: %(default)s)")
     parser.add_argument("--dir", type=Path, default=data.DIRECTORY, help="where CIFAR-10 is (default: %(default)s)")
-    parser.add_argument(
-        "--out", type=Path, default=Path("images"), help="folder, made if missing (default: %(default)s)"
-    )
+    parser.add_argument("--out", type=Path, default=Path("build/images"), help="folder (default: %(default)s)")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -24,7 +24,8 @@ ARCHITECTURES = {
 }
 ASK = """
 import sys
-print(sys.implementation.name, '.'.join(str(n) for n in sys.implementation.version[:3]), getattr(sys.implementation, '_mpy', 0))
+mp = sys.implementation
+print(mp.name, '.'.join(str(n) for n in mp.version[:3]), getattr(mp, '_mpy', 0))
 try:
     import _bitreplay
     print(hasattr(_bitreplay, '__file__'))

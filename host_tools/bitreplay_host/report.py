@@ -58,7 +58,7 @@ def plot(path: Path, curves: Mapping[str, Sequence[float]], classes: Sequence[in
         color, style = COLORS[method], STYLES[drawn[method] % len(STYLES)]
         drawn[method] += 1
         if len(curve) == 1:
-            axes.axhline(curve[-1], color=color, linestyle="--", linewidth=1.2)
+            axes.plot(classes[-1:], curve, color=color, linestyle=style, marker="*", markersize=12, clip_on=False)
         else:
             axes.plot(
                 classes,

@@ -118,10 +118,10 @@ class OnBoard:
 
 @contextlib.contextmanager
 def _target(args, directory):
+    bitreplay.load(args.model)  # a bad one is told first
     if args.port is None:
         yield UnixPort(args.micropython, directory)
         return
-    bitreplay.load(args.model)  # a bad one never gets to the board
     with Board(args.port) as board:
         if not board.has_bitreplay():
             raise UserError(f"{args.port} has no BitReplay in its firmware: bitreplay flash")

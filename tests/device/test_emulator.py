@@ -262,3 +262,19 @@ def test_without_a_build(image, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert cli.main(["emulate", "--image", str(image)]) == 2
     assert "needs node" in capsys.readouterr().err
+
+
+def test_a_file_that_is_no_flash_is_left_alone(emulator, tmp_path):
+    file = tmp_path / "notes.txt"
+    file.write_text("notes")
+    with pytest.raises(UserError, match=f"{file} is no file with a flash"), emulator(None, flash=file):
+        pass
+    assert file.read_text() == "notes"
+
+
+def test_two_emulators_on_one_file(emulator, tmp_path):
+    flash = tmp_path / "flash.bin"
+    with emulator(flash=flash) as pico:
+        with pytest.raises(UserError, match=f"{flash} is in use"), emulator(None, flash=flash):
+            pass
+        assert pico.stats()["state"] == "running"

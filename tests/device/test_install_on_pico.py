@@ -1,4 +1,4 @@
-"""BitReplay on a Pico with MicroPython's own firmware, as a native module: by the host's command, and by mip itself."""
+"""BitReplay on a Pico with MicroPython's own firmware, as a native module: by our command and by mip."""
 
 import functools
 import http.server

@@ -56,7 +56,7 @@ def drive(tmp_path):
 def test_no_such_port(command, small_model, tmp_path, complaint):
     model = [small_model] if command == "upload" else ["--model", small_model]
     line = complaint(command, *model, "--port", tmp_path / "none")
-    assert f"failed to access {tmp_path / 'none'}" in line and "mpremote connect list" in line
+    assert f"there is no {tmp_path / 'none'};" in line and "mpremote connect list" in line
 
 
 @pytest.mark.parametrize(

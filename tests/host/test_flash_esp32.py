@@ -85,7 +85,7 @@ def test_files_stay_or_are_erased_knowingly(file, bitreplay, complaint):
         before = bytes(rom.flash)
         assert before[0x300000:0x300004] == b"kept"
         other = file(firmware("esp32s3", files_at=0x200000))
-        assert "would lose them: copy them (mpremote cp -r : my_files), then repeat" in complaint(
+        assert "would lose them: copy them (mkdir my_files && mpremote cp -r : my_files), then repeat" in complaint(
             other, "--port", rom.port
         )
         assert rom.flash == before

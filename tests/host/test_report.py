@@ -49,22 +49,17 @@ def test_plot(curves, tmp_path, monkeypatch):
     from matplotlib.axes import Axes
 
     drawn, names = [], []
-    plot, line, annotate = Axes.plot, Axes.axhline, Axes.annotate
+    plot, annotate = Axes.plot, Axes.annotate
 
     def record(self, *arguments, **settings):
         drawn.append((settings["color"], settings["linestyle"]))
         return plot(self, *arguments, **settings)
-
-    def record_line(self, *arguments, **settings):
-        drawn.append((settings["color"], settings["linestyle"]))
-        return line(self, *arguments, **settings)
 
     def record_name(self, text, place, **settings):
         names.append((place[1], text))
         return annotate(self, text, place, **settings)
 
     monkeypatch.setattr(Axes, "plot", record)
-    monkeypatch.setattr(Axes, "axhline", record_line)
     monkeypatch.setattr(Axes, "annotate", record_name)
     path = tmp_path / "new folder" / "plot.png"
     report.plot(path, curves, [2, 3, 4], "a title")

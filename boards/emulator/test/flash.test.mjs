@@ -120,10 +120,13 @@ test('a file has every operation at once, torn ones too', () => {
   assert.deepEqual(new Flash(file).bytes, flash.bytes);
 });
 
-test('a short file is filled up, and a long one refused', () => {
-  fs.writeFileSync(file, 'short');
-  const flash = new Flash(file);
-  assert.deepEqual([...flash.bytes.subarray(0, 6)], [...Buffer.from('short'), 0xff]);
-  fs.writeFileSync(file, Buffer.alloc(FLASH_SIZE + 1));
-  assert.throws(() => new Flash(file), /larger than the flash/);
+test('an empty file is filled up, and one of another size is refused and left as it is', () => {
+  fs.writeFileSync(file, '');
+  assert.equal(new Flash(file).bytes[0], 0xff);
+  assert.equal(fs.statSync(file).size, FLASH_SIZE);
+  for (const size of [5, FLASH_SIZE + 1]) {
+    fs.writeFileSync(file, Buffer.alloc(size));
+    assert.throws(() => new Flash(file), /is no file with a flash/);
+    assert.deepEqual(fs.readFileSync(file), Buffer.alloc(size));
+  }
 });
