@@ -21,6 +21,7 @@ include boards/esp32/build.mk
 include boards/emulator/build.mk
 include usermod_c/natmod/build.mk
 include tests/device/build.mk
+include tests/natmod/build.mk
 
 define HELP
 make demo       teach the unix port of MicroPython new classes, and plot what it keeps
@@ -78,7 +79,7 @@ data: setup
 demo: setup unix data
 	@$(BIN)/bitreplay demo
 
-test: $(VENV)/.pretrain unix unix-asan lib firmware emulator cross mip stock-pico data
+test: $(VENV)/.pretrain unix unix-asan lib firmware emulator cross mip natmod-hosts stock-pico data
 	@$(BIN)/pytest -n 2 tests
 
 lint: setup

@@ -11,6 +11,10 @@ XTENSA_CONFIG := $(CROSS)/esp32.so
 CROSS_PACKAGES := gcc-xtensa-lx106 picolibc-xtensa-lx106-elf gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf \
     qemu-system-arm qemu-system-riscv qemu-user
 
+# $(call xtensa_config,OUT,CONFIG) compiles a configuration with the table of instructions.
+xtensa_config = $(CC) -shared -fPIC -O1 -w -I$(SOURCES)/qemu/target/xtensa -I$(SOURCES)/qemu/include -include stdint.h \
+    -include stddef.h '-DATTRIBUTE_UNUSED=__attribute__((unused))' -o $(1) $(SOURCES)/qemu/modules.c $(2)
+
 .PHONY: cross
 cross: $(CROSS)/.extracted $(XTENSA_CONFIG)
 	@:
@@ -33,5 +37,4 @@ $(XTENSA_CONFIG): $(TOOLCHAIN)/xtensa/config.c $(TOOLCHAIN)/xtensa/table.sha256 
 	@cd $(SOURCES)/qemu && sha256sum --quiet --check $(TOOLCHAIN)/xtensa/table.sha256
 	@sed 's/^static xtensa_isa_internal xtensa_modules/xtensa_isa_internal xtensa_modules/' \
 	    $(SOURCES)/qemu/target/xtensa/core-de233_fpu/xtensa-modules.c.inc > $(SOURCES)/qemu/modules.c
-	@$(CC) -shared -fPIC -O1 -w -I$(SOURCES)/qemu/target/xtensa -I$(SOURCES)/qemu/include -include stdint.h \
-	    -include stddef.h '-DATTRIBUTE_UNUSED=__attribute__((unused))' -o $@ $(SOURCES)/qemu/modules.c $<
+	@$(call xtensa_config,$@,$<)

@@ -44,9 +44,11 @@ def install(board: Board, packages: Path = FOLDER) -> str:
     contents = {f"{LIB}/{file}": (package / file).read_bytes() for file in files}
     clear(board, contents)
     for path, content in contents.items():
-        board.put(content, path, path)
-        if board.sha256(path) != hashlib.sha256(content).hexdigest():
+        # Under a name of its own until it is whole: MicroPython never returns from loading half a native module.
+        board.put(content, f"{path}.new", path)
+        if board.sha256(f"{path}.new") != hashlib.sha256(content).hexdigest():
             raise UserError(f"{path} is not what was sent; install again; if that helps not, mistrust the flash")
+        board.exec(f"import os; os.rename({path + '.new'!r}, {path!r})")
     board.soft_reset()
     board.exec("import bitreplay")
     size = sum(map(len, contents.values()))

@@ -34,6 +34,7 @@ def main(config):
     label, probability = learner.predict(image)
     say("prediction", "%s %d" % (label, probability * 16384 + 0.5))
     learner.save(config["state"])
+    del learner  # some boards have no room for two
     say("saved and loaded", bitreplay.Learner.load(net, config["state"]).digest())
 
 
