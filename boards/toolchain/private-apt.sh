@@ -4,7 +4,8 @@
 # Makes ROOT an apt configuration of its own, with the packages and sources of the given Debian suites, so that
 #   APT_CONFIG=ROOT/apt.conf apt-get download|source ...
 # works without root and leaves the machine's own package lists alone. The mirror and the proxy are those that the
-# machine already uses; DEBIAN_MIRROR=URI overrides the mirror.
+# machine already uses; DEBIAN_MIRROR=URI overrides the mirror. What is taken from sid must be checked: a mirror's may be
+# old, which is let pass.
 set -eu
 
 fail() {
@@ -35,6 +36,7 @@ URIs: ${mirror%/}
 Suites: $*
 Components: main
 Signed-By: $keyring
+Check-Valid-Until: $(case "$*" in sid) echo no ;; *) echo yes ;; esac)
 END
 
 cat > "$root/apt.conf" << END

@@ -4,7 +4,8 @@
 # processor, and boards of our own with a Cortex-M4 and an Xtensa core. xtensa has BitReplay in it as a user module.
 
 HOSTS := $(BUILD)/natmod-hosts
-HOST_NAMES := x64/micropython $(addsuffix /firmware.elf,armv6m armv7emsp rv32imc xtensawin xtensa)
+HOST_NAMES := x64/micropython $(addsuffix /firmware.elf,armv6m armv7emsp rv32imc xtensawin xtensa) \
+    newer/x64/micropython newer/armv6m/firmware.elf
 MPY_BUILDS += $(HOSTS)
 XTENSA_FPU := $(HOSTS)/esp32-fpu.so
 XTENSA_PORT := $(CURDIR)/tests/natmod/xtensa_port
@@ -12,6 +13,12 @@ MPS2_PORT := $(CURDIR)/tests/natmod/mps2_an386
 
 # The package takes RAM here, which it does not where it is frozen. More does not fit in the memory of MICROBIT.
 HOST_HEAP := 245760
+
+# A newer release, from Debian's sid: modules that were built for the one are to run on the other.
+NEWER_VERSION := 1.26.1
+NEWER := $(SOURCES)/micropython-$(NEWER_VERSION)
+$(HOSTS)/newer/%: MPY := $(NEWER)
+$(HOSTS)/newer/%: export MICROPY_GIT_TAG := v$(NEWER_VERSION)
 
 .PHONY: natmod-hosts
 natmod-hosts: $(addprefix $(HOSTS)/,$(HOST_NAMES))
@@ -23,14 +30,24 @@ host = mkdir -p $(@D) && echo "Building MicroPython for native modules ($(notdir
     FROZEN_MANIFEST= MPY_LIB_DIR=$(MPY) $(2)) && touch $@
 
 $(addprefix $(HOSTS)/,$(HOST_NAMES)): tests/natmod/build.mk | mpy-cross
-$(HOSTS)/armv6m/firmware.elf $(HOSTS)/armv7emsp/firmware.elf: | arm
+$(filter %armv6m/firmware.elf %armv7emsp/firmware.elf,$(addprefix $(HOSTS)/,$(HOST_NAMES))): | arm
+$(filter $(HOSTS)/newer/%,$(addprefix $(HOSTS)/,$(HOST_NAMES))): $(SOURCES)/.newer
 $(HOSTS)/rv32imc/firmware.elf: | cross
 
-$(HOSTS)/x64/micropython:
+$(SOURCES)/.newer: tests/natmod/newer.sha256
+	@echo "Fetching MicroPython $(NEWER_VERSION) ..."
+	@mkdir -p $(SOURCES)
+	@$(TOOLCHAIN)/private-apt.sh $(BUILD)/apt-sid sid
+	@cd $(SOURCES) && APT_CONFIG=$(BUILD)/apt-sid/apt.conf apt-get -qq source --download-only micropython=$(NEWER_VERSION)+ds-1
+	@cd $(SOURCES) && sha256sum --quiet --check $(CURDIR)/tests/natmod/newer.sha256
+	@rm -rf $(NEWER) && python3 -m tarfile -e $(SOURCES)/micropython_$(NEWER_VERSION)+ds.orig.tar.xz $(SOURCES)
+	@touch $@
+
+$(HOSTS)/x64/micropython $(HOSTS)/newer/x64/micropython:
 	@$(call host,unix,VARIANT=standard MICROPY_PY_BTREE=0 MICROPY_PY_FFI=0 MICROPY_PY_SSL=0 MICROPY_SSL_MBEDTLS=0)
 
 # The port leaves native code out on this board, but the RP2040 with the same instructions has it.
-$(HOSTS)/armv6m/firmware.elf:
+$(HOSTS)/armv6m/firmware.elf $(HOSTS)/newer/armv6m/firmware.elf:
 	@$(call host,qemu,BOARD=MICROBIT MICROPY_HEAP_SIZE=$(HOST_HEAP) CFLAGS_EXTRA="-DMICROPY_EMIT_THUMB=1 \
 	    -DMICROPY_EMIT_THUMB_ARMV7M=0 -DMICROPY_EMIT_INLINE_THUMB=0")
 

@@ -53,14 +53,17 @@ def contents(folder):
 
 @pytest.fixture
 def host(tmp_path, monkeypatch):
-    """A function: MicroPython for an architecture as a target, with the package for it or for another."""
+    """A function: MicroPython for an architecture as a target, with the package for it or for another.
 
-    def make(arch, other=None):
+    release: a folder of HOSTS, with a newer MicroPython than that of which the modules were built.
+    """
+
+    def make(arch, other=None, release="."):
         folder = package(other or arch)
         if arch == "x64":
             monkeypatch.setenv("MICROPYPATH", str(folder))
-            return UnixPort(HOSTS / "x64" / "micropython", tmp_path)
-        return Emulated(MACHINES[arch], arch, contents(folder), tmp_path)
+            return UnixPort(HOSTS / release / "x64" / "micropython", tmp_path)
+        return Emulated(MACHINES[arch], f"{release}/{arch}", contents(folder), tmp_path)
 
     return make
 
@@ -90,6 +93,14 @@ def matches(target, model, directory, capsys):
 def test_every_bit_matches(arch, host, small_model, tmp_path, capsys):
     model = ROOT / "models" / "backbone.safetensors" if arch in SHIPPED else small_model
     matches(host(arch), model, tmp_path, capsys)
+
+
+@pytest.mark.parametrize("arch", ["x64", "armv6m"])
+def test_every_bit_matches_on_a_newer_release(arch, host, small_model, tmp_path, capsys):
+    target = host(arch, release="newer")
+    versions = [one.exec("import sys; print(sys.implementation.version[:2])").strip() for one in (host(arch), target)]
+    assert versions[0] != versions[1] == "(1, 26)"
+    matches(target, small_model, tmp_path, capsys)
 
 
 def test_every_bit_of_the_user_module_matches_on_xtensa(user_module, small_model, tmp_path, capsys):
