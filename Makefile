@@ -20,6 +20,7 @@ include boards/rp2/build.mk
 include boards/esp32/build.mk
 include boards/emulator/build.mk
 include usermod_c/natmod/build.mk
+include boards/release.mk
 include tests/device/build.mk
 include tests/natmod/build.mk
 
@@ -35,6 +36,7 @@ make lib        the C kernels as a shared library                        build/l
 make firmware   for a board, BOARD=RPI_PICO if not given                 build/rp2/RPI_PICO/firmware.uf2
 make natmods  the module as native modules, for stock firmware            build/natmod
 make mip      packages with them, for `mip` and `upload --install`       build/mip
+make release  firmware, packages and models, for a web server            dist
 make emulator   an emulated Pico, for `bitreplay emulate`                build/emulator
 make data       CIFAR-10 (about 170 MB to fetch)                         build/data
 make clean      remove what was compiled; the rest goes with build/
@@ -79,7 +81,9 @@ data: setup
 demo: setup unix data
 	@$(BIN)/bitreplay demo
 
-test: $(VENV)/.pretrain unix unix-asan lib firmware emulator cross mip natmod-hosts stock-pico data
+test: DIST = $(BUILD)/dist
+test: RELEASE_BOARDS = RPI_PICO
+test: $(VENV)/.pretrain unix unix-asan lib emulator cross release natmod-hosts stock-pico data
 	@$(BIN)/pytest -n 2 tests
 
 lint: setup

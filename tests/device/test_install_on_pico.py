@@ -50,14 +50,14 @@ def packages():
 
 
 @pytest.fixture
-def server(packages):
-    """The address of a web server with the packages."""
+def server():
+    """The address of a web server with a release."""
 
     class Handler(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *_):
             pass
 
-    handler = functools.partial(Handler, directory=packages)
+    handler = functools.partial(Handler, directory=ROOT / "build" / "dist")
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
@@ -90,7 +90,7 @@ def test_upload_installs(bitreplay, stock_pico, mpremote, small_model, packages,
 
 def test_mip_installs(stock_pico, mpremote, server, packages, small_model):
     """From a web server, as `mpremote mip` does it, and from a folder."""
-    for place in (server, packages):
+    for place in (f"{server}/mip", packages):
         mpremote(stock_pico, "mip", "install", f"{place}/6.3/armv6m/package.json")
         mpremote(stock_pico, "cp", small_model, ":model.safetensors")
         teach = """

@@ -1,0 +1,55 @@
+"""What `make release` lays out: whole, as it was built, with the licences of all that is in it."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import bitreplay
+import pytest
+from bitreplay_host import mip
+
+ROOT = Path(__file__).resolve().parents[2]
+DIST = ROOT / "build" / "dist"
+ARCHITECTURES = {"x64", "armv6m", "armv7emsp", "rv32imc", "xtensawin"}
+LARGEST = 24 * 1024  # bytes of a native module
+
+
+@pytest.fixture(scope="module")
+def sums():
+    if not DIST.exists():
+        pytest.fail(f"{DIST} is missing: run `make release DIST=build/dist`")
+    lines = (DIST / "SHA256SUMS").read_text().splitlines()
+    return {path.removeprefix("./"): digest for digest, path in (line.split("  ", 1) for line in lines)}
+
+
+def test_sums(sums):
+    files = {str(path.relative_to(DIST)): path for path in DIST.rglob("*") if path.is_file()}
+    del files["SHA256SUMS"]
+    assert {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()} == sums
+
+
+def test_what_there_is(sums):
+    assert {"LICENSE", "CHANGELOG.md", "firmware/RPI_PICO.uf2", "models/backbone.safetensors"} <= set(sums)
+    built = (ROOT / "build" / "rp2" / "RPI_PICO" / "firmware.uf2").read_bytes()
+    assert sums["firmware/RPI_PICO.uf2"] == hashlib.sha256(built).hexdigest()
+    licences = {
+        name: (DIST / "licences" / f"{name}.txt").read_text() for name in ("micropython", "pico-sdk", "tinyusb")
+    }
+    assert all("copyright" in text.lower() for text in licences.values())
+    assert {path.name for path in (DIST / "mip" / mip.ABI).iterdir()} == ARCHITECTURES
+
+
+@pytest.mark.parametrize("arch", sorted(ARCHITECTURES))
+def test_packages(sums, arch, record_property):
+    folder = DIST / "mip" / mip.ABI / arch
+    package = json.loads((folder / "package.json").read_text())
+    assert package["version"] == bitreplay.__version__
+    files = {target: folder / source for target, source in package["urls"]}
+    modules = {f"bitreplay/{path.stem}.mpy" for path in (ROOT / "firmware" / "bitreplay").glob("*.py")}
+    assert set(files) == {mip.MODULE, *modules}
+    for path in files.values():
+        assert path.read_bytes()[:1] == b"M"
+    size = files[mip.MODULE].stat().st_size
+    assert size <= LARGEST
+    total = sum(path.stat().st_size for path in files.values())
+    record_property("measured", f"package for {arch}: {total} bytes, {size} of them the native module")
