@@ -132,6 +132,23 @@ def test_nothing_to_train_on(train, tmp_path, arguments):
     assert status == 2 and "--epochs must be at least 1 and --batch at most 40" in error
 
 
+def test_widths(train, tmp_path):
+    """A smaller net; export finds out what it is."""
+    status, _, _ = train(tmp_path / "net.pt", "--widths", 32, 64, 64, 128)
+    assert status == 0
+    net = torch_net.from_checkpoint(tmp_path / "net.pt")
+    assert [tuple(block.weight.shape[:2]) for block in net.blocks] == [(64, 32), (64, 64), (128, 64)]
+    assert [block.stride for block in net.blocks] == [2, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "widths", [(32,), (64, 128), (64, 64, 128), (64, 128, 64, 128, 256), (33, 66, 132), (0, 0, 0)]
+)
+def test_widths_that_cannot_be(train, tmp_path, widths):
+    status, _, error = train(tmp_path / "net.pt", "--widths", *widths)
+    assert status == 2 and "--widths must be multiples of 32" in error and error.count("\n") == 1
+
+
 def generator(seed=1):
     return torch.Generator().manual_seed(seed)
 
