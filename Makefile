@@ -38,7 +38,7 @@ make natmods  the module as native modules, for stock firmware            build/
 make mip      packages with them, for `mip` and `upload --install`       build/mip
 make release  firmware, packages and models, for a web server            dist
 make emulator   an emulated Pico, for `bitreplay emulate`                build/emulator
-make data       CIFAR-10 (about 170 MB to fetch)                         build/data
+make data       CIFAR-10 and HAPT (about 190 MB to fetch)                build/data
 make clean      remove what was compiled; the rest goes with build/
 
 BOARD= is one of $(RP2_BOARDS),
@@ -77,8 +77,9 @@ $(BUILD)/libbitreplay.so: $(CORE) $(wildcard usermod_c/core/*.h)
 
 data: setup
 	@$(BIN)/bitreplay data cifar10 --dir $(BUILD)/data
+	@$(BIN)/bitreplay data hapt --dir $(BUILD)/data
 
-demo: setup unix data
+demo: setup unix
 	@$(BIN)/bitreplay demo
 
 test: DIST = $(BUILD)/dist

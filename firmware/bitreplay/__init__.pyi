@@ -1,0 +1,130 @@
+# The types of what `bitreplay` offers, for editors and type checkers. Not for boards.
+
+from array import array
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, Self, TypedDict
+
+from _typeshed import ReadableBuffer, WriteableBuffer
+
+_Label = str | int
+
+class _Memory(TypedDict):
+    """Bytes by kind of buffer."""
+
+    replay: int
+    fresh: int
+    weights: int
+    gradients: int
+    activations: int
+    total: int
+
+class _Heap(TypedDict, total=False):
+    """Bytes of MicroPython's heap; nothing on CPython."""
+
+    used: int
+    free: int
+    block: int
+
+__version__: str
+
+def load(path: str | Path) -> Network:
+    """The Network in a model file. ValueError names the field or tensor that is wrong."""
+
+def heap() -> _Heap:
+    """Bytes of the heap: used, free, and the largest block that is free in one piece."""
+
+class Network:
+    """A pretrained model, ready to run. Made by load()."""
+
+    name: str
+    image_shape: tuple[int, int, int]
+    latent_shape: tuple[int, int, int]
+    image_bytes: int
+    latent_bytes: int
+    features: int
+    labels: list[str] | None
+    binary_macs: int
+    int8_macs: int
+    scratch_bytes: int
+    weights_bytes: int
+    in_place: bool
+    digest: str
+    tail: Any  # the trainable layer, or None
+
+    def __init__(self, path: str, name: str, plan: Any, view: ReadableBuffer, file: Any, weights_bytes: int) -> None:
+        """load() calls this."""
+
+    def latent(self, image: ReadableBuffer, out: WriteableBuffer) -> None:
+        """Runs the frozen part: image (uint8, image_bytes) to out (latent_bytes)."""
+
+    def features_of(self, latent: ReadableBuffer, tail_packed: ReadableBuffer | None, out: WriteableBuffer) -> None:
+        """Runs the trainable layer and the pooling: latent to out (int8, `features` bytes)."""
+
+    def pack_tail(self) -> bytearray:
+        """The trainable layer's pretrained weights, as features_of() takes them."""
+
+    def classify(self, image: ReadableBuffer) -> tuple[str, float]:
+        """(label, probability) by the pretrained head."""
+
+class Learner:
+    """Learns classes, and keeps what it knew, from the latents of a Network."""
+
+    net: Network
+    labels: list[_Label]
+    experiences: int
+    learning: bool
+    past: array[int]
+
+    def __init__(
+        self,
+        net: Network,
+        replay: int = 500,
+        seed: int = 1,
+        fresh: int = 100,
+        classes: int = 10,
+        policy: Literal["balanced", "reservoir"] = "balanced",
+        conv: bool = True,
+        cwr: bool = True,
+        q_f: int = 8,
+        head_bits: Literal[16, 32] = 16,
+        q_b: int = 4,
+        rounding: Literal["stochastic", "nearest"] = "stochastic",
+        rate: float = 0.005,
+        conv_rate: float = 20.0,
+    ) -> None:
+        """replay: latents kept. fresh: samples seen before learn(). classes: capacity for labels. docs/learning.md"""
+
+    def pack(self) -> None:
+        """Sets the binary layer's weights to the signs of its latent weights."""
+
+    def see(self, image: ReadableBuffer, label: _Label) -> None:
+        """Keeps the latent of an image (uint8, net.image_bytes) as a fresh sample of a label."""
+
+    def see_latent(self, latent: ReadableBuffer, label: _Label) -> None:
+        """As see(), for a latent that was computed before."""
+
+    def predict(self, image: ReadableBuffer) -> tuple[_Label, float]:
+        """(label, probability) of the most probable class that was learned."""
+
+    def predict_latent(self, latent: ReadableBuffer) -> tuple[_Label, float]:
+        """As predict(), for a latent that was computed before."""
+
+    def learn(self, epochs: int = 4, progress: bool | Callable[[int, int, float], object] | None = True) -> None:
+        """Learns the fresh samples with the replayed ones. progress: True prints; or f(epoch, epochs, percent)."""
+
+    def save(self, path: str | Path) -> None:
+        """Writes the learner to a file, whole or not at all."""
+
+    @classmethod
+    def load(cls, net: Network, path: str | Path) -> Self:
+        """The learner that save() wrote, on the same model."""
+
+    def digest(self) -> str:
+        """sha256 (hex) of all that was seen and learned."""
+
+    def memory(self) -> _Memory:
+        """Bytes of each kind of buffer, and in all."""
+
+    def buffers(self) -> dict[str, int]:
+        """Bytes of each buffer: "part.buffer"."""

@@ -1,0 +1,138 @@
+# The types of the C module's kernels and of their NumPy twins. Shapes, ranges and results: docs/numbers.md.
+
+from _typeshed import ReadableBuffer, WriteableBuffer
+
+# Inference.
+
+def conv2d(
+    geometry: ReadableBuffer,
+    x: ReadableBuffer,
+    weight: ReadableBuffer,
+    slope: ReadableBuffer,
+    bias: ReadableBuffer,
+    shift: int,
+    y: WriteableBuffer,
+    /,
+) -> None:
+    """The first layer: 8-bit pixels, 8-bit weights."""
+
+def bconv2d(
+    geometry: ReadableBuffer,
+    x: ReadableBuffer,
+    weight: ReadableBuffer,
+    slope: ReadableBuffer,
+    bias: ReadableBuffer,
+    shift: int,
+    y: WriteableBuffer,
+    /,
+) -> None:
+    """A binary convolution, added to the shortcut in y."""
+
+def bconv2d_sign(
+    geometry: ReadableBuffer,
+    x: ReadableBuffer,
+    weight: ReadableBuffer,
+    threshold: ReadableBuffer,
+    flip: ReadableBuffer,
+    y: WriteableBuffer,
+    /,
+) -> None:
+    """A binary convolution to bits."""
+
+def binarize(x: ReadableBuffer, threshold: ReadableBuffer, y: WriteableBuffer, /) -> None:
+    """Stream to bits: x >= threshold."""
+
+def expand(x: ReadableBuffer, value: int, y: WriteableBuffer, /) -> None:
+    """Bits to stream: +value or -value."""
+
+def avg_pool(shape: ReadableBuffer, x: ReadableBuffer, y: WriteableBuffer, /) -> None:
+    """Averages windows, rounded half up."""
+
+def max_pool(shape: ReadableBuffer, x: ReadableBuffer, y: WriteableBuffer, /) -> None:
+    """The maximum of windows."""
+
+def add(x: ReadableBuffer, y: WriteableBuffer, /) -> None:
+    """y = sat8(y + x)."""
+
+def dense(x: ReadableBuffer, weight: ReadableBuffer, shift: ReadableBuffer, y: WriteableBuffer, /) -> None:
+    """Scores of the head."""
+
+# The generator.
+
+def random(rng: WriteableBuffer, n: int, /) -> int:
+    """One draw from 0..n-1."""
+
+# The head.
+
+def softmax(z: ReadableBuffer, active: ReadableBuffer, label: int, e: WriteableBuffer, /) -> int:
+    """Probabilities, or with a label errors; returns the class of the first largest score."""
+
+def head_backward(e: ReadableBuffer, weight: ReadableBuffer, bits: int, feature: int, df: WriteableBuffer, /) -> None:
+    """The gradient of one feature for each sample."""
+
+def head_update(
+    e: ReadableBuffer,
+    f: ReadableBuffer,
+    active: ReadableBuffer,
+    weight: WriteableBuffer,
+    velocity: WriteableBuffer,
+    hyper: ReadableBuffer,
+    rng: WriteableBuffer,
+    /,
+) -> None:
+    """One step of SGD with momentum and weight decay."""
+
+def head_quantize(
+    weight: ReadableBuffer, bits: int, q_f: int, out: WriteableBuffer, shift: WriteableBuffer, /
+) -> None:
+    """Weights of the forward pass, of q_f bits."""
+
+def head_sum(weight: ReadableBuffer, bits: int, /) -> int:
+    """The sum of the weights' upper halves."""
+
+def consolidate(cw: WriteableBuffer, tw: ReadableBuffer, bits: int, mean: int, alpha: int, /) -> None:
+    """CWR*: a row of consolidated weights and one of training weights, averaged."""
+
+# Binary gradients.
+
+def transpose(x: ReadableBuffer, words: int, y: WriteableBuffer, /) -> None:
+    """A bit matrix, transposed."""
+
+def quantize_gradient(
+    g: ReadableBuffer, bits: int, stochastic: int, planes: WriteableBuffer, rng: WriteableBuffer, /
+) -> int:
+    """A gradient as bit planes with a shared power of two, whose exponent is returned."""
+
+def dot_planes(planes: ReadableBuffer, bits: int, rows: ReadableBuffer, out: WriteableBuffer, /) -> None:
+    """Sums of numbers in bit planes times +1 or -1."""
+
+def dot_signs(q: ReadableBuffer, x: ReadableBuffer, out: WriteableBuffer, /) -> None:
+    """The plain reference of dot_planes."""
+
+def update_weights(
+    weight: WriteableBuffer,
+    dw: ReadableBuffer,
+    rate: int,
+    exponent: int,
+    packed: WriteableBuffer,
+    rng: WriteableBuffer,
+    /,
+) -> None:
+    """One step of SGD on latent weights, rounded stochastically."""
+
+def bconv_backward(
+    geometry: ReadableBuffer,
+    x: ReadableBuffer,
+    xt: ReadableBuffer,
+    e: ReadableBuffer,
+    head: ReadableBuffer,
+    weight: WriteableBuffer,
+    packed: WriteableBuffer,
+    slope: ReadableBuffer,
+    bias: ReadableBuffer,
+    hyper: ReadableBuffer,
+    scratch: WriteableBuffer,
+    rng: WriteableBuffer,
+    /,
+) -> None:
+    """A trained 1x1 layer's backward pass and update."""
