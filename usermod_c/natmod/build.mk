@@ -3,6 +3,9 @@
 
 NATMOD_ARCHS := x64 armv6m armv7emsp rv32imc xtensawin
 NATMOD = $(BUILD)/natmod/$(ARCH)
+MPY_BUILDS += $(BUILD)/natmod
+NATMOD_MAKE = PATH=$(ARM_BIN):$(CROSS_BIN):$$PATH $(MAKE) -C usermod_c/natmod ARCH=$(ARCH) BUILD=$(NATMOD) MPY_DIR=$(MPY) \
+    PYTHON=$(BIN)/python $(if $(filter xtensawin,$(ARCH)),CROSS=xtensa-lx106-elf-)
 
 .PHONY: natmod natmods mip natmod-tools
 natmods:
@@ -19,12 +22,11 @@ natmod: export XTENSA_GNU_CONFIG := $(if $(filter xtensawin,$(ARCH)),$(XTENSA_CO
 natmod: micropython-source setup natmod-tools
 	@[[ " $(NATMOD_ARCHS) " == *" $(ARCH) "* ]] || { echo "ARCH= is one of $(NATMOD_ARCHS)" >&2; exit 1; }
 	@mkdir -p $(NATMOD)
-	@$(call quiet,$(NATMOD)/build.log,PATH=$(ARM_BIN):$(CROSS_BIN):$$PATH $(MAKE) -C usermod_c/natmod ARCH=$(ARCH) \
-	    BUILD=$(NATMOD) MPY_DIR=$(MPY) PYTHON=$(BIN)/python $(if $(filter xtensawin,$(ARCH)),CROSS=xtensa-lx106-elf-) \
-	    $(NATMOD)/_bitreplay.native.mpy)
-	@# A module has no place for data that changes; mpy_ld.py does not say so on every processor.
+	@$(call quiet,$(NATMOD)/build.log,$(NATMOD_MAKE) objects)
+	@# A module has no place for data that changes. mpy_ld.py does not find all of that, and does not name it.
 	@data=$$(for object in $(NATMOD)/*.o; do objdump -t $$object; done 2> /dev/null | \
-	    awk '$$0 ~ /[ \t](\.s?(data|bss)(\.|\t)|\*COM\*)/ && $$0 !~ /\.data\.rel\.ro/ && $$(NF-1) != 0 {print $$NF}'); \
+	    awk '$$0 ~ /[ \t](\.s?(data|bss)(\.|\t)|\*COM\*)/ && $$0 !~ /\.data\.rel\.ro/ && $$(NF-1) ~ /[1-9a-f]/ {print $$NF}'); \
 	[ -z "$$data" ] || { echo "ARCH=$(ARCH): in .data or .bss, where a native module can have nothing:" $$data >&2; exit 1; }
+	@$(call quiet,$(NATMOD)/build.log,$(NATMOD_MAKE) $(NATMOD)/_bitreplay.native.mpy)
 	@cp $(NATMOD)/_bitreplay.native.mpy $(NATMOD)/_bitreplay.mpy
 	@echo "build/natmod/$(ARCH)/_bitreplay.mpy, $$(stat -c %s $(NATMOD)/_bitreplay.mpy) bytes"
