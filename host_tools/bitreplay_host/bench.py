@@ -3,7 +3,8 @@
 On a board, times are given in cycles of its clock. Those of the emulated Pico should be those of the chip for code in
 SRAM, as all loops are; misses of the cache in front of its flash are not emulated, so that what runs from flash, which
 is MicroPython, is a lower bound. On the unix port times are of this machine and this moment: only ratios from one run
-can be compared. A call's own cost in MicroPython is included. Writes OUT as JSON and prints tables.
+can be compared. A call's own cost in MicroPython is included. `--board instructions` counts the instructions of the
+kernels in native modules, for the processors of boards, under QEMU. Writes OUT as JSON and prints tables.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 import bitreplay
 from tqdm import tqdm
 
-from . import protocol, report, unix_port
+from . import instructions, protocol, report, unix_port
 from .errors import UserError
 
 OTHER_LINES = 27  # of onboard/bench.py, beside one for each convolution
@@ -30,6 +31,7 @@ EPILOG = """examples:
   bitreplay bench
   bitreplay bench --repeats 200 --out build/bench/quiet.json
   bitreplay bench --board emulated      some minutes, as a class is taught there; docs/pico.md keeps what it prints
+  bitreplay bench --board instructions  after `make natmods`; docs/natmod.md keeps what it prints
   bitreplay bench --port /dev/ttyACM0   a board with BitReplay, to which the model is uploaded
 """
 
@@ -39,13 +41,13 @@ Run = Callable[[str, dict], Iterable[dict]]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     parser.add_argument(
-        "--board", choices=["unix", "emulated"], help="what to time (default: unix, or that of --port)"
+        "--board", choices=["unix", "emulated", "instructions"], help="what to time (default: unix, or that of --port)"
     )
     parser.add_argument("--port", help="time the board there: /dev/ttyACM0, COM3, auto")
     parser.add_argument("--micropython", type=Path, default=protocol.Settings.micropython, help="default: %(default)s")
     parser.add_argument("--model", type=Path, default=Path("models/backbone.safetensors"), help="default: %(default)s")
     parser.add_argument("--repeats", type=int, help="of each kernel (default: 30; on a board 1, as all are alike)")
-    parser.add_argument("--out", type=Path, help="default: build/bench/unix.json, rp2040.json or board.json")
+    parser.add_argument("--out", type=Path, help="default: build/bench/unix.json, rp2040.json, ...")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -55,13 +57,26 @@ def run(args: argparse.Namespace) -> None:
         raise UserError("--port and --board exclude each other")
     if not bitreplay.load(args.model).tail:
         raise UserError(f"{args.model} has no trainable layer, whose gradients are to be timed; take another model")
-    unix = args.board != "emulated" and not args.port
-    result = bench_unix(args) if unix else bench_board(args)
-    out = args.out or Path("build/bench") / ("unix.json" if unix else "board.json" if args.port else "rp2040.json")
+    if args.board == "instructions":
+        result, name = instructions.bench(args.model, graph_of(args.model)), "instructions.json"
+        text = instructions.describe(result)
+    else:
+        unix = args.board != "emulated" and not args.port
+        result = bench_unix(args) if unix else bench_board(args)
+        name = "unix.json" if unix else "board.json" if args.port else "rp2040.json"
+        text = describe(result)
+    out = args.out or Path("build/bench") / name
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(result, indent=1) + "\n")
-    print(describe(result))
+    print(text)
     print(f"\n{out}")
+
+
+def graph_of(model: Path) -> dict:
+    from safetensors import safe_open
+
+    with safe_open(model, "np") as file:
+        return json.loads(file.metadata()["graph"])
 
 
 def bench_unix(args: argparse.Namespace) -> dict:
@@ -90,11 +105,7 @@ def bench_board(args: argparse.Namespace) -> dict:
 
 def measure(start: Run, model: Path, path: str, repeats: int) -> tuple[list[dict], dict]:
     """Runs onboard/bench.py and teach.py: the lines of the one, and the result of the other."""
-    from safetensors import safe_open
-
-    with safe_open(model, "np") as file:
-        graph = json.loads(file.metadata()["graph"])
-    lines = []
+    graph, lines = graph_of(model), []
     total = OTHER_LINES + sum(layer["op"] in ("conv2d", "bconv2d") for layer in graph["layers"]) - 1
     configuration = {"model": path, "graph": graph, "repeats": repeats}
     with tqdm(total=total, desc="kernels", unit="", disable=None, leave=False) as bar:

@@ -1,0 +1,77 @@
+"""bitreplay bench --board instructions: kernels under QEMU, whose instructions are counted."""
+
+import dataclasses
+import json
+import re
+
+import bitreplay
+import numpy as np
+import pytest
+from bitreplay_host import bench, cli, instructions
+from bitreplay_host.errors import UserError
+from made_data import ROOT
+
+ARCHITECTURES = "armv6m", "rv32imc", "xtensawin"
+
+
+@pytest.fixture(autouse=True)
+def root(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+@pytest.fixture(params=ARCHITECTURES)
+def program(request, tmp_path):
+    return instructions.Program(request.param, tmp_path)
+
+
+@pytest.fixture
+def layer(small_model):
+    """A binary convolution of the small model."""
+    net, graph = bitreplay.load(small_model), bench.graph_of(small_model)
+    cases = instructions.convolutions(net, graph, np.random.default_rng(2))
+    return next(case for case in cases if case.kernel == "bconv2d")
+
+
+def test_code_without_branches_is_counted_to_the_instruction(program):
+    listing = instructions.run(program.architecture.tools + "objdump", "-d", "--disassemble=br_draw", program.elf)
+    code = listing.partition("<br_draw>:")[2]
+    code = code[: re.search(r"\b(ret|retw(\.n)?|bx\s+lr)\b.*", code).end()]
+    state = np.array([1], np.uint32)
+    executed = program.count(instructions.Case("draw", "", (), (state,)))
+    assert executed == len(re.findall(r"^\s+[0-9a-f]+:", code, re.MULTILINE)) > 5
+    assert state[0] == 270369  # the first draw of xorshift32 from 1
+
+
+def test_counts_repeat(program, layer):
+    first = instructions.count(program, layer)
+    assert first == instructions.count(program, layer) > 0
+
+
+def test_a_result_that_differs_is_an_error(program, layer):
+    geometry, x, weight, (slope, bias, shift), y = layer.core
+    wrong = dataclasses.replace(layer, core=(geometry, x, weight, (slope, bias, shift - 1), y))
+    with pytest.raises(UserError, match=f"bconv2d .* is wrong on {program.name}"):
+        instructions.count(program, wrong)
+
+
+def test_bench_counts_each_kernel_on_each_processor(small_model, tmp_path, capsys):
+    out = tmp_path / "instructions.json"
+    arguments = ["bench", "--board", "instructions", "--model", str(small_model), "--out", str(out)]
+    assert cli.main(arguments) == 0
+    printed, kernels = capsys.readouterr().out, json.loads(out.read_text())["kernels"]
+    assert {"conv2d", "bconv2d", "dot_planes", "dense", "softmax", "head_update"} <= {k["name"] for k in kernels}
+    for kernel in kernels:
+        assert tuple(kernel["instructions"]) == ARCHITECTURES and min(kernel["instructions"].values()) > 100
+        assert f"{kernel['name']} {kernel['shape']}  " in printed
+    layers = [kernel for kernel in kernels if "binary_macs" in kernel]
+    # 3x3 over 4x4 pixels, 32 to 32 channels: of 12 taps of a row of windows, two are padding.
+    assert layers[0]["binary_macs"] == 10 * 10 * 32 * 32
+    for per_word in layers[0]["instructions_per_32_macs"].values():
+        assert 4 < per_word < 60
+    assert printed.count("instructions per 32 MACs: armv6m") == 1
+
+
+def test_missing_modules_are_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(instructions, "MODULES", tmp_path)
+    with pytest.raises(UserError, match="make natmods"):
+        instructions.Program("armv6m", tmp_path)
