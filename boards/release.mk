@@ -3,18 +3,25 @@
 DIST ?= dist
 RELEASE_BOARDS ?= RPI_PICO RPI_PICO2
 SDK_DOC := $(SOURCES)/sdk/usr/share/doc
-# Of all that is linked into firmware.
-LICENCES = micropython=$(MPY)/LICENSE $(if $(MICROPYTHON_DIR), \
-    pico-sdk=$(MPY)/lib/pico-sdk/LICENSE.TXT tinyusb=$(MPY)/lib/tinyusb/LICENSE, \
-    pico-sdk=$(SDK_DOC)/pico-sdk-source/copyright tinyusb=$(SDK_DOC)/tinyusb-source/copyright \
-    newlib=$(ARM)/usr/share/doc/libnewlib-arm-none-eabi/copyright libgcc=$(ARM)/usr/share/doc/gcc-arm-none-eabi/copyright)
+# Of all that is linked into firmware. Debian lists those of what is inside MicroPython.
+LICENCES = pico-sdk=$(SDK_DOC)/pico-sdk-source/copyright tinyusb=$(SDK_DOC)/tinyusb-source/copyright \
+    newlib=$(ARM)/usr/share/doc/libnewlib-arm-none-eabi/copyright libgcc=$(ARM)/usr/share/doc/gcc-arm-none-eabi/copyright
+ifneq ($(MICROPYTHON_DIR)$(filter command% env%,$(origin ARM_BIN)),)
+release: release-of-debian
+release-of-debian:
+	@echo "make release is for Debian's sources, whose licences it knows: leave out MICROPYTHON_DIR= and ARM_BIN=" >&2; exit 1
+endif
 
 .PHONY: release
 release: mip
 	@for board in $(RELEASE_BOARDS); do $(MAKE) --no-print-directory firmware BOARD=$$board; done
+	@[ ! -e $(DIST) ] || [ -e $(DIST)/SHA256SUMS ] || { echo "$(DIST) is there, and is no release" >&2; exit 1; }
 	@rm -rf $(DIST) && mkdir -p $(DIST)/firmware $(DIST)/licences
 	@for board in $(RELEASE_BOARDS); do cp $(BUILD)/rp2/$$board/firmware.uf2 $(DIST)/firmware/$$board.uf2; done
 	@cp -r $(BUILD)/mip models LICENSE CHANGELOG.md $(DIST)
+	@python3 -c 'import sys, tarfile; tarfile.open(sys.argv[1]).extract("debian/copyright", sys.argv[2])' \
+	    $(SOURCES)/micropython_$(MPY_VERSION)+ds-1.debian.tar.xz $(BUILD)
+	@cat $(MPY)/LICENSE $(BUILD)/debian/copyright > $(DIST)/licences/micropython.txt
 	@for licence in $(LICENCES); do cp $${licence#*=} $(DIST)/licences/$${licence%%=*}.txt; done
 	@cd $(DIST) && find . -type f ! -name SHA256SUMS | sort | xargs sha256sum > SHA256SUMS
 	@echo $(DIST)

@@ -33,7 +33,8 @@ $(XTENSA_CONFIG): $(TOOLCHAIN)/xtensa/config.c $(TOOLCHAIN)/xtensa/table.sha256 
 	@rm -rf $(SOURCES)/qemu && mkdir -p $(SOURCES)/qemu
 	@$(TOOLCHAIN)/private-apt.sh $(BUILD)/apt trixie
 	@cd $(SOURCES)/qemu && APT_CONFIG=$(BUILD)/apt/apt.conf apt-get -qq source --download-only qemu
-	@cd $(SOURCES)/qemu && tar -xf qemu_*.orig.tar.xz --strip-components=1 --wildcards '*/target/xtensa/*' '*/include/*'
+	@cd $(SOURCES)/qemu && python3 -c 'import lzma, shutil, sys; shutil.copyfileobj(lzma.open(sys.argv[1]), sys.stdout.buffer)' \
+	    qemu_*.orig.tar.xz | tar -x --strip-components=1 --wildcards '*/target/xtensa/*' '*/include/*'
 	@cd $(SOURCES)/qemu && sha256sum --quiet --check $(TOOLCHAIN)/xtensa/table.sha256
 	@sed 's/^static xtensa_isa_internal xtensa_modules/xtensa_isa_internal xtensa_modules/' \
 	    $(SOURCES)/qemu/target/xtensa/core-de233_fpu/xtensa-modules.c.inc > $(SOURCES)/qemu/modules.c

@@ -9,13 +9,13 @@
 set -eu
 
 fail() {
-    echo "$1; or set MICROPYTHON_DIR= to a checkout of MicroPython" >&2
+    echo "$1; for MicroPython's source MICROPYTHON_DIR= can name a checkout instead" >&2
     exit 1
 }
 
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-command -v apt-get > /dev/null || fail "MicroPython's source is fetched with apt-get, which is not here"
-[ -e $keyring ] || fail "MicroPython's source is fetched from Debian, but debian-archive-keyring is not installed"
+command -v apt-get > /dev/null || fail "sources and compilers are fetched with apt-get, which is not here"
+[ -e $keyring ] || fail "sources and compilers are fetched from Debian, but debian-archive-keyring is not installed"
 
 mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(LABEL) $(REPO_URI)' |
     awk '$1 == "Debian" { print $2; exit }')}

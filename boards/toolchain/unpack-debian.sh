@@ -14,7 +14,7 @@ shift 2
 "$toolchain/private-apt.sh" "$root/apt" "$suite"
 APT_CONFIG=$root/apt/apt.conf apt-get -qq --yes --no-install-recommends --download-only install "$@"
 for package in "$root"/apt/archives/*.deb; do
-    dpkg-deb --fsys-tarfile "$package" | tar -x -C "$root" --exclude='./usr/share/[!q]*' --exclude='*/cc1plus' \
+    dpkg-deb --fsys-tarfile "$package" | tar -x --no-same-owner --no-same-permissions -C "$root" --exclude='./usr/share/[!q]*' --exclude='*/cc1plus' \
         --exclude='*/d21' --exclude='*/lto*' --exclude='*/systemd' --exclude='./var'
 done
 rm -r "$root/apt"

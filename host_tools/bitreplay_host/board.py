@@ -98,13 +98,13 @@ class Board:
         """Removes a file on the board if it is there."""
         self.exec(f"import os\ntry:\n os.remove({path!r})\nexcept OSError: pass")
 
-    def free_bytes(self) -> int:
+    def free_bytes(self, folder: str = "/") -> int:
         """What is free where the board keeps files."""
-        return int(self.exec("import os; s = os.statvfs('/'); print(s[0] * s[3])"))
+        return int(self.exec(f"import os; s = os.statvfs({folder!r}); print(s[0] * s[3])"))
 
     def has_bitreplay(self) -> bool:
         """Whether its MicroPython has the package and the C module."""
-        return self.exec("try:\n import bitreplay\n print(1)\nexcept ImportError: pass") == "1"
+        return self.exec("try:\n from bitreplay import load\n print(1)\nexcept (ImportError, ValueError): pass") == "1"
 
     def size(self, path: str) -> int | None:
         """Bytes of a file; None if it is not there."""

@@ -33,6 +33,9 @@ def main() -> None:
 
 def pack(module: Path, compiled: Path, folder: Path) -> None:
     """Fills a folder with a native module, the compiled package and the package.json that lists both."""
+    head = module.read_bytes()
+    if f"{head[1]}.{head[2] & 3}" != ABI:
+        raise SystemExit(f"{module} has another ABI than {ABI}; change it in {__file__} if that is meant")
     shutil.copytree(compiled, folder / "bitreplay")
     shutil.copy(module, folder / MODULE)
     names = [MODULE, *(f"bitreplay/{path.name}" for path in sorted(compiled.iterdir()))]

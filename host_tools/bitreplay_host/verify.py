@@ -124,7 +124,7 @@ def _target(args, directory):
         return
     with Board(args.port) as board:
         if not board.has_bitreplay():
-            raise UserError(f"{args.port} has no BitReplay in its firmware: bitreplay flash")
+            raise UserError(f"{args.port} has no BitReplay: bitreplay flash, or bitreplay upload --install")
         try:
             yield OnBoard(board)
         finally:

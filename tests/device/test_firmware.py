@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build"
-SOURCES = "Makefile", "boards", "firmware", "usermod_c"
+SOURCES = "Makefile", "boards", "firmware", "tests", "usermod_c"
 FAMILIES = {"RPI_PICO": 0xE48BFF56, "RPI_PICO2": 0xE48BFF59}
 FLASH = 0x10000000
 

@@ -5,15 +5,18 @@ import http.server
 import threading
 from pathlib import Path
 
+import bitreplay as package
 import pytest
 from bitreplay_host import reference
 
+VERSION = package.__version__
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ROOT / "build" / "mip"
 # For boot.py: another MicroPython.
 OLD = """
 import sys
 class Sys:
+    path = ["", ".frozen", "/lib"]
     implementation = type("", (), {"name": "micropython", "version": (1, 21, 0), "_mpy": 4 << 10 | 1 << 8 | 6})
 sys.modules["sys"] = Sys
 """
@@ -67,7 +70,7 @@ def server():
 def test_upload_installs(bitreplay, stock_pico, mpremote, small_model, packages, record_property):
     """Also over what is there; every kernel and a training are what they are here; the module takes little RAM."""
     status, _, error = bitreplay(stock_pico, "verify", "--model", small_model)
-    assert status == 2 and "has no BitReplay in its firmware" in error
+    assert status == 2 and "has no BitReplay: bitreplay flash, or bitreplay upload --install" in error
     mpremote(
         stock_pico,
         "exec",
@@ -105,11 +108,39 @@ print(me.predict(bytes(192))[0])
         mpremote(stock_pico, "rm", "-r", ":lib")
 
 
-def test_the_wrong_file_does_not_load(stock_pico, mpremote, packages):
-    for name in ("rv32imc", "xtensawin", "x64", "armv7emsp"):
-        mpremote(stock_pico, "cp", packages / "6.3" / name / "_bitreplay.mpy", ":")
-        printed = mpremote(stock_pico, "exec", "try: import _bitreplay\nexcept ValueError as error: print(error)")
-        assert printed == "incompatible .mpy arch"
+@pytest.mark.parametrize("arch", ["rv32imc", "xtensawin", "x64", "armv7emsp"])
+def test_the_wrong_file_does_not_load_and_is_replaced(arch, bitreplay, stock_pico, mpremote, packages):
+    mpremote(stock_pico, "mkdir", ":lib", "+", "cp", packages / "6.3" / arch / "_bitreplay.mpy", ":lib/")
+    printed = mpremote(stock_pico, "exec", "try: import _bitreplay\nexcept ValueError as error: print(error)")
+    assert printed == "incompatible .mpy arch"
+    assert bitreplay(stock_pico, "upload", "--install", "--packages", packages)[0] == 0
+    assert mpremote(stock_pico, "exec", "import bitreplay; print(bitreplay.__version__)") == VERSION
+
+
+def test_half_a_module_is_replaced(bitreplay, stock_pico, mpremote, packages, tmp_path):
+    """On which MicroPython's loader would not end."""
+    half = tmp_path / "_bitreplay.mpy"
+    half.write_bytes((packages / "6.3" / "armv6m" / "_bitreplay.mpy").read_bytes()[:9000])
+    mpremote(stock_pico, "mkdir", ":lib", "+", "cp", half, ":lib/")
+    assert bitreplay(stock_pico, "upload", "--install", "--packages", packages)[0] == 0
+
+
+def test_power_cut_while_installing(bitreplay, emulator, stock_image, mpremote, packages, tmp_path):
+    """There is no package then, not half of one; and the next installation is as the first."""
+    flash = tmp_path / "flash.bin"
+    with emulator(stock_image, flash=flash) as pico:
+        for operation in (20, 150, 260):
+            pico.cut_power(after_flash_ops=operation)
+            status, _, error = bitreplay(pico, "upload", "--install", "--packages", packages)
+            pico.wait_for("cut", timeout=10)
+            assert status == 2 and error.count("\n") == 1
+            pico.power_on()
+            there = "try:\n from bitreplay import load\n print(1)\nexcept ImportError: print(0)"
+            assert mpremote(pico, "exec", there) == "0"
+        assert bitreplay(pico, "upload", "--install", "--packages", packages)[0] == 0
+        names = "import os; print(sorted(os.listdir('/lib')), len(os.listdir('/lib/bitreplay')))"
+        modules = len(list((packages / "6.3" / "armv6m" / "bitreplay").iterdir()))
+        assert mpremote(pico, "exec", names) == f"['_bitreplay.mpy', 'bitreplay'] {modules}"
 
 
 def test_who_needs_no_install(bitreplay, pico, stock_pico, mpremote, packages, tmp_path):
@@ -121,6 +152,6 @@ def test_who_needs_no_install(bitreplay, pico, stock_pico, mpremote, packages, t
     status, _, error = bitreplay(stock_pico, "upload", "--install", "--packages", packages)
     assert status == 2 and error.count("\n") == 1
     assert (
-        "has Micropython 1.21.0, whose native modules have ABI 6.1" in error and "MicroPython 1.23 or newer" in error
+        "has MicroPython 1.21.0, whose native modules have ABI 6.1" in error and "MicroPython 1.23 or newer" in error
     )
     assert mpremote(stock_pico, "exec", "import os; print(os.listdir('/'))") == "['boot.py']"

@@ -103,7 +103,7 @@ def test_a_board_without_bitreplay(pico, mpremote, bitreplay, small_model, tmp_p
     (tmp_path / "boot.py").write_text("import sys\nclass Empty: pass\nsys.modules['bitreplay.learner'] = Empty\n")
     mpremote(pico, "cp", tmp_path / "boot.py", ":boot.py")
     status, _, error = bitreplay(pico, "verify", "--model", small_model)
-    assert status == 2 and error.endswith("has no BitReplay in its firmware: bitreplay flash\n")
+    assert status == 2 and error.endswith("has no BitReplay: bitreplay flash, or bitreplay upload --install\n")
     status, out, _ = bitreplay(pico, "upload", small_model)
     assert status == 0 and "MicroPython on this board has no bitreplay" in out
 

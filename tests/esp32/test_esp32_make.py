@@ -18,7 +18,7 @@ def project(tmp_path):
     """The project in another folder, with MicroPython's source and nothing built: a build there is of no other's."""
     folder = tmp_path / "project"
     (folder / "build" / "src").mkdir(parents=True)
-    for name in ("Makefile", "boards", "firmware", "usermod_c"):
+    for name in ("Makefile", "boards", "firmware", "tests", "usermod_c"):
         (folder / name).symlink_to(ROOT / name)
     for path in (BUILD / "src").iterdir():
         if path.name != ".used":

@@ -6,7 +6,7 @@ import pytest
 from bitreplay_host import install
 from bitreplay_host.errors import UserError
 
-BOARD = "/dev/ttyACM0 has Micropython 1.25.0"
+BOARD = "/dev/ttyACM0 has MicroPython 1.25.0"
 MINOR = 3 << 8
 
 
@@ -30,15 +30,18 @@ def test_architectures(packages, number, name):
 @pytest.mark.parametrize(
     ("mpy", "message"),
     [
-        (0, "has Micropython 1.25.0, which loads no .mpy files; give it BitReplay's firmware"),
+        (0, "has MicroPython 1.25.0, which loads no .mpy files; give it BitReplay's firmware"),
         (
             4 << 10 | 2 << 8 | 6,
             "native modules have ABI 6.2, and BitReplay's have 6.3: give the board MicroPython 1.23 or newer",
         ),
         (4 << 10 | MINOR | 5, "have ABI 5.3, and BitReplay's have 6.3: give the board MicroPython 1.23"),
         (4 << 10 | MINOR | 7, "have ABI 7.3, and BitReplay's have 6.3: get a newer BitReplay"),
-        (9 << 10 | MINOR | 6, "for whose processor there is no native module"),
-        (MINOR | 6, "for whose processor there is no native module"),
+        (
+            9 << 10 | MINOR | 6,
+            "which loads no native module that BitReplay has: give a board with RISC-V MicroPython 1.25",
+        ),
+        (MINOR | 6, "which loads no native module that BitReplay has: give a board with RISC-V MicroPython 1.25"),
         (10 << 10 | MINOR | 6, "6.3/xtensawin/package.json is missing: run `make mip`"),
     ],
 )

@@ -33,9 +33,11 @@ def test_what_there_is(sums):
     built = (ROOT / "build" / "rp2" / "RPI_PICO" / "firmware.uf2").read_bytes()
     assert sums["firmware/RPI_PICO.uf2"] == hashlib.sha256(built).hexdigest()
     licences = {
-        name: (DIST / "licences" / f"{name}.txt").read_text() for name in ("micropython", "pico-sdk", "tinyusb")
+        name: (DIST / "licences" / f"{name}.txt").read_text()
+        for name in ("micropython", "pico-sdk", "tinyusb", "newlib", "libgcc")
     }
     assert all("copyright" in text.lower() for text in licences.values())
+    assert "littlefs" in licences["micropython"]
     assert {path.name for path in (DIST / "mip" / mip.ABI).iterdir()} == ARCHITECTURES
 
 

@@ -17,8 +17,8 @@ HOST_HEAP := 245760
 # A newer release, from Debian's sid: modules that were built for the one are to run on the other.
 NEWER_VERSION := 1.26.1
 NEWER := $(SOURCES)/micropython-$(NEWER_VERSION)
-$(HOSTS)/newer/%: MPY := $(NEWER)
-$(HOSTS)/newer/%: export MICROPY_GIT_TAG := v$(NEWER_VERSION)
+$(HOSTS)/newer/%: private MPY := $(NEWER)
+$(HOSTS)/newer/%: private export MICROPY_GIT_TAG := v$(NEWER_VERSION)
 
 .PHONY: natmod-hosts
 natmod-hosts: $(addprefix $(HOSTS)/,$(HOST_NAMES))
@@ -38,7 +38,8 @@ $(SOURCES)/.newer: tests/natmod/newer.sha256
 	@echo "Fetching MicroPython $(NEWER_VERSION) ..."
 	@mkdir -p $(SOURCES)
 	@$(TOOLCHAIN)/private-apt.sh $(BUILD)/apt-sid sid
-	@cd $(SOURCES) && APT_CONFIG=$(BUILD)/apt-sid/apt.conf apt-get -qq source --download-only micropython=$(NEWER_VERSION)+ds-1
+	@cd $(SOURCES) && APT_CONFIG=$(BUILD)/apt-sid/apt.conf apt-get -qq source --download-only micropython=$(NEWER_VERSION)+ds-1 || \
+	    { echo "Debian's sid has moved on from $(NEWER_VERSION): name its release in tests/natmod/{build.mk,newer.sha256}" >&2; exit 1; }
 	@cd $(SOURCES) && sha256sum --quiet --check $(CURDIR)/tests/natmod/newer.sha256
 	@rm -rf $(NEWER) && python3 -m tarfile -e $(SOURCES)/micropython_$(NEWER_VERSION)+ds.orig.tar.xz $(SOURCES)
 	@touch $@

@@ -24,7 +24,7 @@ natmod: micropython-source setup natmod-tools
 	@mkdir -p $(NATMOD)
 	@$(call quiet,$(NATMOD)/build.log,$(NATMOD_MAKE) objects)
 	@# A module has no place for data that changes. mpy_ld.py does not find all of that, and does not name it.
-	@data=$$(for object in $(NATMOD)/*.o; do objdump -t $$object; done 2> /dev/null | \
+	@data=$$(for object in $(NATMOD)/*.o; do objdump -t $$object; done | \
 	    awk '$$0 ~ /[ \t](\.s?(data|bss)(\.|\t)|\*COM\*)/ && $$0 !~ /\.data\.rel\.ro/ && $$(NF-1) ~ /[1-9a-f]/ {print $$NF}'); \
 	[ -z "$$data" ] || { echo "ARCH=$(ARCH): in .data or .bss, where a native module can have nothing:" $$data >&2; exit 1; }
 	@$(call quiet,$(NATMOD)/build.log,$(NATMOD_MAKE) $(NATMOD)/_bitreplay.native.mpy)
