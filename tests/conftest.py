@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "host_tools"))
 
 from hypothesis import HealthCheck, settings  # noqa: E402
 
-for name, examples in (("thorough", 200), ("short", 50)):
+for name, examples in (("thorough", 120), ("short", 50)):
     settings.register_profile(
         name,
         deadline=None,

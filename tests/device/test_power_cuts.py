@@ -38,7 +38,7 @@ for size in (65536, 4096):
     except OSError as error:
         assert error.errno == 28
 """
-RANDOM_CUTS = 12
+RANDOM_CUTS = 8
 WAIT_MS = 500  # in which a command gets to the board, however busy this machine is
 CYCLES_PER_MS = 125_000
 

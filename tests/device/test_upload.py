@@ -93,7 +93,7 @@ def test_power_cuts(bitreplay, emulator, mpremote, small_model, tmp_path):
     assert changed >= 1
     # The first block is erased, the changed ones are erased and programmed, the first is programmed, then the magic.
     end = 1 + changed * (1 + BLOCK // 256) + BLOCK // 256 + 1
-    for operation in (1, 17, *range(end - 17, end, 3), end - 1):
+    for operation in (1, 17, *range(end - 17, end, 5), end - 1):
         copy = shutil.copy(flash, tmp_path / "copy.bin")
         with emulator(None, flash=copy) as pico:
             pico.cut_power(after_flash_ops=operation, torn=operation % 2 == 1)

@@ -28,6 +28,10 @@ def test_sums(sums):
     assert {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()} == sums
 
 
+def test_no_path_of_this_machine(sums):
+    assert [name for name in sums if str(ROOT).encode() in (DIST / name).read_bytes()] == []
+
+
 def test_what_there_is(sums):
     assert {"LICENSE", "CHANGELOG.md", "firmware/RPI_PICO.uf2", "models/backbone.safetensors"} <= set(sums)
     built = (ROOT / "build" / "rp2" / "RPI_PICO" / "firmware.uf2").read_bytes()

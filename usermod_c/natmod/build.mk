@@ -4,7 +4,9 @@
 NATMOD_ARCHS := x64 armv6m armv7emsp rv32imc xtensawin
 NATMOD = $(BUILD)/natmod/$(ARCH)
 MPY_BUILDS += $(BUILD)/natmod
-NATMOD_MAKE = PATH=$(ARM_BIN):$(CROSS_BIN):$$PATH $(MAKE) -C usermod_c/natmod ARCH=$(ARCH) BUILD=$(NATMOD) MPY_DIR=$(MPY) \
+# As seen from usermod_c/natmod: mpy_ld.py writes its path into the module.
+NATMOD_OUT = $(shell realpath -m --relative-to usermod_c/natmod $(NATMOD))
+NATMOD_MAKE = PATH=$(ARM_BIN):$(CROSS_BIN):$$PATH $(MAKE) -C usermod_c/natmod ARCH=$(ARCH) BUILD=$(NATMOD_OUT) MPY_DIR=$(MPY) \
     PYTHON=$(BIN)/python $(if $(filter xtensawin,$(ARCH)),CROSS=xtensa-lx106-elf-)
 
 .PHONY: natmod natmods mip natmod-tools
@@ -27,6 +29,6 @@ natmod: micropython-source setup natmod-tools
 	@data=$$(for object in $(NATMOD)/*.o; do objdump -t $$object; done | \
 	    awk '$$0 ~ /[ \t](\.s?(data|bss)(\.|\t)|\*COM\*)/ && $$0 !~ /\.data\.rel\.ro/ && $$(NF-1) ~ /[1-9a-f]/ {print $$NF}'); \
 	[ -z "$$data" ] || { echo "ARCH=$(ARCH): in .data or .bss, where a native module can have nothing:" $$data >&2; exit 1; }
-	@$(call quiet,$(NATMOD)/build.log,$(NATMOD_MAKE) $(NATMOD)/_bitreplay.native.mpy)
+	@$(call quiet,$(NATMOD)/build.log,$(NATMOD_MAKE) $(NATMOD_OUT)/_bitreplay.native.mpy)
 	@cp $(NATMOD)/_bitreplay.native.mpy $(NATMOD)/_bitreplay.mpy
 	@echo "build/natmod/$(ARCH)/_bitreplay.mpy, $$(stat -c %s $(NATMOD)/_bitreplay.mpy) bytes"
