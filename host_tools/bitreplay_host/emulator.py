@@ -68,8 +68,8 @@ def _link(path, port):
     if path is None:
         yield port
         return
-    if path.is_symlink() and not path.exists():
-        path.unlink()  # of an emulator that was killed
+    if path.is_symlink() and (not path.exists() or str(path.readlink()) == port):
+        path.unlink()  # of an emulator that was killed; its port may be ours now
     try:
         path.symlink_to(port)
     except FileExistsError:

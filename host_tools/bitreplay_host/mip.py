@@ -37,6 +37,7 @@ def pack(module: Path, compiled: Path, folder: Path) -> None:
     if f"{head[1]}.{head[2] & 3}" != ABI:
         raise SystemExit(f"{module} has another ABI than {ABI}; change it in {__file__} if that is meant")
     shutil.copytree(compiled, folder / "bitreplay")
+    (folder / "bitreplay").chmod(0o755)  # a temporary folder is its owner's alone
     shutil.copy(module, folder / MODULE)
     names = [MODULE, *(f"bitreplay/{path.name}" for path in sorted(compiled.iterdir()))]
     package = {"urls": [[name, name] for name in names], "deps": [], "version": version()}

@@ -29,6 +29,7 @@ natmod: micropython-source setup natmod-tools
 	@data=$$(for object in $(NATMOD)/*.o; do objdump -t $$object; done | \
 	    awk '$$0 ~ /[ \t](\.s?(data|bss)(\.|\t)|\*COM\*)/ && $$0 !~ /\.data\.rel\.ro/ && $$(NF-1) ~ /[1-9a-f]/ {print $$NF}'); \
 	[ -z "$$data" ] || { echo "ARCH=$(ARCH): in .data or .bss, where a native module can have nothing:" $$data >&2; exit 1; }
+	@[ usermod_c/natmod/build.mk -ot $(NATMOD)/_bitreplay.native.mpy ] || rm -f $(NATMOD)/_bitreplay.native.mpy
 	@$(call quiet,$(NATMOD)/build.log,$(NATMOD_MAKE) $(NATMOD_OUT)/_bitreplay.native.mpy)
 	@cp $(NATMOD)/_bitreplay.native.mpy $(NATMOD)/_bitreplay.mpy
 	@echo "build/natmod/$(ARCH)/_bitreplay.mpy, $$(stat -c %s $(NATMOD)/_bitreplay.mpy) bytes"
