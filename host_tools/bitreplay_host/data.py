@@ -313,13 +313,13 @@ def _cifar100_from_npz(source):
 def _cifar100_from_pickles(source):
     files = _members(source, ("train", "test"))
     try:
-        splits = [_Unpickler(io.BytesIO(files[name]), encoding="bytes").load() for name in ("train", "test")]
+        splits = [ArrayUnpickler(io.BytesIO(files[name]), encoding="bytes").load() for name in ("train", "test")]
         return [(_images(split[b"data"]), np.array(split[b"fine_labels"], np.uint8)) for split in splits]
     except Exception as error:  # a damaged pickle can raise anything
         raise UserError(f"{source} cannot be read as CIFAR-100 ({error}): fetch it again") from error
 
 
-class _Unpickler(pickle.Unpickler):
+class ArrayUnpickler(pickle.Unpickler):
     """Makes NumPy arrays and plain values; anything else that a pickle could run is refused."""
 
     def find_class(self, module, name):
