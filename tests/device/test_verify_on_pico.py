@@ -7,26 +7,9 @@ from pathlib import Path
 
 import pytest
 from bitreplay_host import reference
+from broken import BROKEN
 
 STEPS = 5  # of the training
-# boot.py runs when verify starts MicroPython anew: then the kernels are these.
-BROKEN = """
-import sys
-import _bitreplay as right
-
-class Broken:
-    calls = 0
-
-for name in {names}:
-    setattr(Broken, name, staticmethod(getattr(right, name)))
-
-def wrong(*arguments):
-    Broken.calls += 1
-    {body}
-
-Broken.{kernel} = staticmethod(wrong)
-sys.modules["_bitreplay"] = Broken
-"""
 FLIP = (
     "result = right.{kernel}(*arguments); "
     "arguments[{argument}][{byte}] ^= {bit} * (Broken.calls == 2 and sys.argv[0] == '{script}'); return result"
@@ -39,6 +22,7 @@ def breaks(pico, mpremote, tmp_path):
 
     def run(kernel, body):
         boot = tmp_path / "boot.py"
+        # It runs when verify starts MicroPython anew: then the kernels are these.
         boot.write_text(BROKEN.format(kernel=kernel, body=body, names=reference.__all__))
         mpremote(pico, "cp", boot, ":boot.py")
 

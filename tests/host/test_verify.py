@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from bitreplay_host import cli, golden, reference
+from broken import BROKEN
 
 STEPS = 5  # of the training
 
@@ -25,7 +26,7 @@ def broken(micropython, tmp_path):
 
     def make(kernel, body):
         script = tmp_path / "broken.py"
-        script.write_text(BROKEN.format(kernel=kernel, body=body, names=reference.__all__))
+        script.write_text((BROKEN + RUN).format(kernel=kernel, body=body, names=reference.__all__))
         target = tmp_path / "target"
         target.write_text(f'#!/bin/sh\nexec "{micropython}" "$1" "$2" "{script}" "$3" "$4"\n')
         target.chmod(0o755)
@@ -34,22 +35,7 @@ def broken(micropython, tmp_path):
     return make
 
 
-BROKEN = """
-import sys
-import _bitreplay as right
-
-class Broken:
-    calls = 0
-
-for name in {names}:
-    setattr(Broken, name, staticmethod(getattr(right, name)))
-
-def wrong(*arguments):
-    Broken.calls += 1
-    {body}
-
-Broken.{kernel} = staticmethod(wrong)
-sys.modules["_bitreplay"] = Broken
+RUN = """
 del sys.argv[0]
 sys.path.insert(0, sys.argv[0].rpartition("/")[0])
 with open(sys.argv[0]) as file:
