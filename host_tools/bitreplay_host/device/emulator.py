@@ -1,14 +1,11 @@
-"""Run an emulated Pico: the firmware image that a board gets, its flash and its serial port, without a board.
+"""An emulated Pico: the firmware image that a board gets, its flash and its serial port, without a board.
 
-Everything that works with a Pico's serial port works with this one: mpremote, a terminal, the other commands. With a
-command after --, that is run, {port} in it replaced by the port, and the exit status is its own. Else the Pico runs
-until Ctrl-C. The instructions and their cycles are those of the chip; the cache of the flash, contention for the bus
-and the second core are not emulated.
+Everything that works with a Pico's serial port works with this one. The instructions and their cycles are those of the
+chip; the cache of the flash, contention for the bus and the second core are not emulated.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import fcntl
 import json
@@ -23,67 +20,23 @@ import time
 import tty
 from pathlib import Path
 
-from .errors import UserError
+from .. import paths
+from ..errors import UserError
 
-PROGRAM = Path("build/emulator/pico.mjs")
-IMAGE = Path("build/rp2/RPI_PICO/firmware.uf2")
 START_SECONDS = 30.0  # in which a Pico boots on a slow machine, and some
 UNOPENED_MS = 20  # between two looks whether somebody opened the port
 
-EPILOG = """examples:
-  bitreplay emulate                               prints how to connect; Ctrl-C ends it
-  bitreplay emulate --flash build/pico.bin        what is written to flash is there the next time
-  bitreplay emulate --link /tmp/pico              and in another terminal: mpremote connect /tmp/pico
-  bitreplay emulate -- build/venv/bin/mpremote connect {port} run script.py
-"""
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = EPILOG
-    parser.add_argument(
-        "--image", type=Path, help=f"UF2 file with the firmware (default: {IMAGE}, or what is in the file of --flash)"
-    )
-    parser.add_argument("--flash", type=Path, help="file that keeps the flash, made if it is missing")
-    parser.add_argument("--link", type=Path, help="make this a symbolic link to the port")
-    parser.add_argument("words", metavar="COMMAND", nargs="*", help="after --: what to run, with {port} in it")
-
-
-def run(args: argparse.Namespace) -> int:
-    image = args.image
-    if image is None and not (args.flash and args.flash.exists()):
-        image = IMAGE
-    with EmulatedPico(image, args.flash) as pico, _link(args.link, pico.port) as name:
-        if args.words:
-            return subprocess.call([word.replace("{port}", name) for word in args.words])
-        print(f"mpremote connect {name}    or {pico.url}; Ctrl-C ends it", flush=True)
-        while True:
-            event = pico.wait_for()
-            if event["event"] in ("bootsel", "stopped"):
-                raise UserError(f"the firmware stopped: {event.get('reason', 'it asked for BOOTSEL mode')}")
-
-
-@contextlib.contextmanager
-def _link(path, port):
-    """The name to connect to: `path`, made a symbolic link to the port, or the port."""
-    if path is None:
-        yield port
-        return
-    if path.is_symlink() and (not path.exists() or str(path.readlink()) == port):
-        path.unlink()  # of an emulator that was killed; its port may be ours now
-    try:
-        path.symlink_to(port)
-    except FileExistsError:
-        raise UserError(f"--link {path} is there, or in use by another emulator; name another one") from None
-    try:
-        yield str(path)
-    finally:
-        path.unlink(missing_ok=True)
+def built_image() -> Path:
+    """The firmware that `make firmware` left."""
+    return paths.built("rp2/RPI_PICO/firmware.uf2", "firmware BOARD=RPI_PICO", "--image")
 
 
 class EmulatedPico:
     """A Pico that runs in the with statement.
 
-    image: UF2 file, programmed over what `flash`, a file that keeps the flash, has; one of them may be None.
+    image: UF2 file, programmed over what `flash`, a file that keeps the flash, has; one of them may be None. Without
+    either it is the firmware that was built.
     bootsel_drive: a folder that appears in BOOTSEL mode, as the drive of a Pico does, and takes a UF2 file.
 
     port: its serial port, a pseudoterminal. url: the same for pyserial without one.
@@ -94,17 +47,15 @@ class EmulatedPico:
 
     def __init__(
         self,
-        image: Path | None = IMAGE,
+        image: Path | None = None,
         flash: Path | None = None,
         bootsel_drive: Path | None = None,
-        program: Path = PROGRAM,
     ):
         if image is None and flash is None:
-            raise UserError("an emulated Pico needs a firmware image, or a file with its flash")
+            image = built_image()
         if image is not None and not image.exists():
             raise UserError(f"{image} is missing: run `make firmware BOARD=RPI_PICO`")
-        if not program.exists():
-            raise UserError(f"{program} is missing: run `make emulator`")
+        program = paths.built("emulator/pico.mjs", "emulator")
         options = {"--image": image, "--flash": flash, "--bootsel-drive": bootsel_drive}
         self._flash = flash
         self._command = ["node", str(program)]

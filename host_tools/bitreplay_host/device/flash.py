@@ -1,12 +1,10 @@
-"""Put firmware on a Pico or Pico 2, BitReplay's or any other UF2 file; or a firmware.bin on an ESP32, S3 or C3.
+"""Firmware onto an RP2040 or RP2350: a UF2 file, copied to the drive that a board in BOOTSEL mode is.
 
-A board in BOOTSEL mode is a drive; the firmware is copied to it. If no such drive is mounted, a connected board with
-MicroPython is asked to become one. A board without MicroPython: hold its button BOOTSEL while you plug it in.
+If no such drive is mounted, a connected board with MicroPython is asked to become one.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import struct
@@ -15,20 +13,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import flash_esp32
-from .board import Board, add_port, chunks, progress
-from .errors import UserError
+from .. import paths
+from ..errors import UserError
+from .board import Board, chunks, progress
 
-EPILOG = """examples:
-  bitreplay flash                                   what `make firmware BOARD=...` built for this chip
-  bitreplay flash build/rp2/RPI_PICO2/firmware.uf2
-  bitreplay flash --drive /media/me/RPI-RP2
-  bitreplay flash build/esp32/ESP32_GENERIC_S3/firmware.bin --port /dev/ttyUSB0
-
-Files on the board stay if its firmware before had them in the same place. BitReplay has them in the last 1024 KB of
-a Pico's flash, MicroPython's own firmware in the last 1408 KB: from one to the other they are lost. First copy them:
-  mkdir my_files && mpremote cp -r : my_files
-"""
 BLOCK = 512
 STARTS, FLAGS, NUMBER, FAMILY, END = b"UF2\nWQ]\x9e", 8, 20, 28, b"\x30\x6f\xb1\x0a"
 HAS_FAMILY = 0x2000
@@ -53,31 +41,18 @@ CHIPS = {
 }
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = EPILOG
-    default = "build/rp2/RPI_PICO/firmware.uf2, or .../RPI_PICO2/..."
-    parser.add_argument("uf2", metavar="FILE", nargs="?", type=Path, help=f"UF2 or .bin (default: {default})")
-    add_port(parser)
-    parser.add_argument("--drive", type=Path, help="where the board's drive is, or will be, mounted (default: found)")
-    parser.add_argument("--erase", action="store_true", help="ESP32: erase the whole flash first, with its files")
-
-
-def run(args: argparse.Namespace) -> None:
-    if args.uf2 and args.uf2.suffix == ".bin":
-        return flash_esp32.run(args)
-    if args.erase:
-        raise UserError("--erase goes with the firmware.bin of an ESP32")
-    content = read(args.uf2) if args.uf2 else None
-    drive = find_drive(args.drive)
-    chip = chip_of(drive) if drive else None
-    if drive is None or chip is None:
-        content = ask_for_drive(args.port, args.uf2, content)
-        drive = wait_for_drive(args.drive)
+def flash(path: Path | None, port: str, drive: Path | None) -> None:
+    """Puts a UF2 file, or that which was built for the chip, on the board in BOOTSEL mode or at a port."""
+    content = read(path) if path else None
+    found = find_drive(drive)
+    chip = chip_of(found) if found else None
+    if found is None or chip is None:
+        content = ask_for_drive(port, path, content)
+        found = wait_for_drive(drive)
     else:
-        content = firmware_for(chip, args.uf2, content)
+        content = firmware_for(chip, path, content)
         warn(chip, None)
-    copy(content, drive)
-    print("flashed; the board starts. Next: bitreplay upload models/backbone.safetensors")
+    copy(content, found)
 
 
 def read(path: Path) -> bytes:
@@ -102,9 +77,7 @@ def family_of(block: bytes) -> int:
 def firmware_for(chip: Chip, path: Path | None, content: bytes | None) -> bytes:
     """The UF2 file that was read from `path`, or the one that was built for a chip; UserError if it is for another."""
     if path is None or content is None:
-        path = Path(f"build/rp2/{chip.board}/firmware.uf2")
-        if not path.exists():
-            raise UserError(f"{path} is missing: run `make firmware BOARD={chip.board}`, or name a UF2 file")
+        path = paths.built(f"rp2/{chip.board}/firmware.uf2", f"firmware BOARD={chip.board}", "a UF2 file")
         content = read(path)
     families = {family_of(block) for block in chunks(content, BLOCK)} - {ABSOLUTE}
     if not families <= set(chip.families):

@@ -1,4 +1,4 @@
-"""Put firmware on a board with an ESP32, ESP32-C3 or ESP32-S3: `bitreplay flash` for a firmware.bin, by esptool.
+"""Firmware onto an ESP32, ESP32-C3 or ESP32-S3: a firmware.bin, by esptool.
 
 The file is what MicroPython's port makes: boot loader, partition table and firmware in one. Before anything is written
 its chip and its partitions are compared with those of the board.
@@ -6,7 +6,6 @@ its chip and its partitions are compared with those of the board.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import errno
 import struct
@@ -16,8 +15,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from ..errors import UserError
 from .board import progress
-from .errors import UserError
 
 MAGIC, CHIP_ID = 0xE9, 12  # of an image; where its header has the chip's number
 TABLE, TABLE_BYTES = 0x8000, 0xC00  # of the partitions, in the flash
@@ -45,15 +44,6 @@ class Image:
     def flash_bytes(self) -> int:
         """Of the flash that its partitions need."""
         return max(offset + size for _, _, _, offset, size, _ in map(ENTRY.unpack, self.table))
-
-
-def run(args: argparse.Namespace) -> None:
-    image = read(args.uf2)
-    port = find_port(args.port)
-    with _telling(port), progress("writing", len(image.content)) as bar:
-        flash(image, port, args.erase, bar)
-    print("flashed and verified; if the board does not start, press its reset button")
-    print("Next: bitreplay upload models/backbone.safetensors")
 
 
 def read(path: Path) -> Image:
@@ -95,7 +85,14 @@ def find_port(port: str) -> str:
     return str(found[0])
 
 
-def flash(image: Image, port: str, erase: bool, bar: tqdm) -> None:
+def flash(path: Path, port: str, erase: bool) -> None:
+    """Puts a firmware.bin on the board at a port, as Board takes it. erase: the whole flash first, with its files."""
+    image, port = read(path), find_port(port)
+    with _telling(port), progress("writing", len(image.content)) as bar:
+        write(image, port, erase, bar)
+
+
+def write(image: Image, port: str, erase: bool, bar: tqdm) -> None:
     """Writes an image to the board at a port; what esptool has no name for is its FatalError."""
     from esptool import FatalError, cmds
     from esptool.logger import EsptoolLogger

@@ -6,9 +6,9 @@ import hashlib
 import json
 from pathlib import Path
 
+from ..errors import UserError
 from .board import SPARE, Board
-from .errors import UserError
-from .mip import ABI, FOLDER, MODULE
+from .mip import ABI, MODULE
 
 # By the number in sys.implementation._mpy (MicroPython's tools/mpy-tool.py), what of ours runs there.
 ARCHITECTURES = {
@@ -37,7 +37,7 @@ print(*(p for p in path if p.endswith('/lib') and not p.startswith('/rom')))
 """
 
 
-def install(board: Board, packages: Path = FOLDER) -> str:
+def install(board: Board, packages: Path) -> str:
     """Puts the package for a board's architecture in its files; returns what was done. UserError if there is none."""
     place, version, mpy, *folders = board.exec(ASK).split()
     if place == "firmware":

@@ -12,23 +12,26 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-NATMODS, FOLDER = Path("build/natmod"), Path("build/mip")
-MPY_CROSS = Path("build/mpy-cross/mpy-cross")
-PACKAGE = Path("firmware/bitreplay")
+import bitreplay
+
+from .. import paths
+
 MODULE = "_bitreplay.mpy"
 ABI = "6.3"  # of native modules: MicroPython 1.23 and newer
 
 
 def main() -> None:
-    shutil.rmtree(FOLDER, ignore_errors=True)
+    natmods, mpy_cross = paths.built("natmod", "natmods"), paths.built("mpy-cross/mpy-cross", "mpy-cross")
+    folder = natmods.parent / "mip"
+    shutil.rmtree(folder, ignore_errors=True)
     with tempfile.TemporaryDirectory() as name:
         compiled = Path(name)
-        for source in sorted(PACKAGE.glob("*.py")):
+        for source in sorted(Path(bitreplay.__file__).parent.glob("*.py")):
             target = compiled / f"{source.stem}.mpy"
             # Its name in tracebacks is as in the repository.
-            subprocess.run([MPY_CROSS, "-s", f"bitreplay/{source.name}", "-o", target, source], check=True)
-        for module in sorted(NATMODS.glob(f"*/{MODULE}")):
-            pack(module, compiled, FOLDER / ABI / module.parent.name)
+            subprocess.run([mpy_cross, "-s", f"bitreplay/{source.name}", "-o", target, source], check=True)
+        for module in sorted(natmods.glob(f"*/{MODULE}")):
+            pack(module, compiled, folder / ABI / module.parent.name)
 
 
 def pack(module: Path, compiled: Path, folder: Path) -> None:
@@ -46,8 +49,6 @@ def pack(module: Path, compiled: Path, folder: Path) -> None:
 
 def version() -> str:
     """The version of the package on the board."""
-    import bitreplay
-
     return bitreplay.__version__
 
 

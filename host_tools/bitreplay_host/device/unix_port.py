@@ -8,13 +8,13 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TypeVar
 
-from .errors import UserError
+from ..errors import UserError
 
-ONBOARD = Path(__file__).parent / "onboard"
+ONBOARD = Path(__file__).parents[1] / "onboard"
 HEAP = "64m"  # what the learner needs of it is measured
 
 Item = TypeVar("Item")
@@ -77,8 +77,12 @@ def in_parallel(work: Callable[[Item, threading.Event], Result], items: Iterable
             try:
                 for item in items:
                     futures.append(pool.submit(work, item, stop))
-                for future in as_completed(futures):
-                    future.result()
+                pending = set(futures)
+                while pending:
+                    # Not forever at a time: a Ctrl-C that comes just before a wait is noticed after it.
+                    done, pending = wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        future.result()
                 return [future.result() for future in futures]
             except BaseException:
                 stop.set()

@@ -1,71 +1,17 @@
-"""Put a model, or BitReplay itself, on a connected board.
-
-Where the board has a ROMFS partition, as BitReplay's firmware for the Pico has, the model goes there, to /rom: it is
-used in place and takes no RAM. The models that are there stay, unless one has the same name or --only is given; but
-when writing is cut short, /rom is empty until the next upload.
-Elsewhere it becomes a file in /, which is read into RAM to be used. What was written is read back and compared.
-"""
+"""Models onto a connected board: into ROMFS where it has that, else into its files."""
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 from binascii import a2b_base64
-from pathlib import Path
 
-import bitreplay
+from ..errors import UserError
+from ..paths import SUFFIX
+from . import romfs
+from .board import SPARE, Board, chunks, literal, progress
 
-from . import install, romfs
-from .board import SPARE, Board, add_port, chunks, literal, progress
-from .errors import UserError
-from .mip import FOLDER
-
-EPILOG = """examples:
-  bitreplay upload models/backbone.safetensors
-  bitreplay upload build/mine.safetensors --name mine --only
-  bitreplay upload models/backbone.safetensors --port /dev/ttyACM1
-  bitreplay upload --install models/small.safetensors     a board with MicroPython's own firmware
-
-To empty the ROMFS partition: mpremote romfs deploy EMPTY_FOLDER
-"""
-SUFFIX = ".safetensors"
 PAGE = 256  # bytes of flash that are programmed at once
 FREE = b"\xff"  # what flash holds that was erased
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = EPILOG
-    parser.add_argument("model", metavar="MODEL", nargs="?", type=Path, help="what `bitreplay export` wrote")
-    add_port(parser)
-    parser.add_argument("--name", help="of the model on the board (default: the file's)")
-    parser.add_argument("--only", action="store_true", help="remove what else is in the ROMFS partition")
-    parser.add_argument("--install", action="store_true", help="first the package and its native module, to /lib")
-    parser.add_argument(
-        "--packages", type=Path, default=FOLDER, help="where `make mip` left them (default: %(default)s)"
-    )
-
-
-def run(args: argparse.Namespace) -> None:
-    if not args.model:
-        if not args.install:
-            raise UserError("MODEL is missing; models/backbone.safetensors is one")
-        with Board(args.port) as board:
-            print(install.install(board, args.packages))
-        return
-    name = file_name(args.name or args.model.name)
-    bitreplay.load(args.model)  # a bad one never gets there
-    content = args.model.read_bytes()
-    with Board(args.port) as board:
-        if args.install:
-            print(install.install(board, args.packages))
-        path = deploy(board, name, content, args.only)
-        if board.has_bitreplay():
-            found = board.exec(f"import bitreplay; print(bitreplay.load({path!r}))")
-        else:
-            found = "but MicroPython on this board has no bitreplay: upload --install, or bitreplay flash"
-    print(f"{path}: {len(content)} bytes, verified\n{found}\n")
-    print(f'>>> import bitreplay\n>>> net = bitreplay.load("{path}")\n>>> me = bitreplay.Learner(net, seed=1)')
-    print('>>> me.see(image, "mug")    # then me.learn() and me.predict(image)')
 
 
 def deploy(board: Board, name: str, content: bytes, only: bool = False) -> str:

@@ -1,11 +1,8 @@
-"""Class-incremental protocols, run by MicroPython's unix port on real images."""
+"""Class-incremental learning, run by MicroPython's unix port on real images."""
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import hashlib
-import os
 import tempfile
 import threading
 from collections.abc import Sequence
@@ -16,8 +13,12 @@ import bitreplay
 import numpy as np
 from tqdm import tqdm
 
-from . import data, float_learner, unix_port
-from .errors import UserError
+from .. import models
+from ..datasets import cifar
+from ..device import unix_port
+from ..errors import UserError, users
+from . import float_learner
+from .latents import Places, latents
 
 MOST_FRESH = 32768  # of a learner
 
@@ -38,7 +39,7 @@ TITLES = {
 
 
 @dataclass(frozen=True)
-class Protocol:
+class ClassIncremental:
     """What is learned in which order.
 
     first, step: classes of the first and of each further experience. samples: fresh images a class (0: all).
@@ -76,61 +77,6 @@ class Protocol:
         return [*range(self.first, count, self.step), count]
 
 
-def latents(
-    model: Path, dataset: str, split: str, rows: Sequence[int], settings: Settings, classify: bool = False
-) -> Path:
-    """Packed latents of some images, in order, or the pretrained head's classes as bytes; kept in the cache."""
-    images, _ = data.paths(dataset, split, settings.data)
-    chosen = np.load(images, mmap_mode="r")
-    net = bitreplay.load(model)
-    if chosen.shape[1:] != net.image_shape:
-        raise UserError(f"{model} takes images of shape {net.image_shape}, but {dataset} has {chosen.shape[1:]}")
-    if classify and not net.labels:
-        raise UserError(f"{model}: the model has no pretrained head, whose classes could be told")
-    key = hashlib.sha256(model.read_bytes() + chosen[list(rows)].tobytes()).hexdigest()[:16]
-    out = settings.cache / f"{split}-{key}.{'classes' if classify else 'latents'}"
-    if out.exists():
-        return out
-    settings.cache.mkdir(parents=True, exist_ok=True)
-    jobs = os.cpu_count() or 1
-    parts = [list(map(int, part)) for part in np.array_split(np.asarray(rows), jobs)]
-    with (
-        tempfile.TemporaryDirectory(dir=settings.cache) as directory,
-        tqdm(total=len(rows), desc=f"{split} images through the backbone", unit="image", disable=None) as bar,
-    ):
-
-        def work(index: int, _) -> bytes:
-            part = Path(directory) / f"part{index}"
-            inputs = {"model": str(model), "images": str(images), "rows": parts[index]}
-            configuration = inputs | {"out": str(part), "classify": classify}
-            done = 0
-            for message in unix_port.run("latents.py", configuration, settings.micropython, Path(directory)):
-                bar.update(message["done"] - done)
-                done = message["done"]
-            return part.read_bytes()
-
-        whole = Path(directory) / "whole"
-        whole.write_bytes(b"".join(unix_port.in_parallel(work, range(jobs))))
-        whole.replace(out)
-    return out
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Where things are: the unix port, the datasets, a cache for latents."""
-
-    micropython: Path = Path("build/unix/micropython")
-    data: Path = Path("build/data")
-    cache: Path = Path("build/cache")
-
-
-def add_paths(parser: argparse.ArgumentParser) -> None:
-    """Adds the arguments that Settings takes."""
-    parser.add_argument("--micropython", type=Path, default=Settings.micropython, help="default: %(default)s")
-    parser.add_argument("--data", type=Path, default=Settings.data, help="of the datasets (default: %(default)s)")
-    parser.add_argument("--cache", type=Path, default=Settings.cache, help="for latents (default: %(default)s)")
-
-
 @dataclass(frozen=True)
 class Run:
     """One learner to train: a method's name, a seed, overriding learner arguments, and where to save its state.
@@ -149,27 +95,30 @@ class Run:
         return f"{TITLES[self.method]}, seed {self.seed}"
 
 
-def run(model: Path, protocol: Protocol, runs: Sequence[Run], settings: Settings, quiet: bool = False) -> list[dict]:
+def run(
+    model: Path, protocol: ClassIncremental, runs: Sequence[Run], places: Places, quiet: bool = False
+) -> list[dict]:
     """Train and test learners, as many at a time as there are cores; quiet: without a word on each experience.
 
     Returns for each run {"classes": [how many were seen after each experience], "curve": [percent right of their test
-    images]} and what else onboard/protocol.py reports: "digest", "memory": {...}, "heap": {...}.
+    images]} and what else onboard/learn_classes.py reports: "digest", "memory": {...}, "heap": {...}.
     """
-    _, train_labels = data.load(protocol.dataset, "train", settings.data)
-    _, test_labels = data.load(protocol.dataset, "test", settings.data)
+    _, train_labels = cifar.load(protocol.dataset, "train", places.data)
+    _, test_labels = cifar.load(protocol.dataset, "test", places.data)
     classes = np.unique(train_labels)
     plans = {seed: protocol.experiences(train_labels, seed) for seed in {r.seed for r in runs}}
-    net = bitreplay.load(model)
+    net = models.load(model)
     for one in (r for r in runs if r.seed == runs[0].seed):  # refuses what cannot be before the long part
-        bitreplay.Learner(net, **_configuration(one, plans[one.seed], protocol, len(classes))["learner"])
+        with users():
+            bitreplay.Learner(net, **_configuration(one, plans[one.seed], protocol, len(classes))["learner"])
     used = np.unique(np.concatenate([rows for plan in plans.values() for rows in plan]))
     tested = np.arange(len(test_labels))
     if protocol.test:
         tested = np.sort(np.concatenate([np.flatnonzero(test_labels == c)[: protocol.test] for c in classes]))
-    train_latents = latents(model, protocol.dataset, "train", used.tolist(), settings)
-    test_latents = latents(model, protocol.dataset, "test", tested.tolist(), settings)
+    train_latents = latents(model, protocol.dataset, "train", used.tolist(), places)
+    test_latents = latents(model, protocol.dataset, "test", tested.tolist(), places)
     with contextlib.ExitStack() as stack:
-        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=settings.cache)))
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=places.cache)))
         (directory / "train").write_bytes(train_labels[used].astype(np.uint8).tobytes())
         (directory / "test").write_bytes(test_labels[tested].astype(np.uint8).tobytes())
         epochs_in_all = sum(_epochs(r, plans[r.seed], protocol) for r in runs)
@@ -179,7 +128,7 @@ def run(model: Path, protocol: Protocol, runs: Sequence[Run], settings: Settings
             "model": str(model),
             "train": {"latents": str(train_latents), "classes": str(directory / "train")},
             "test": {"latents": str(test_latents), "classes": str(directory / "test")},
-            "labels": data.class_names(protocol.dataset),
+            "labels": cifar.class_names(protocol.dataset),
         }
 
         def work(one: Run, stop: threading.Event) -> dict:
@@ -189,7 +138,7 @@ def run(model: Path, protocol: Protocol, runs: Sequence[Run], settings: Settings
             if one.arithmetic == "float32":
                 return seen | float_learner.run(configuration, bar.update, stop)
             result: dict = {}
-            for message in unix_port.run("protocol.py", configuration, settings.micropython, directory):
+            for message in unix_port.run("learn_classes.py", configuration, places.micropython, directory):
                 if "epoch" in message:
                     bar.update()
                 elif "accuracy" in message and one.method != "joint" and not quiet:
@@ -200,8 +149,8 @@ def run(model: Path, protocol: Protocol, runs: Sequence[Run], settings: Settings
         return unix_port.in_parallel(work, runs)
 
 
-def _configuration(one: Run, plan: list[list[int]], protocol: Protocol, classes: int) -> dict:
-    """What onboard/protocol.py is told about one run, beside its inputs."""
+def _configuration(one: Run, plan: list[list[int]], protocol: ClassIncremental, classes: int) -> dict:
+    """What onboard/learn_classes.py is told about one run, beside its inputs."""
     if one.method == "joint":
         epochs, plan = _joint_epochs(plan, protocol), [sum(plan, [])]
     else:
@@ -218,7 +167,7 @@ def _configuration(one: Run, plan: list[list[int]], protocol: Protocol, classes:
     return {"experiences": plan, "epochs": epochs, "learner": arguments, "state": state}
 
 
-def _joint_epochs(plan: list[list[int]], protocol: Protocol) -> int:
+def _joint_epochs(plan: list[list[int]], protocol: ClassIncremental) -> int:
     """Epochs over all samples that make as many minibatches as learning with replay does."""
     replay = protocol.learner.get("replay", 0)
     seen, samples = 0, 0
@@ -228,5 +177,5 @@ def _joint_epochs(plan: list[list[int]], protocol: Protocol) -> int:
     return max(1, round(protocol.epochs * samples / seen))
 
 
-def _epochs(one: Run, plan: list[list[int]], protocol: Protocol) -> int:
+def _epochs(one: Run, plan: list[list[int]], protocol: ClassIncremental) -> int:
     return _joint_epochs(plan, protocol) if one.method == "joint" else protocol.epochs * len(plan)

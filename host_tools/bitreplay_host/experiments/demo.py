@@ -1,61 +1,52 @@
-"""Teach CIFAR-10's classes to the shipped backbone on the unix port, as a board would meet them.
-
-Two classes first, then one at a time: 9 experiences, 500 fresh images a class, with CWR* and binary latent replay,
-beside four baselines. Prints a table and what it needs in bytes; writes results.json, curves.png and the learner's
-state.
-"""
+"""CIFAR-10's classes, taught to the shipped backbone on the unix port as a board would meet them, beside baselines."""
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 
-import bitreplay
+from .. import models
+from ..datasets import cifar
+from ..errors import UserError
+from ..tables import table
+from . import curves as plots
+from .class_incremental import METHODS, TITLES, ClassIncremental, Run
+from .class_incremental import run as learn
+from .latents import Places
 
-from . import data, protocol, report
-from .errors import UserError
-
-EPILOG = """examples:
-  bitreplay demo                minutes: the full test set
-  bitreplay demo --test 100     100 test images a class
-"""
-BOARD = protocol.Protocol(samples=50, test=10, epochs=1, learner={"replay": 500})
+BOARD = ClassIncremental(samples=50, test=10, epochs=1, learner={"replay": 500})
 PARTS = "replay", "fresh", "weights", "gradients", "activations"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = EPILOG
-    parser.add_argument("--model", type=Path, default=Path("models/backbone.safetensors"), help="default: %(default)s")
-    parser.add_argument("--test", type=int, default=0, help="test images a class; 0, the default, for all 1000")
-    parser.add_argument("--out", type=Path, default=Path("build/demo"), help="default: %(default)s")
+def run(model: Path, test: int, places: Places, out: Path) -> None:
+    """Prints a table and what it needs in bytes; writes results.json, curves.png and the learner's state to `out`.
 
-
-def run(args: argparse.Namespace) -> None:
-    if not 0 <= args.test <= 1000:
+    test: test images a class, 0..1000; 0 for all.
+    """
+    if not 0 <= test <= 1000:
         raise UserError("--test must be 0..1000")
-    bitreplay.load(args.model)  # before 170 MB are fetched
-    plan = protocol.Protocol(test=args.test)
-    args.out.mkdir(parents=True, exist_ok=True)
-    data.cifar10(protocol.Settings.data)
-    state = args.out / "learner.safetensors"
-    runs = [protocol.Run(m, state=state if m == "replay_conv" else None) for m in protocol.METHODS]
-    done = protocol.run(args.model, plan, runs, protocol.Settings())
+    models.load(model)  # before 170 MB are fetched
+    plan = ClassIncremental(test=test)
+    out.mkdir(parents=True, exist_ok=True)
+    cifar.cifar10(places.data)
+    state = out / "learner.safetensors"
+    runs = [Run(m, state=state if m == "replay_conv" else None) for m in METHODS]
+    done = learn(model, plan, runs, places)
     results = {one.method: result for one, result in zip(runs, done, strict=True)}
-    board = protocol.run(args.model, BOARD, [protocol.Run("replay_conv")], protocol.Settings(), quiet=True)[0]
+    board = learn(model, BOARD, [Run("replay_conv")], places, quiet=True)[0]
     curves = {method: result["curve"] for method, result in results.items()}
     classes = list(range(plan.first, 11, plan.step))
     ours = results["replay_conv"]
-    tested = f"{args.test} test images a class" if args.test else "the full test set"
+    tested = f"{test} test images a class" if test else "the full test set"
     print(f"\nAccuracy (%) on {tested} of the classes seen so far, {plan.samples} fresh images a class:\n")
-    print(report.accuracy_table(curves, classes))
+    print(plots.accuracy_table(curves, classes))
     print("\nBytes that each needs beside the frozen backbone (by formula, and the peak of the heap as measured):\n")
-    print(memory_table({protocol.TITLES[m]: r for m, r in results.items()} | {"on a board*": board}))
+    print(memory_table({TITLES[m]: r for m, r in results.items()} | {"on a board*": board}))
     print("\n* replay + head + conv with 500 latents, learning 100 fresh samples at a time")
     replay = plan.learner["replay"]
     size = ours["memory"]["replay"] // replay - 1
-    report.plot(
-        args.out / "curves.png",
+    plots.plot(
+        out / "curves.png",
         curves,
         classes,
         f"CIFAR-10, one class at a time; {replay} latents of {size} bytes",
@@ -72,8 +63,8 @@ def run(args: argparse.Namespace) -> None:
             m: {"formula": r["memory"], "measured": r["heap"]} for m, r in (results | {"board": board}).items()
         },
     }
-    (args.out / "results.json").write_text(json.dumps(summary, indent=1) + "\n")
-    print(f"\n{args.out}/results.json, {args.out}/curves.png; the learner is {state}, digest {ours['digest'][:16]}...")
+    (out / "results.json").write_text(json.dumps(summary, indent=1) + "\n")
+    print(f"\n{out}/results.json, {out}/curves.png; the learner is {state}, digest {ours['digest'][:16]}...")
 
 
 def memory_table(results: dict[str, dict]) -> str:
@@ -86,4 +77,4 @@ def memory_table(results: dict[str, dict]) -> str:
          r["heap"]["peak"] - r["heap"]["file"]]
         for title, r in results.items()
     ]  # fmt: skip
-    return report.table(["", *PARTS, "sum", "measured"], rows)
+    return table(["", *PARTS, "sum", "measured"], rows)

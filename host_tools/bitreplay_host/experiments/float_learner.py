@@ -101,7 +101,7 @@ class FloatLearner(bitreplay.Learner):
 
 
 def run(configuration: dict, advance: Callable[[], object], stop: threading.Event) -> dict:
-    """What onboard/protocol.py does with the same configuration; returns {"curve": [...]}.
+    """What onboard/learn_classes.py does with the same configuration; returns {"curve": [...]}.
 
     advance is called after each epoch; when stop is set, the run ends then, by a KeyboardInterrupt.
     """

@@ -8,7 +8,7 @@ from inspect import signature
 
 import numpy as np
 
-from . import reference
+from .. import reference
 
 KERNELS = list(reference.__all__)
 

@@ -1,4 +1,4 @@
-"""Count the instructions of kernels on the processors of boards, at the shapes of a model, under QEMU.
+"""The instructions of kernels on the processors of boards, at the shapes of a model, under QEMU.
 
 The code is that of the native modules (`make natmods`), linked with boards/instructions/harness.c for QEMU's user-mode
 emulation. QEMU logs each block of instructions when it translates it and whenever it is executed: counts are exact and
@@ -20,17 +20,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import bitreplay
 import numpy as np
 from tqdm import tqdm
 
-from . import reference, report
-from .errors import UserError
+from .. import models, paths, reference
+from ..errors import UserError
+from ..tables import table
 
-HARNESS = Path("boards/instructions/harness.c")
-MODULES = Path("build/natmod")
-TOOLS = "build/arm/usr/bin", "build/cross/usr/bin"
-XTENSA_CONFIG = Path("build/cross/esp32.so")
+TOOLS = "arm/usr/bin", "cross/usr/bin"  # in the build folder
 FLAGS = ["-O2", "-std=c99", "-Wall", "-Wextra", "-Werror", "-ffreestanding", "-nostdlib", "-static", "-Wl,--no-relax"]
 CALL_WORDS = 14  # of the harness's `call`, before its memory
 BATCH, CLASSES = 32, 10
@@ -73,11 +70,11 @@ class Program:
 
     def __init__(self, name: str, directory: Path):
         self.name, self.architecture, self.elf = name, ARCHITECTURES[name], directory / f"{name}.elf"
-        objects = [path for path in sorted((MODULES / name).glob("*.o")) if path.name != "modbitreplay.o"]
-        if not objects:
-            raise UserError(f"{MODULES / name} has no native module; run `make natmods` first")
+        module = paths.built(f"natmod/{name}/_bitreplay.mpy", "natmods").parent
+        objects = [path for path in sorted(module.glob("*.o")) if path.name != "modbitreplay.o"]
         tools = self.architecture.tools
-        run(tools + "gcc", *self.architecture.flags, *FLAGS, HARNESS, *objects, "-o", self.elf)
+        harness = paths.clone("boards/instructions/harness.c")
+        run(tools + "gcc", *self.architecture.flags, *FLAGS, harness, *objects, "-o", self.elf)
         lines = [line.split() for line in run(tools + "nm", self.elf).splitlines()]
         self.symbols = {words[-1]: int(words[0], 16) for words in lines if len(words) == 3}
         sections = [line.split() for line in run(tools + "size", "-A", "-d", self.elf).splitlines()]
@@ -156,7 +153,7 @@ def run(name: str, *arguments: object) -> str:
         [tool(name), *map(str, arguments)],
         capture_output=True,
         text=True,
-        env={**os.environ, "XTENSA_GNU_CONFIG": str(XTENSA_CONFIG.resolve())},
+        env={**os.environ, "XTENSA_GNU_CONFIG": str(paths.built("cross/esp32.so", "cross"))},
     )
     if result.returncode:
         raise UserError(f"{name}: {(result.stderr.strip() or 'failed').splitlines()[-1]}")
@@ -164,7 +161,8 @@ def run(name: str, *arguments: object) -> str:
 
 
 def tool(name: str) -> str:
-    found = shutil.which(name, path=os.pathsep.join([*TOOLS, os.environ.get("PATH", "")]))
+    folders = [str(paths.BUILD / folder) for folder in TOOLS] if paths.BUILD else []
+    found = shutil.which(name, path=os.pathsep.join([*folders, os.environ.get("PATH", "")]))
     if not found:
         raise UserError(f"{name} is missing; run `make arm cross` first")
     return found
@@ -272,9 +270,9 @@ def count(program: Program, case: Case) -> int:
     return executed
 
 
-def bench(model: Path, graph: dict) -> dict:
+def bench(model: Path) -> dict:
     """What `bitreplay bench --board instructions` writes."""
-    net, random = bitreplay.load(model), np.random.default_rng(1)
+    net, graph, random = models.load(model), models.graph(model), np.random.default_rng(1)
     cases = [*convolutions(net, graph, random), *others(net, random)]
     kernels = []
     with (
@@ -309,7 +307,7 @@ def describe(result: dict) -> str:
             [f"{kernel['name']} {kernel['shape']}", *(f"{v:.2f}" if isinstance(v, float) else v for v in cells)]
         )
     head = ["kernel", *(title for name in ARCHITECTURES for title in (name, "per 32 MACs"))]
-    text = f"{result['target']}.\n\n{report.table(head, rows)}\n\nall binary convolutions, instructions per 32 MACs:"
+    text = f"{result['target']}.\n\n{table(head, rows)}\n\nall binary convolutions, instructions per 32 MACs:"
     layers = [kernel for kernel in result["kernels"] if "binary_macs" in kernel]
     macs = sum(kernel["layers"] * kernel["binary_macs"] for kernel in layers)
     for name in ARCHITECTURES:

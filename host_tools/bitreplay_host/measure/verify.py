@@ -1,87 +1,64 @@
-"""Compare a target with the NumPy reference, bit for bit.
+"""A target compared with the NumPy reference, bit for bit.
 
-Every kernel gets golden vectors, made by --seed and answered by the reference; then a learner with the model is taught
-for a moment here (CPython and NumPy) and there, and its digests are compared after each step. A wrong bit is located:
-kernel, call, argument, index. The target is MicroPython's unix port or, with --port, a connected board, which gets the
-model unless it has it. Exit status 1 if anything differs.
+Every kernel gets golden vectors, answered by the reference; then a learner is taught for a moment here (CPython and
+NumPy) and there, and its digests are compared after each step. A wrong bit is located: kernel, call, argument, index.
 """
 
 from __future__ import annotations
 
-import argparse
 import binascii
 import contextlib
 import json
 import sys
-import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
 
-import bitreplay
 import numpy as np
 from tqdm import tqdm
 
-from . import golden, protocol, unix_port
-from .board import Board, add_port
-from .errors import UserError
-from .target import with_model
+from ..device import unix_port
+from ..device.board import Board
+from ..device.connect import with_model
+from ..errors import UserError
+from . import golden
 
-IMAGES = 40  # that onboard/training.py shows the learner
+IMAGES = 40  # that onboard/train_digests.py shows the learner
 CALLS, STATE = "verify.calls", "verify.safetensors"  # files, for a moment, on the target
 
-EPILOG = """examples:
-  bitreplay verify                                  the unix port that `make unix` built
-  bitreplay verify --seed 7 --repeats 50            more vectors
-  bitreplay verify --port auto                      the board on USB
-  bitreplay verify --micropython build/unix-asan/micropython
-  bitreplay emulate -- bitreplay verify --port {port}
-"""
 
+def verify(target: Target, model: Path, seed: int, repeats: int, directory: Path) -> int:
+    """Compares every kernel and a training; prints a line for each, and for each difference. Returns how many.
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = EPILOG
-    add_port(parser, default=None)
-    parser.add_argument("--micropython", type=Path, default=protocol.Settings.micropython, help="default: %(default)s")
-    parser.add_argument(
-        "--model",
-        type=Path,
-        default=Path("models/backbone.safetensors"),
-        help="for the training (default: %(default)s)",
-    )
-    parser.add_argument("--seed", type=int, default=1, help="of the vectors and the training (default: %(default)s)")
-    parser.add_argument("--repeats", type=int, default=8, help="calls of each kernel (default: %(default)s)")
-
-
-def run(args: argparse.Namespace) -> int:
-    if not (args.repeats >= 1 and 1 <= args.seed < 1 << 32):
-        raise UserError("--repeats must be at least 1 and --seed 1..4294967295")
+    seed: 1..2^32-1. repeats: calls of each kernel, at least 1. directory: for files, for a moment.
+    """
     differences = 0
-    with tempfile.TemporaryDirectory() as name, _target(args, Path(name)) as target:
-        for line in kernels(target, args.seed, args.repeats):
-            print(line)
-            differences += 1
-        for line in training(target, args.model, args.seed, Path(name)):
-            tqdm.write(line)
-            differences += 1
-    print(f"{differences} difference{'s' * (differences > 1)}" if differences else "every bit matches")
-    return 1 if differences else 0
+    for line in kernels(target, seed, repeats):
+        print(line)
+        differences += 1
+    for line in training(target, model, seed, directory):
+        tqdm.write(line)
+        differences += 1
+    return differences
 
 
-class Target(Protocol):
+class Target(ABC):
     """What is compared."""
 
+    @abstractmethod
     def run(self, script: str, configuration: dict) -> Iterator[dict]:
         """Runs a script of onboard/; yields what it prints."""
 
+    @abstractmethod
     def put(self, name: str, content: bytes) -> str:
         """Gives the target a file; returns its path there."""
 
+    @abstractmethod
     def model(self, path: Path) -> str:
         """Gives the target a model; returns its path there."""
 
 
-class UnixPort:
+class UnixPort(Target):
     """MicroPython here, with a folder for files."""
 
     def __init__(self, micropython: Path, directory: Path):
@@ -98,7 +75,7 @@ class UnixPort:
         return str(path)
 
 
-class OnBoard:
+class OnBoard(Target):
     """A connected board."""
 
     def __init__(self, board: Board):
@@ -117,14 +94,11 @@ class OnBoard:
 
 
 @contextlib.contextmanager
-def _target(args, directory):
-    bitreplay.load(args.model)  # a bad one is told first
-    if args.port is None:
-        yield UnixPort(args.micropython, directory)
-        return
-    with Board(args.port) as board:
+def on_board(port: str) -> Iterator[OnBoard]:
+    """The board at a port; files that it was given are gone afterwards."""
+    with Board(port) as board:
         if not board.has_bitreplay():
-            raise UserError(f"{args.port} has no BitReplay: bitreplay flash, or bitreplay upload --install")
+            raise UserError(f"{port} has no BitReplay: bitreplay flash, or bitreplay upload --install")
         try:
             yield OnBoard(board)
         finally:
@@ -141,7 +115,7 @@ def kernels(target: Target, seed: int, repeats: int) -> Iterator[str]:
     for call in calls:
         arguments = [_base64(a) if isinstance(a, np.ndarray) else a for a in call.arguments.values()]
         lines.append(json.dumps({"kernel": call.kernel, "arguments": arguments}) + "\n")
-    replies = target.run("verify.py", {"calls": target.put(CALLS, "".join(lines).encode())})
+    replies = target.run("run_calls.py", {"calls": target.put(CALLS, "".join(lines).encode())})
     right = 0
     for number, call in enumerate(calls):
         nth = number % repeats + 1
@@ -190,8 +164,8 @@ def training(target: Target, model: Path, seed: int, directory: Path) -> Iterato
         return {"model": model, "seed": seed, "state": state}
 
     reference = Path(sys.executable)
-    here = unix_port.run("training.py", configuration(str(model), str(directory / "here")), reference, directory)
-    there = target.run("training.py", configuration(target.model(model), target.put(STATE, b"")))
+    here = unix_port.run("train_digests.py", configuration(str(model), str(directory / "here")), reference, directory)
+    there = target.run("train_digests.py", configuration(target.model(model), target.put(STATE, b"")))
     with tqdm(total=IMAGES, desc="training here and there", unit="image", disable=None, leave=False) as bar:
         for ours in here:
             try:

@@ -1,26 +1,17 @@
-"""Turn a pretrained PyTorch backbone into the integer model that boards run.
-
-Folds batch norm into 16-bit slopes, packs the binary weights and writes a .safetensors file. `bitreplay evaluate`
-tells how well the integers agree with PyTorch.
-"""
+"""A net of PyTorch's as an integer model (docs/formats.md): batch norm folded, binary weights packed."""
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 
 import numpy as np
 from bitreplay import safetensors
 
-from . import data
+from .net import HEAD_SCALE, STEM_SCALE, STREAM, int8_weight, threshold_units
 
 FORMAT, VERSION = "bitreplay-model", "1"
 DTYPES = {"int8": "I8", "int16": "I16", "int32": "I32", "uint32": "U32"}
-EPILOG = """examples:
-  bitreplay export build/pretrain/backbone.pt build/backbone.safetensors
-  bitreplay export build/pretrain/backbone.pt build/small.safetensors --no-head --name small
-"""
 
 
 def pack(signs: np.ndarray) -> np.ndarray:
@@ -38,8 +29,6 @@ class _Exporter:
         return shift
 
     def stem(self, name, stem):
-        from .torch_net import STEM_SCALE, int8_weight
-
         weight = int8_weight(stem.weight.detach(), STEM_SCALE).permute(0, 2, 3, 1).numpy() * STEM_SCALE
         self.tensors[f"{name}.weight"] = np.ascontiguousarray(weight.round().astype(np.int8))
         shift = self.affine(name, stem)
@@ -56,8 +45,6 @@ class _Exporter:
         )
 
     def binarize(self, name, threshold):
-        from .torch_net import threshold_units
-
         self.tensors[f"{name}.threshold"] = threshold_units(threshold).numpy().astype(np.int8)
         self.layers.append({"op": "binarize", "tensor": name})
 
@@ -91,9 +78,7 @@ class _Exporter:
 
 
 def convert(net, head: bool) -> tuple[list[dict], dict[str, np.ndarray]]:
-    """The layers and tensors of a model (docs/formats.md) that computes what a `torch_net.Net` does."""
-    from .torch_net import HEAD_SCALE, STREAM, int8_weight
-
+    """The layers and tensors of a model (docs/formats.md) that computes what a `Net` does."""
     out = _Exporter()
     out.stem("stem", net.stem)
     for i, block in enumerate(net.blocks):
@@ -117,7 +102,7 @@ def convert(net, head: bool) -> tuple[list[dict], dict[str, np.ndarray]]:
 
 
 def export(net, path: Path, name: str, labels: list[str] | None) -> None:
-    """Write a `torch_net.Net` as a bitreplay-model file (docs/formats.md); labels None leaves out its head.
+    """Write a `Net` as a bitreplay-model file (docs/formats.md); labels None leaves out its head.
 
     The same net is the same bytes.
     """
@@ -127,19 +112,3 @@ def export(net, path: Path, name: str, labels: list[str] | None) -> None:
     if labels is not None:
         metadata["labels"] = json.dumps(labels)
     safetensors.write(path, metadata, [(k, DTYPES[str(v.dtype)], v.shape, v.tobytes()) for k, v in tensors.items()])
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = EPILOG
-    parser.add_argument("checkpoint", type=Path, help="what `bitreplay pretrain` wrote")
-    parser.add_argument("model", type=Path, help="the .safetensors file to write")
-    parser.add_argument("--name", default="backbone", help="the model's name (default: %(default)s)")
-    parser.add_argument("--no-head", action="store_true", help="leave out the pretrained classes")
-
-
-def run(args: argparse.Namespace) -> None:
-    from .torch_net import from_checkpoint
-
-    net = from_checkpoint(args.checkpoint)
-    export(net, args.model, args.name, None if args.no_head else data.class_names("cifar100"))
-    print(f"{args.model}: {args.model.stat().st_size} bytes")

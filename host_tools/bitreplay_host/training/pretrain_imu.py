@@ -1,9 +1,9 @@
 """Train the network for windows of an accelerometer and a gyroscope on HAPT's first 20 people, with PyTorch.
 
     bitreplay data hapt
-    python -m bitreplay_host.pretrain_imu
+    python -m bitreplay_host.training.pretrain_imu
 
-Writes build/pretrain/imu.safetensors and a log; minutes on one core. The other 10 people are for tests.
+Writes pretrain/imu.safetensors and a log; minutes on one core. The other 10 people are for tests.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ import torch
 import torch.nn.functional as F
 from tqdm import tqdm
 
-from . import hapt
+from .. import paths
+from ..datasets import hapt
 from .export import export
-from .pretrain import LABEL_SMOOTHING, to_input
-from .torch_net import Net
+from .net import Net, to_input
+from .steps import LABEL_SMOOTHING, Steps
 
-OUT = Path("build/pretrain/imu.safetensors")
+OUT = Path("pretrain/imu.safetensors")
 PEOPLE = 20  # to train on
 WIDTHS = 32, 32, 64, 64, 128
 EPOCHS, BATCH, RATE, SEED = 20, 64, 3e-3, 1
@@ -44,35 +45,22 @@ def tensor(windows: np.ndarray) -> torch.Tensor:
 def main() -> None:
     torch.manual_seed(SEED)
     rng = np.random.default_rng(SEED)
-    found = hapt.load()
+    found = hapt.load(paths.DATA)
     known = found["people"] <= PEOPLE
     windows, labels = found["windows"][known], torch.from_numpy(found["labels"][known]).long()
     net = Net(len(hapt.ACTIVITIES), groups=2, widths=WIDTHS)
-    binary = [layer.weight for layer in [*net.blocks, net.tail]]
-    chosen = {id(weight) for weight in binary}
-    other = [p for p in net.parameters() if id(p) not in chosen]
-    optimizer = torch.optim.Adam([{"params": binary}, {"params": other}], betas=(0.9, 0.99))
-    steps = len(windows) // BATCH
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, [RATE, RATE * 2 / 3], total_steps=EPOCHS * steps, pct_start=0.1
-    )
+    steps_per_epoch = len(windows) // BATCH
+    steps = Steps(net, RATE, EPOCHS * steps_per_epoch, pct_start=0.1, final_div_factor=1e4)
     OUT.parent.mkdir(parents=True, exist_ok=True)
     with open(OUT.with_suffix(".log"), "w") as log:
         for epoch in range(EPOCHS):
             order, total = rng.permutation(len(windows)), 0.0
-            for i in tqdm(range(steps), desc=f"epoch {epoch + 1}/{EPOCHS}", leave=False, disable=None):
+            for i in tqdm(range(steps_per_epoch), desc=f"epoch {epoch + 1}/{EPOCHS}", leave=False, disable=None):
                 rows = order[i * BATCH : (i + 1) * BATCH]
                 scores = net(tensor(tilted(windows[rows], rng)))
                 loss = F.cross_entropy(scores, labels[rows], label_smoothing=LABEL_SMOOTHING)
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                schedule.step()
-                with torch.no_grad():
-                    for weight in binary:
-                        weight.clamp_(-1, 1)
-                total += loss.item()
-            line = f"epoch {epoch + 1}/{EPOCHS} loss {total / steps:.4f}"
+                total += steps.take(loss)
+            line = f"epoch {epoch + 1}/{EPOCHS} loss {total / steps_per_epoch:.4f}"
             print(line)
             log.write(line + "\n")
         right = accuracy(net, found["windows"][~known], found["labels"][~known])

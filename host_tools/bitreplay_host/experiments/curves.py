@@ -1,11 +1,12 @@
-"""Tables and plots of experiments."""
+"""The accuracy of methods over the classes seen, as a table and as a plot."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from .protocol import TITLES
+from ..tables import table
+from .class_incremental import TITLES
 
 COLORS = {
     "naive": "#999999",
@@ -15,21 +16,6 @@ COLORS = {
     "joint": "#333333",
 }
 STYLES = "-", ":", "-.", (0, (8, 2)), (0, (1, 4))
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Plain text, the first column left, the others right aligned."""
-    cells = [list(head)] + [[f"{v:.1f}" if isinstance(v, float) else str(v) for v in row] for row in rows]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
-    lines = [
-        "  ".join(
-            cell.rjust(width) if i else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in cells
-    ]
-    lines.insert(1, "  ".join("-" * width for width in widths))
-    return "\n".join(line.rstrip() for line in lines)
 
 
 def accuracy_table(curves: Mapping[str, Sequence[float]], classes: Sequence[int]) -> str:
