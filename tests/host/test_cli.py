@@ -113,7 +113,7 @@ def test_a_mistake_is_one_line(line, made_data, small_model, micropython, tmp_pa
 def test_the_command_is_installed(tmp_path):
     """The program itself, from another folder: a mistake is no traceback there either."""
     program = Path(sys.executable).with_name("bitreplay")
-    done = subprocess.run([program, "experiment"], cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run([program, "experiment", "--data", "nowhere"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stdout == "" and done.stderr.count("\n") == 1
     assert "cifar10_train_images.npy is not there" in done.stderr

@@ -98,7 +98,7 @@ def test_init(folder, tmp_path):
         "--batch",
         10,
     ]
-    training = command.Training(parser.parse_args([str(part) for part in line]))
+    training = pretrain.Training(command.settings(parser.parse_args([str(part) for part in line])))
     assert training.epoch == 0
     found = training.net.eval()
     assert equal({k: v for k, v in found.state_dict().items() if k in lacking}, lacking)

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..training import WIDTHS
 from .options import add_data
+
+if TYPE_CHECKING:
+    from ..training.pretrain import Settings
 
 EPILOG = """examples:
   bitreplay data cifar100 --from ~/cifar-100-python.tar.gz
@@ -46,9 +50,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from ..training.pretrain import Settings, Training
+    from ..training.pretrain import Training
 
-    settings = Settings(
+    Training(settings(args)).run()
+
+
+def settings(args: argparse.Namespace) -> Settings:
+    from ..training.pretrain import Settings
+
+    return Settings(
         out=args.out,
         data=args.data,
         widths=args.widths,
@@ -60,4 +70,3 @@ def run(args: argparse.Namespace) -> None:
         init=args.init,
         compile=not args.no_compile,
     )
-    Training(settings).run()

@@ -16,12 +16,12 @@ MOST = 5000  # training images that CIFAR-10 has of a class
 
 def write(pictures: Iterable[tuple[str, np.ndarray]], folder: Path) -> list[Path]:
     """Writes (name, picture uint8) pairs as files of a folder; returns their paths. UserError for two of one name."""
-    folder.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
     for name, picture in pictures:
         path = folder / f"{name}.rgb"
         if path in written:
             raise UserError(f"two photographs are called {name}; rename one")
+        folder.mkdir(parents=True, exist_ok=True)
         path.write_bytes(picture.tobytes())
         written.append(path)
     return written
