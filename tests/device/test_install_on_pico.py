@@ -74,7 +74,10 @@ def test_upload_installs(bitreplay, stock_pico, mpremote, small_model, packages,
     mpremote(
         stock_pico,
         "exec",
-        "import os; os.mkdir('/lib'); os.mkdir('/lib/bitreplay'); open('/lib/bitreplay/old.py', 'w')",
+        "import os; os.mkdir('/lib'); os.mkdir('/lib/bitreplay'); open('/lib/bitreplay/old.mpy', 'w'); "
+        "open('/lib/bitreplay/my cat.safetensors', 'w'); open('/lib/mine.py', 'w'); "
+        "f = open('/lib/bitreplay/installed.txt', 'w'); "
+        "f.write('bitreplay/old.mpy\\n../boot.py\\nmine.py\\n'); f.close()",
     )
     for _ in range(2):
         status, out, _ = bitreplay(stock_pico, "upload", "--install", small_model, "--packages", packages)
@@ -87,7 +90,9 @@ def test_upload_installs(bitreplay, stock_pico, mpremote, small_model, packages,
     taken, file = mpremote(stock_pico, "soft-reset", "exec", IMPORT).split()
     size = (packages / "6.3" / "armv6m" / "_bitreplay.mpy").stat().st_size
     assert file == "/lib/_bitreplay.mpy" and int(taken) <= size + 4096
-    assert mpremote(stock_pico, "exec", "import os; print('old.py' in os.listdir('/lib/bitreplay'))") == "False"
+    # What an installation before left is gone; what is the user's stays, whatever the record says.
+    there = mpremote(stock_pico, "exec", "import os; print(os.listdir('/lib/bitreplay') + os.listdir('/lib'))")
+    assert "old.mpy" not in there and "'my cat.safetensors'" in there and "'mine.py'" in there
     record_property("measured", f"native module on the emulated Pico: {size} bytes of flash, {taken} of RAM")
 
 
@@ -117,6 +122,18 @@ def test_the_wrong_file_does_not_load_and_is_replaced(arch, bitreplay, stock_pic
     assert mpremote(stock_pico, "exec", "import bitreplay; print(bitreplay.__version__)") == VERSION
 
 
+def test_a_users_module_is_not_removed(bitreplay, stock_pico, mpremote, packages):
+    """It would be imported instead of ours: that is told, and nothing is changed."""
+    mpremote(
+        stock_pico,
+        "exec",
+        "import os; os.mkdir('/lib'); os.mkdir('/lib/bitreplay'); open('/lib/bitreplay/learner.py', 'w')",
+    )
+    status, _, error = bitreplay(stock_pico, "upload", "--install", "--packages", packages)
+    assert status == 2 and "/lib/bitreplay/learner.py is on the board and would be imported instead" in error
+    assert mpremote(stock_pico, "exec", "import os; print(os.listdir('/lib/bitreplay'))") == "['learner.py']"
+
+
 def test_half_a_module_is_replaced(bitreplay, stock_pico, mpremote, packages, tmp_path):
     """On which MicroPython's loader would not end."""
     half = tmp_path / "_bitreplay.mpy"
@@ -140,7 +157,7 @@ def test_power_cut_while_installing(bitreplay, emulator, stock_image, mpremote, 
         assert bitreplay(pico, "upload", "--install", "--packages", packages)[0] == 0
         names = "import os; print(sorted(os.listdir('/lib')), len(os.listdir('/lib/bitreplay')))"
         modules = len(list((packages / "6.3" / "armv6m" / "bitreplay").iterdir()))
-        assert mpremote(pico, "exec", names) == f"['_bitreplay.mpy', 'bitreplay'] {modules}"
+        assert mpremote(pico, "exec", names) == f"['_bitreplay.mpy', 'bitreplay'] {modules + 1}"  # and the record
 
 
 def test_who_needs_no_install(bitreplay, pico, stock_pico, mpremote, packages, tmp_path):

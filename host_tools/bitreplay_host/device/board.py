@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import binascii
 import contextlib
+import hashlib
 import io
 import json
 import os
@@ -87,6 +88,13 @@ class Board:
                 self.exec(f"n = f.write({literal(chunk)})")
                 bar.update(len(chunk))
         self.exec("f.close()")
+
+    def replace(self, content: bytes, path: str, description: str) -> None:
+        """Writes a file under another name and renames it when it is whole and read back; UserError if it differs."""
+        self.put(content, f"{path}.new", description)
+        if self.sha256(f"{path}.new") != hashlib.sha256(content).hexdigest():
+            raise UserError(f"{path} is not what was sent; repeat this; if it fails twice, the flash may be worn out")
+        self.exec(f"import os; os.rename({path + '.new'!r}, {path!r})")
 
     def remove(self, path: str) -> None:
         """Removes a file on the board if it is there."""

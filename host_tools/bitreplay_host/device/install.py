@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 
@@ -21,6 +20,7 @@ ARCHITECTURES = {
     10: "xtensawin",
     11: "rv32imc",
 }
+RECORD = "bitreplay/installed.txt"  # in the board's folder for packages: the files that we put there, a line each
 # What lies in files may be broken, or for another board: it is not to be imported.
 ASK = """
 import sys
@@ -47,16 +47,14 @@ def install(board: Board, packages: Path) -> str:
         raise UserError(f"{board.port} has no folder for packages in sys.path; use `mpremote mip install --target`")
     lib = folders[0]
     # The package itself last: until then there is none, whatever cuts this short.
-    files = [target for target, _ in json.loads((package / "package.json").read_text())["urls"]]
+    files = [file for file, _ in json.loads((package / "package.json").read_text())["urls"]]
     files.sort(key=lambda file: "__init__" in file)
-    contents = {f"{lib}/{file}": (package / file).read_bytes() for file in files}
+    contents = {file: (package / file).read_bytes() for file in files}
     clear(board, lib, contents)
-    for path, content in contents.items():
-        # Under a name of its own until it is whole: MicroPython never returns from loading half a native module.
-        board.put(content, f"{path}.new", path)
-        if board.sha256(f"{path}.new") != hashlib.sha256(content).hexdigest():
-            raise UserError(f"{path} is not what was sent; install again; if that helps not, mistrust the flash")
-        board.exec(f"import os; os.rename({path + '.new'!r}, {path!r})")
+    board.put("".join(f"{file}\n" for file in files).encode(), f"{lib}/{RECORD}")
+    for file, content in contents.items():
+        # MicroPython never returns from loading half a native module.
+        board.replace(content, f"{lib}/{file}", f"{lib}/{file}")
     board.soft_reset()
     board.exec("from bitreplay import load")
     size = sum(map(len, contents.values()))
@@ -84,15 +82,24 @@ def find(packages: Path, board: str, mpy: int) -> Path:
 
 
 def clear(board: Board, lib: str, contents: dict[str, bytes]) -> None:
-    """Removes what another release left in `lib`, and makes folders; UserError, before that, if there is no room."""
-    folder, module = f"{lib}/bitreplay", f"{lib}/{MODULE}"
-    for path in (lib, folder):
+    """Removes what an installation before this left in `lib`, and nothing else; makes folders.
+
+    UserError, before anything is removed, if there is no room, or a file of the user's that would be imported instead.
+    """
+    for path in (lib, f"{lib}/bitreplay"):
         board.exec(f"import os\ntry: os.mkdir({path!r})\nexcept OSError: pass")
-    old = [f"{folder}/{name}" for name in board.exec(f"print(*os.listdir({folder!r}))").split()]
-    old += [module, f"{module}.new"]
-    free = board.free_bytes(lib) + sum(board.size(path) or 0 for path in old)
+    for file in contents:
+        source = f"{lib}/{file.removesuffix('.mpy')}.py"
+        if board.size(source) is not None:
+            raise UserError(f"{source} is on the board and would be imported instead of {file}: move it, repeat this")
+    record = board.exec(f"try: print(open({lib + '/' + RECORD!r}).read())\nexcept OSError: pass").splitlines()
+    ours = {file for file in record if file == MODULE or file.startswith("bitreplay/") and ".." not in file}
+    ours |= {*contents, *(f"{file}.new" for file in contents)}
+    old = {f"{lib}/{file}": board.size(f"{lib}/{file}") for file in sorted(ours, key=lambda f: "__init__" not in f)}
+    free = board.free_bytes(lib) + sum(size or 0 for size in old.values())
     needed = sum(map(len, contents.values())) + SPARE * len(contents)
     if free < needed:
         raise UserError(f"BitReplay needs {needed} bytes of files, and only {free} are free on the board")
-    for path in sorted(old, key=lambda path: "__init__" not in path):
-        board.remove(path)
+    for path, size in old.items():
+        if size is not None:
+            board.remove(path)

@@ -16,16 +16,18 @@ FREE = b"\xff"  # what flash holds that was erased
 
 def deploy(board: Board, name: str, content: bytes, only: bool = False) -> str:
     """Puts a model on the board, unless it is there; returns its path. only: removes what else is in ROMFS."""
-    rom = has_romfs(board)
-    path, digest = f"/rom/{name}" if rom else f"/{name}", hashlib.sha256(content).hexdigest()
+    partition = Partition.of(board)
+    path, digest = f"/rom/{name}" if partition else f"/{name}", hashlib.sha256(content).hexdigest()
     if not only and board.size(path) == len(content) and board.sha256(path) == digest:
         return path
-    if rom:
-        to_romfs(board, name, content, only)
+    if partition:
+        partition.add(name, content, only)
     else:
         to_files(board, path, content)
     if board.sha256(path) != digest:
-        raise UserError(f"{path} is not what was sent; upload it again; if that helps not, mistrust the flash")
+        raise UserError(
+            f"{path} is not what was sent; upload it again; if it fails twice, the board's flash may be worn out"
+        )
     return path
 
 
@@ -43,68 +45,85 @@ def to_files(board: Board, path: str, content: bytes) -> None:
     free = board.free_bytes()
     if free < len(content) + SPARE:
         raise UserError(f"{path} has {len(content)} bytes, and only {free} are free on the board; remove files there")
-    # Under a name of its own until it is whole.
-    board.put(content, f"{path}.new", "writing")
-    board.exec(f"import os; os.rename({path + '.new'!r}, {path!r})")
+    board.replace(content, path, "writing")
 
 
-def has_romfs(board: Board) -> bool:
-    """Whether there is a ROMFS partition, one that is written block by block; then `dev` is it on the board."""
-    code = "import vfs; dev = vfs.rom_ioctl(2, 0) if hasattr(vfs, 'rom_ioctl') else 0; print(hasattr(dev, 'ioctl'))"
-    return board.exec(f"try: exec({code!r})\nexcept (ImportError, OSError): print(False)") == "True"
+class Partition:
+    """The ROMFS partition of a board, which is written block by block. It holds an image, or none."""
 
+    def __init__(self, board: Board):
+        self.board = board
+        self.block, self.blocks = map(int, self._exec("print(dev.ioctl(5, 0), dev.ioctl(4, 0))").split())
 
-def to_romfs(board: Board, name: str, content: bytes, only: bool) -> None:
-    """Writes the model to the ROMFS partition, beside what is there."""
-    block, blocks = map(int, board.exec("print(dev.ioctl(5, 0), dev.ioctl(4, 0))").split())
-    old = b"" if only else read_romfs(board, block * blocks)
-    try:
-        kept = [entry for entry in romfs.entries(old) if entry.name != name] if old else []
-    except ValueError:
-        raise UserError("what is in the ROMFS partition cannot be kept; --only replaces it") from None
-    image = romfs.build([*kept, romfs.file_entry(name, content)])
-    if len(image) > block * blocks:
-        others = ", ".join(f"{entry.name} ({entry.size})" for entry in kept)
-        raise UserError(
-            f"{name} ({len(content)} bytes) does not fit in the ROMFS partition ({block * blocks} bytes)"
-            + (f" beside {others}; --only removes what is there" if kept else "; take a smaller model")
+    @staticmethod
+    def of(board: Board) -> Partition | None:
+        """That of a board, if it has one."""
+        code = "import vfs; print(hasattr(vfs, 'rom_ioctl') and hasattr(vfs.rom_ioctl(2, 0), 'ioctl'))"
+        found = board.exec(f"try: exec({code!r})\nexcept (ImportError, OSError): print(False)")
+        return Partition(board) if found == "True" else None
+
+    @property
+    def size(self) -> int:
+        return self.block * self.blocks
+
+    def _exec(self, code):
+        """What code prints that knows the partition as `dev`. Every call stands for itself."""
+        return self.board.exec(
+            f"import vfs\nfrom binascii import a2b_base64, b2a_base64\ndev = vfs.rom_ioctl(2, 0)\n{code}"
         )
-    write_romfs(board, image, old, block)
 
+    def _read(self, start, end):
+        return a2b_base64(self._exec(f"print(b2a_base64(memoryview(dev)[{start}:{end}]).decode())"))
 
-def read_romfs(board: Board, size: int) -> bytes:
-    """The image in the partition, or nothing if there is none."""
-    board.exec("from binascii import a2b_base64, b2a_base64; rom = memoryview(dev)")
-    length = romfs.image_size(a2b_base64(board.exec("print(b2a_base64(rom[:16]).decode())")))
-    if length > size:
-        return b""
-    image = b""
-    with progress("reading what is there", length) as bar:
-        while len(image) < length:
-            end = min(len(image) + 4096, length)
-            image += a2b_base64(board.exec(f"print(b2a_base64(rom[{len(image)}:{end}]).decode())"))
-            bar.update(len(image) - bar.n)
-    return image
+    def _write(self, *arguments):
+        self._exec(f"dev.writeblocks({', '.join(arguments)})")
 
+    def add(self, name: str, content: bytes, only: bool) -> None:
+        """Writes a file, beside the others that are there or instead of them."""
+        old = b"" if only else self.read()
+        try:
+            kept = [entry for entry in romfs.entries(old) if entry.name != name] if old else []
+        except ValueError:
+            raise UserError("what is in the ROMFS partition cannot be kept; --only replaces it") from None
+        image = romfs.build([*kept, romfs.file_entry(name, content)])
+        if len(image) > self.size:
+            others = ", ".join(f"{entry.name} ({entry.size})" for entry in kept)
+            raise UserError(
+                f"{name} ({len(content)} bytes) does not fit in the ROMFS partition ({self.size} bytes)"
+                + (f" beside {others}; --only removes what is there" if kept else "; take a smaller model")
+            )
+        self.write(image, old)
 
-def write_romfs(board: Board, image: bytes, old: bytes, block: int) -> None:
-    """Writes an image over the old one, and has it mounted.
+    def read(self) -> bytes:
+        """The image, or nothing if there is none."""
+        length = romfs.image_size(self._read(0, 16))
+        if length > self.size:
+            return b""
+        image = b""
+        with progress("reading what is there", length) as bar:
+            while len(image) < length:
+                image += self._read(len(image), min(len(image) + 4096, length))
+                bar.update(len(image) - bar.n)
+        return image
 
-    The first block goes first, and its first bytes come last: who loses power meanwhile has no filesystem, not half of
-    one.
-    """
-    board.exec("from binascii import a2b_base64\ntry: vfs.umount('/rom')\nexcept OSError: pass")
-    pieces = list(enumerate(chunks(image, block)))
-    before = list(chunks(old, block))
-    changed = [(n, piece) for n, piece in pieces[1:] if before[n : n + 1] != [piece]]
-    first = FREE * len(romfs.MAGIC) + pieces[0][1][len(romfs.MAGIC) :]
-    board.exec("dev.ioctl(6, 0)")
-    with progress("writing", sum(len(piece) for _, piece in changed) + len(first)) as bar:
-        for n, piece in changed:
-            # Without an offset the block is erased before.
-            board.exec(f"dev.writeblocks({n}, {literal(piece.ljust(block, FREE))})")
-            bar.update(len(piece))
-        for piece, size in ((first, block), (romfs.MAGIC, PAGE)):
-            board.exec(f"dev.writeblocks(0, {literal(piece.ljust(size, FREE))}, 0)")
-        bar.update(len(first))
-    board.soft_reset()
+    def write(self, image: bytes, old: bytes) -> None:
+        """Writes an image over the old one, and has it mounted.
+
+        The first block goes first, and its first bytes come last: who loses power meanwhile has no filesystem, not
+        half of one.
+        """
+        self._exec("try: vfs.umount('/rom')\nexcept OSError: pass")
+        pieces = list(enumerate(chunks(image, self.block)))
+        before = list(chunks(old, self.block))
+        changed = [(n, piece) for n, piece in pieces[1:] if before[n : n + 1] != [piece]]
+        first = FREE * len(romfs.MAGIC) + pieces[0][1][len(romfs.MAGIC) :]
+        self._exec("dev.ioctl(6, 0)")
+        with progress("writing", sum(len(piece) for _, piece in changed) + len(first)) as bar:
+            for n, piece in changed:
+                # Without an offset the block is erased before.
+                self._write(str(n), literal(piece.ljust(self.block, FREE)))
+                bar.update(len(piece))
+            for piece, size in ((first, self.block), (romfs.MAGIC, PAGE)):
+                self._write("0", literal(piece.ljust(size, FREE)), "0")
+            bar.update(len(first))
+        self.board.soft_reset()
