@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> None:
         raise UserError("--repeats must be at least 1")
     if args.port and args.board:
         raise UserError("--port and --board exclude each other")
-    if not bitreplay.load(args.model).tail:
+    if not bitreplay.load(args.model).trainable:
         raise UserError(f"{args.model} has no trainable layer, whose gradients are to be timed; take another model")
     if args.board == "instructions":
         result, name = instructions.bench(args.model, graph_of(args.model)), "instructions.json"

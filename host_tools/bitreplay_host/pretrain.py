@@ -114,7 +114,7 @@ class Training:
             raise UserError("--widths must be multiples of 32, each the one before or, twice, its double")
         self.net = Net(widths=widths)
         self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.binary = [layer.weight for layer in [*self.net.blocks, self.net.tail]]
+        self.binary = [layer.weight for layer in [*self.net.blocks, self.net.trainable]]
         known = {id(p) for p in self.binary}
         other = [p for p in self.net.parameters() if id(p) not in known]
         self.optimizer = torch.optim.Adam([{"params": self.binary}, {"params": other}], betas=(0.9, 0.99))

@@ -48,7 +48,7 @@ def main() -> None:
     known = found["people"] <= PEOPLE
     windows, labels = found["windows"][known], torch.from_numpy(found["labels"][known]).long()
     net = Net(len(hapt.ACTIVITIES), groups=2, widths=WIDTHS)
-    binary = [layer.weight for layer in [*net.blocks, net.tail]]
+    binary = [layer.weight for layer in [*net.blocks, net.trainable]]
     chosen = {id(weight) for weight in binary}
     other = [p for p in net.parameters() if id(p) not in chosen]
     optimizer = torch.optim.Adam([{"params": binary}, {"params": other}], betas=(0.9, 0.99))

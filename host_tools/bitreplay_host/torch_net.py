@@ -11,6 +11,7 @@ channel duplication).
 
 import itertools
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -168,7 +169,7 @@ class Block(_Binary):
         return saturate(shortcut + self.affine(acc))
 
 
-class Tail(_Binary):
+class TrainableLayer(_Binary):
     """Latent bits to stream, trained on the board: 1x1, grouped; the bits themselves are its shortcut."""
 
     def __init__(self, channels, groups):
@@ -185,7 +186,7 @@ class Net(nn.Module):
     """32x32x3 pixels, as float (p - 128) / 64, to class scores.
 
     widths: channels of the stem, at 16x16, and of each block; where they double, the sides halve, to 4x4 in the end.
-    The latent is 2x2 of the last, and the tail 1x1 from the last to the last.
+    The latent is 2x2 of the last, and the trainable layer 1x1 from the last to the last.
     """
 
     def __init__(self, classes=100, groups=2, widths=WIDTHS):
@@ -193,7 +194,7 @@ class Net(nn.Module):
         self.stem = Stem(widths[0])
         self.blocks = nn.ModuleList(Block(a, b, stride=b // a) for a, b in itertools.pairwise(widths))
         self.threshold = nn.Parameter(torch.zeros(widths[-1]))
-        self.tail = Tail(widths[-1], groups)
+        self.trainable = TrainableLayer(widths[-1], groups)
         self.head = nn.Parameter(torch.randn(classes, widths[-1]) * 0.05)
 
     def latent(self, x):
@@ -204,14 +205,14 @@ class Net(nn.Module):
         return _Sign.apply(x - self.threshold.to(x.dtype).view(1, -1, 1, 1))
 
     def forward(self, x):
-        features = average(self.tail(self.latent(x)), 2).flatten(1)
+        features = average(self.trainable(self.latent(x)), 2).flatten(1)
         scores = F.linear(features, int8_weight(self.head, HEAD_SCALE))
-        return scores if self.tail.affine.folded is None else torch.floor(scores * SCORE) / SCORE
+        return scores if self.trainable.affine.folded is None else torch.floor(scores * SCORE) / SCORE
 
     def affine_layers(self):
         """The layers with a batch norm by the names that export gives them, with their accumulators' units per 1.0."""
         blocks = {f"block{i}": (block, 1) for i, block in enumerate(self.blocks)}
-        return {"stem": (self.stem, STEM_SCALE * PIXEL_SCALE), **blocks, "tail": (self.tail, 1)}
+        return {"stem": (self.stem, STEM_SCALE * PIXEL_SCALE), **blocks, "tail": (self.trainable, 1)}
 
     def thresholds(self):
         """The thresholds of the signs by the names that export gives them."""
@@ -240,7 +241,8 @@ def checkpoint(path):
     """What `bitreplay pretrain` wrote: {"net", "optimizer", "schedule", "generator", "epoch"}; else UserError."""
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
-        saved["net"].keys()
+        # Version 0.1 called the trainable layer the tail.
+        saved["net"] = {re.sub(r"^tail\.", "trainable.", name): weight for name, weight in saved["net"].items()}
         return saved
     except OSError:
         raise
