@@ -37,7 +37,7 @@ def check_label(label):
     if type(label) is int:
         good = -(1 << 63) <= label < 1 << 63
     elif type(label) is str:
-        good = 0 < len(label) <= MAX_LABEL and label.encode()
+        good = 0 < len(label) <= MAX_LABEL and bool(label.encode())
     if not good:
         raise ValueError(
             "label: must be a str of 1..%d characters or an int of 64 bits, got %s" % (MAX_LABEL, _short(label))

@@ -32,10 +32,14 @@ RANGES = {
     "value": (1, 127),
 }
 
-# What may follow an op, in the backbone and above the latent.
+# What may follow an op, or start a graph, in the backbone and above the latent.
 BACKBONE_OPS = ("binarize", "bconv2d", "bconv2d_sign", "avg_pool", "max_pool")
-NEXT_IN_BACKBONE = {"binarize": BACKBONE_OPS + ("latent",), "bconv2d_sign": BACKBONE_OPS + ("latent",)}
-NEXT_ABOVE = {
+NEXT_IN_BACKBONE: dict = {
+    None: ("conv2d",),
+    "binarize": BACKBONE_OPS + ("latent",),
+    "bconv2d_sign": BACKBONE_OPS + ("latent",),
+}
+NEXT_ABOVE: dict = {
     "latent": ("expand",),
     "expand": ("bconv2d", "avg_pool"),
     "bconv2d": ("avg_pool",),
@@ -83,7 +87,8 @@ class Graph:
         self.image = image
         self.stream = self.bits = None  # shapes of the registers
         self.slot = BITS
-        self.latent = self.trainable = self.head = None
+        self.latent = self.trainable = None
+        self.head: tuple = None  # weight, shift
         self.binary_macs = self.int8_macs = 0
         self._walk(layers)
         for name in tensors:
@@ -95,7 +100,7 @@ class Graph:
     def _walk(self, layers):
         if type(layers) is not list or not 0 < len(layers) <= MAX_LAYERS:
             self.fail("layers must be a list of 1..%d layers" % MAX_LAYERS)
-        op, allowed = None, ("conv2d",)
+        op, allowed = None, NEXT_IN_BACKBONE[None]
         for i in range(len(layers)):
             self.where = "graph: layer %d" % i
             # What stays would lie between garbage else, and leave no large block free for a learner.

@@ -20,12 +20,12 @@ try:
     from time import time
 except ImportError:  # the QEMU port has no clock
 
-    def time():
+    def time():  # type: ignore[misc]
         return 0
 
 
 ONE = 1 << 14  # probability 1
-POLICIES = {"balanced": Balanced, "reservoir": Reservoir}
+POLICIES: dict = {"balanced": Balanced, "reservoir": Reservoir}
 
 
 def _rows(buffer, count):

@@ -107,8 +107,8 @@ class Network:
         calls = []
         for kernel, arguments in plan.calls:
             calls.append((kernel, [scratch[a[0]][: a[1]] if type(a) is tuple else a for a in arguments]))
-        self._first, self._last = calls[0][1], calls[-1]
-        self._calls = calls[1:-1]
+        self._first: list = calls[0][1]
+        self._calls, self._last = calls[1:-1], calls[-1]
 
     def latent(self, image, out):
         """Runs the frozen part: image (uint8 buffer of image_bytes, image_shape) to out (buffer of latent_bytes).
@@ -163,7 +163,8 @@ class Network:
         b = self._buffers
         self.latent(image, b.latent)
         self.features_of(b.latent, b.packed, b.features)
-        kernels.dense(b.features, *self._head, b.scores)
+        weight, shift = self._head
+        kernels.dense(b.features, weight, shift, b.scores)
         best = kernels.softmax(b.scores, b.active, -1, b.errors)
         return self.labels[best], b.errors[best] / ONE
 

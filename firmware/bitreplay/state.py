@@ -117,10 +117,10 @@ def _make(make, net, path, config):
 
 def _read_tensors(path, learner, tensors):
     for samples, name in ((learner.replay, "replay.classes"), (learner.fresh, "fresh.classes")):
-        shape = tensors[name].shape if name in tensors else ()
-        if len(shape) != 1 or shape[0] > samples.capacity:
+        tensor = tensors.get(name)
+        if tensor is None or len(tensor.shape) != 1 or tensor.shape[0] > samples.capacity:
             fail(path, name, "must be there and have at most %d elements" % samples.capacity)
-        samples.n = shape[0]
+        samples.n = tensor.shape[0]
     for name, dtype, shape, data in _tensors(learner):
         tensor = tensors.pop(name, None)
         if tensor is None:

@@ -23,10 +23,10 @@ try:
     from machine import disable_irq, enable_irq
 except ImportError:
 
-    def disable_irq():
+    def disable_irq():  # type: ignore[misc]
         pass
 
-    def enable_irq(state):
+    def enable_irq(state):  # type: ignore[misc]
         pass
 
 
