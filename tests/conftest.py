@@ -1,5 +1,6 @@
 """Settings for all tests: reproducible examples, one core, the host packages on the path."""
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -19,6 +20,11 @@ for name, examples in (("thorough", 120), ("short", 50)):
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
 settings.load_profile("thorough")
+
+
+def pytest_collection_finish():
+    """The package collects garbage for each layer of a model: what pytest holds must not be looked through then."""
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter):

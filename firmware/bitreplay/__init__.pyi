@@ -2,7 +2,7 @@
 
 from array import array
 from collections.abc import Callable
-from pathlib import Path
+from os import PathLike
 from typing import Any, Literal, Self, TypedDict
 
 from _typeshed import ReadableBuffer, WriteableBuffer
@@ -28,7 +28,7 @@ class _Heap(TypedDict, total=False):
 
 __version__: str
 
-def load(path: str | Path) -> Network:
+def load(path: str | PathLike[str]) -> Network:
     """The Network in a model file. ValueError names the field or tensor that is wrong."""
 
 def heap() -> _Heap:
@@ -50,7 +50,7 @@ class Network:
     weights_bytes: int
     in_place: bool
     digest: str
-    tail: Any  # the trainable layer, or None
+    trainable: Any  # the layer that can be trained, or None
 
     def __init__(self, path: str, name: str, plan: Any, view: ReadableBuffer, file: Any, weights_bytes: int) -> None:
         """load() calls this."""
@@ -58,10 +58,10 @@ class Network:
     def latent(self, image: ReadableBuffer, out: WriteableBuffer) -> None:
         """Runs the frozen part: image (uint8, image_bytes) to out (latent_bytes)."""
 
-    def features_of(self, latent: ReadableBuffer, tail_packed: ReadableBuffer | None, out: WriteableBuffer) -> None:
+    def features_of(self, latent: ReadableBuffer, packed: ReadableBuffer | None, out: WriteableBuffer) -> None:
         """Runs the trainable layer and the pooling: latent to out (int8, `features` bytes)."""
 
-    def pack_tail(self) -> bytearray:
+    def pack_signs(self) -> bytearray:
         """The trainable layer's pretrained weights, as features_of() takes them."""
 
     def classify(self, image: ReadableBuffer) -> tuple[str, float]:
@@ -113,11 +113,11 @@ class Learner:
     def learn(self, epochs: int = 4, progress: bool | Callable[[int, int, float], object] | None = True) -> None:
         """Learns the fresh samples with the replayed ones. progress: True prints; or f(epoch, epochs, percent)."""
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | PathLike[str]) -> None:
         """Writes the learner to a file, whole or not at all."""
 
     @classmethod
-    def load(cls, net: Network, path: str | Path) -> Self:
+    def load(cls, net: Network, path: str | PathLike[str]) -> Self:
         """The learner that save() wrote, on the same model."""
 
     def digest(self) -> str:

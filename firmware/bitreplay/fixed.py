@@ -4,12 +4,12 @@ import math
 
 
 def fixed(x):
-    """x > 0 as (rate, exponent): about rate * 2^exponent, with four bits, so rate in 8..15."""
-    mantissa, exponent = math.frexp(x)
-    rate = int(mantissa * 16 + 0.5)
-    if rate == 16:
-        rate, exponent = 8, exponent + 1
-    return rate, exponent - 4
+    """x > 0 as (mantissa, exponent): about mantissa * 2^exponent, with a mantissa of four bits, 8..15."""
+    fraction, exponent = math.frexp(x)
+    mantissa = int(fraction * 16 + 0.5)
+    if mantissa == 16:
+        mantissa, exponent = 8, exponent + 1
+    return mantissa, exponent - 4
 
 
 def isqrt(n):

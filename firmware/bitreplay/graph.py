@@ -32,10 +32,14 @@ RANGES = {
     "value": (1, 127),
 }
 
-# What may follow an op, before and after the latent.
-BACKBONE = ("binarize", "bconv2d", "bconv2d_sign", "avg_pool", "max_pool")
-BEFORE = {"binarize": BACKBONE + ("latent",), "bconv2d_sign": BACKBONE + ("latent",)}
-AFTER = {
+# What may follow an op, or start a graph, in the backbone and above the latent.
+BACKBONE_OPS = ("binarize", "bconv2d", "bconv2d_sign", "avg_pool", "max_pool")
+NEXT_IN_BACKBONE: dict = {
+    None: ("conv2d",),
+    "binarize": BACKBONE_OPS + ("latent",),
+    "bconv2d_sign": BACKBONE_OPS + ("latent",),
+}
+NEXT_ABOVE: dict = {
     "latent": ("expand",),
     "expand": ("bconv2d", "avg_pool"),
     "bconv2d": ("avg_pool",),
@@ -62,8 +66,8 @@ def check_shape(shape):
     )
 
 
-class Tail:
-    """The trainable layer: geometry u16[8], weight (latent weights), slope, bias as memoryviews, shift."""
+class TrainableLayer:
+    """A layer that can be trained: geometry u16[8], weight (latent weights), slope, bias as memoryviews, shift."""
 
     def __init__(self, geometry, weight, slope, bias, shift):
         self.geometry = geometry
@@ -83,7 +87,8 @@ class Graph:
         self.image = image
         self.stream = self.bits = None  # shapes of the registers
         self.slot = BITS
-        self.latent = self.tail = self.head = None
+        self.latent = self.trainable = None
+        self.head: tuple = None  # weight, shift
         self.binary_macs = self.int8_macs = 0
         self._walk(layers)
         for name in tensors:
@@ -95,7 +100,7 @@ class Graph:
     def _walk(self, layers):
         if type(layers) is not list or not 0 < len(layers) <= MAX_LAYERS:
             self.fail("layers must be a list of 1..%d layers" % MAX_LAYERS)
-        op, allowed = None, ("conv2d",)
+        op, allowed = None, NEXT_IN_BACKBONE[None]
         for i in range(len(layers)):
             self.where = "graph: layer %d" % i
             # What stays would lie between garbage else, and leave no large block free for a learner.
@@ -105,8 +110,8 @@ class Graph:
             if op not in allowed:
                 self._refuse(op, last, allowed)
             self._check_fields(layers[i], op)
-            (HANDLERS if self.latent is None else TAIL_HANDLERS)[op](self, layers[i])
-            allowed = BEFORE.get(op, BACKBONE) if self.latent is None else AFTER[op]
+            (BACKBONE_HANDLERS if self.latent is None else ABOVE_HANDLERS)[op](self, layers[i])
+            allowed = NEXT_IN_BACKBONE.get(op, BACKBONE_OPS) if self.latent is None else NEXT_ABOVE[op]
         self.where = "graph"
         if self.latent is None or op not in ("avg_pool", "dense"):
             self.fail("must end in latent, expand, avg_pool, with an optional dense")
@@ -303,13 +308,13 @@ def _expand(g, layer):
     g.stream = g.latent
 
 
-def _tail(g, layer):
+def _trainable(g, layer):
     geometry, out, terms = g.binary(layer)
     cin, groups = geometry[2], geometry[7]
     if list(geometry[3:7]) != [cin, 1, 1, 0] or layer["residual"] is not True:
         g.fail("the trainable layer needs kernel 1, stride 1, padding 0, cout %d and residual true" % cin)
     weight = g.take(layer, "weight", "I8", (cin, cin // groups))
-    g.tail = Tail(geometry, weight, *g.affine(layer, [terms] * cin))
+    g.trainable = TrainableLayer(geometry, weight, *g.affine(layer, [terms] * cin))
 
 
 def _features(g, layer):
@@ -329,7 +334,7 @@ def _dense(g, layer):
     g.head = weight, shift
 
 
-HANDLERS = {
+BACKBONE_HANDLERS = {
     "conv2d": _conv2d,
     "binarize": _binarize,
     "bconv2d": _bconv2d,
@@ -338,4 +343,4 @@ HANDLERS = {
     "max_pool": _pool(kernels.max_pool),
     "latent": _latent,
 }
-TAIL_HANDLERS = {"expand": _expand, "bconv2d": _tail, "avg_pool": _features, "dense": _dense}
+ABOVE_HANDLERS = {"expand": _expand, "bconv2d": _trainable, "avg_pool": _features, "dense": _dense}

@@ -55,7 +55,7 @@ else:
         from micropython import kbd_intr
     except ImportError:
 
-        def kbd_intr(character):
+        def kbd_intr(character):  # type: ignore[misc]
             """This port has no Ctrl-C."""
 
     def held(function, *arguments):

@@ -1,4 +1,4 @@
-# The learner: a CWR* head, binary latent replay and one trained binary layer. docs/learning.md tells the algorithm.
+# The learner: a CWR* head, binary latent replay and one trainable binary layer. docs/learning.md tells the algorithm.
 #
 # CWR*: Lomonaco, Maltoni and Pellegrini 2020, "Rehearsal-free continual learning over small non-i.i.d. batches"
 # (arXiv 1907.03799). Latent replay: Pellegrini, Graffieti, Lomonaco and Maltoni 2020 (arXiv 1912.01100). Both in bits:
@@ -9,23 +9,23 @@ from array import array
 
 import _bitreplay as kernels
 
-from . import state
+from . import budget, state
+from .checks import MAX_COUNT, check_integer, check_label, check_one_of, check_rate
 from .fixed import fixed, isqrt
 from .interrupts import held
 from .network import check_network
 from .replay import BATCH, Balanced, Reservoir, Samples
-from .state import check, check_label, check_one_of, check_rate
 
 try:
     from time import time
 except ImportError:  # the QEMU port has no clock
 
-    def time():
+    def time():  # type: ignore[misc]
         return 0
 
 
 ONE = 1 << 14  # probability 1
-POLICIES = {"balanced": Balanced, "reservoir": Reservoir}
+POLICIES: dict = {"balanced": Balanced, "reservoir": Reservoir}
 
 
 def _rows(buffer, count):
@@ -68,34 +68,34 @@ class Learner:
         self.net = check_network(net)
         self.config = {
             # Together at most 65536, as minibatches number samples in 16 bits.
-            "replay": check("replay", replay, 0, 32768),
-            "fresh": check("fresh", fresh, 1, 32768),
-            "classes": check("classes", classes, 2, 255),
+            "replay": check_integer("replay", replay, 0, 32768),
+            "fresh": check_integer("fresh", fresh, 1, 32768),
+            "classes": check_integer("classes", classes, 2, 255),
             "policy": check_one_of("policy", policy, ("balanced", "reservoir")),
             "conv": check_one_of("conv", conv, (True, False)),
             "cwr": check_one_of("cwr", cwr, (True, False)),
-            "q_f": check("q_f", q_f, 2, 8),
+            "q_f": check_integer("q_f", q_f, 2, 8),
             "head_bits": check_one_of("head_bits", head_bits, (16, 32)),
-            "q_b": check("q_b", q_b, 2, 16),
+            "q_b": check_integer("q_b", q_b, 2, 16),
             "rounding": check_one_of("rounding", rounding, ("stochastic", "nearest")),
             "rate": check_rate("rate", rate),
             "conv_rate": check_rate("conv_rate", conv_rate),
         }
-        if conv and not net.tail:
+        if conv and not net.trainable:
             raise ValueError("conv: the model has no trainable layer; use conv=False")
         self.policy = POLICIES[policy]()
-        self.rng = array("I", [check("seed", seed, 1, 0xFFFFFFFF)])
+        self.rng = array("I", [check_integer("seed", seed, 1, 0xFFFFFFFF)])
         self.labels = []  # str or int, by class
         self.experiences = 0  # that learn() ended
         self.learning = self.ready = False  # ready: the consolidated head is quantized
-        needed = state.budget_text(net, self.config)
+        needed = budget.describe(net, self.config)
         try:
             self._allocate()
         except MemoryError:
             # What is free is what was free before.
             for name in list(self.__dict__):
                 setattr(self, name, None)
-            left = state.heap()
+            left = budget.heap()
             if left:
                 needed += "; %d are free, %d of them in one block" % (left["free"], left["block"])
             raise MemoryError("Learner: %s; make replay or fresh smaller" % needed)
@@ -120,12 +120,12 @@ class Learner:
         self.e = array("h", bytes(2 * BATCH * classes))
         self.x_rows, self.f_rows, self.e_rows = [_rows(buffer, BATCH) for buffer in (self.x, self.f, self.e)]
         self.weight = self.packed = None
-        if net.tail:
-            self.packed = net.pack_tail()
+        if net.trainable:
+            self.packed = net.pack_signs()
         if self.config["conv"]:
-            self.weight = bytearray(net.tail.weight)
+            self.weight = bytearray(net.trainable.weight)
             self.xt = bytearray(len(self.x))
-            self.scratch = bytearray(state.scratch_bytes(net, self.config["q_b"]))
+            self.scratch = bytearray(budget.scratch_bytes(net, self.config["q_b"]))
 
     def pack(self):
         """Sets the binary layer's weights to the signs of its latent weights."""
@@ -228,7 +228,7 @@ class Learner:
         it was. (On CPython a Ctrl-C then may find the binary layer trained and the head not.)
         """
         self._check_idle()
-        check("epochs", epochs, 1, 1000000)
+        check_integer("epochs", epochs, 1, 1000000)
         if self.fresh.n + self.replay.n == 0:
             raise ValueError("learn: no samples; call see() first")
         self.learning, learned, generator = True, None, self.rng[0]
@@ -294,16 +294,16 @@ class Learner:
 
     def _set_hyper(self):
         config = self.config
-        rate, exponent = fixed(config["rate"] * 128)  # / BATCH * 2^12
-        self.head_hyper = array("b", [config["head_bits"], rate, exponent, 3, 0])
+        mantissa, exponent = fixed(config["rate"] * 128)  # / BATCH * 2^12
+        self.head_hyper = array("b", [config["head_bits"], mantissa, exponent, 3, 0])
         if config["conv"]:
-            shift, value = self.net.tail.shift, self.net.expand_value
-            rate, exponent = fixed(config["conv_rate"])
+            shift, value = self.net.trainable.shift, self.net.expand_value
+            mantissa, exponent = fixed(config["conv_rate"])
             stochastic = config["rounding"] == "stochastic"
             # The units of errors, features and latent weights, and the means over a minibatch and over positions.
             positions = self.net.latent_shape[0] * self.net.latent_shape[1]
             exponent = max(-64, exponent - 15 - len(bin(positions)) + 2 - shift)
-            setting = [shift, value, config["q_b"], stochastic, rate, exponent, config["head_bits"]]
+            setting = [shift, value, config["q_b"], stochastic, mantissa, exponent, config["head_bits"]]
             self.conv_hyper = array("b", setting)
 
     def _minibatch(self, batch):
@@ -321,13 +321,13 @@ class Learner:
             label = samples.classes[i]
             hits += kernels.softmax(self.scores, self.active, label, e) == label
         if self.config["conv"]:
-            self._update_tail()
+            self._update_trainable()
         kernels.head_update(self.e, self.f, self.active, self.tw, self.velocity, self.head_hyper, self.rng)
         self._quantize(self.tw, self.config["head_bits"])
         return hits
 
-    def _update_tail(self):
-        t = self.net.tail
+    def _update_trainable(self):
+        t = self.net.trainable
         words = self.net.latent_shape[2] // 32
         kernels.transpose(self.x, words, self.xt)
         first = (t.geometry, self.x, self.xt, self.e, self.tw, self.weight, self.packed)
@@ -351,7 +351,7 @@ class Learner:
             c = here[i]
             kernels.consolidate(self.cw_rows[c], self.tw_rows[c], bits, mean, alphas[i])
             # An interrupted experience counts as one sample, so that its classes are known.
-            self.past[c] = min(self.past[c] + present[c], state.MOST) if absorb else max(1, self.past[c])
+            self.past[c] = min(self.past[c] + present[c], MAX_COUNT) if absorb else max(1, self.past[c])
         if absorb:
             self.experiences += 1
             self.fresh.n = 0
@@ -381,11 +381,11 @@ class Learner:
 
     def memory(self):
         """Bytes of each kind of buffer, and in all: a dict."""
-        return state.memory(self.net, self.config)
+        return budget.memory(self.net, self.config)
 
     def buffers(self):
         """Bytes of each buffer: a dict. The largest is the block of RAM that must be free in one piece."""
-        return state.buffers(self.net, self.config)
+        return budget.buffers(self.net, self.config)
 
     def __repr__(self):
         labels = ", ".join([repr(label) for label in self.labels[:10]]) + (", ..." if len(self.labels) > 10 else "")

@@ -8,9 +8,13 @@ from array import array
 import _bitreplay as kernels
 
 from . import graph, safetensors
+from .checks import check_path
+from .metadata import check_fields, parse_field
+from .safetensors import fail
 
 FORMAT, VERSION = "bitreplay-model", "1"
-METADATA = ("format", "version", "name", "graph", "labels")
+FIELDS, OPTIONAL = ("format", "version", "name", "graph"), ("labels",)
+WRITER = "`bitreplay export`"
 ONE = 1 << 14  # probability 1
 
 
@@ -20,15 +24,17 @@ def load(path):
     Everything is checked before the first kernel runs. ValueError names the field or tensor that is wrong, MemoryError
     the bytes that were needed, OSError the file that could not be read.
     """
-    path = str(path)
+    path = check_path(path)
     view, file = safetensors.open_view(path)
     metadata, tensors = safetensors.parse(path, view, file)
-    _check_metadata(path, metadata)
-    found = _json(path, metadata, "graph", "{}")
+    check_fields(path, metadata, FORMAT, VERSION, FIELDS, OPTIONAL, WRITER)
+    if not graph.is_text(metadata["name"]):
+        fail(path, "name", "must have 1..%d characters" % graph.MAX_NAME)
+    found = parse_field(path, metadata, "graph", "{}", WRITER)
     if len(found) != 2 or "image" not in found or "layers" not in found:
-        _fail(path, "graph", "must have exactly the fields image and layers")
+        fail(path, "graph", "must have exactly the fields image and layers")
     if not graph.check_shape(found["image"]):
-        _fail(path, "graph", "image must be [height, width, channels], at most 256, 256, 16")
+        fail(path, "graph", "image must be [height, width, channels], at most 256, 256, 16")
     weights_bytes = sum(tensor.size for tensor in tensors.values())
     plan = graph.Graph(path, tuple(found["image"]), found["layers"], _labels(path, metadata), tensors)
     return Network(path, metadata["name"], plan, view, file, weights_bytes)
@@ -41,39 +47,15 @@ def check_network(net):
     return net
 
 
-def _fail(path, field, what):
-    raise ValueError("%s: %s: %s" % (path, field, what))
-
-
-def _check_metadata(path, metadata):
-    if metadata.get("format") != FORMAT:
-        _fail(path, "format", "is not %s; export a model with `bitreplay export`" % FORMAT)
-    if metadata.get("version") != VERSION:
-        _fail(path, "version", "is not %s, which this release reads; update BitReplay or export again" % VERSION)
-    for field in metadata:
-        if field not in METADATA:
-            _fail(path, field[:64], "is not a field of the metadata; remove it, or update BitReplay")
-    if not graph.is_text(metadata.get("name")):
-        _fail(path, "name", "must have 1..%d characters" % graph.MAX_NAME)
-
-
-def _json(path, metadata, field, brackets):
-    gc.collect()  # as in graph.py
-    try:
-        return safetensors.loads(metadata[field], brackets)
-    except (KeyError, ValueError, TypeError, RuntimeError) as error:
-        _fail(path, field, "is missing or not valid JSON (%s); export the model again" % type(error).__name__)
-
-
 def _labels(path, metadata):
     if "labels" not in metadata:
         return None
-    labels = _json(path, metadata, "labels", "[]")
+    labels = parse_field(path, metadata, "labels", "[]", WRITER)
     most = graph.MAX_CHANNELS
     if not 0 < len(labels) <= most or not all(graph.is_text(s) for s in labels):
-        _fail(path, "labels", "must be a list of 1..%d strings of 1..%d characters" % (most, graph.MAX_NAME))
+        fail(path, "labels", "must be a list of 1..%d strings of 1..%d characters" % (most, graph.MAX_NAME))
     if len(set(labels)) != len(labels):
-        _fail(path, "labels", "has a label twice")
+        fail(path, "labels", "has a label twice")
     return labels
 
 
@@ -94,7 +76,7 @@ class Network:
         self.latent_bytes = graph.count(plan.latent) // 8
         self.features = plan.latent[2]
         self.labels = plan.labels
-        self.tail, self.expand_value, self.feature_pool = plan.tail, plan.expand_value, plan.pool_shape
+        self.trainable, self.expand_value, self.feature_pool = plan.trainable, plan.expand_value, plan.pool_shape
         self.binary_macs, self.int8_macs = plan.binary_macs, plan.int8_macs
         self.weights_bytes, self.in_place = weights_bytes, file is not None
         self.digest = _sha256(view)
@@ -125,8 +107,8 @@ class Network:
         calls = []
         for kernel, arguments in plan.calls:
             calls.append((kernel, [scratch[a[0]][: a[1]] if type(a) is tuple else a for a in arguments]))
-        self._first, self._last = calls[0][1], calls[-1]
-        self._calls = calls[1:-1]
+        self._first: list = calls[0][1]
+        self._calls, self._last = calls[1:-1], calls[-1]
 
     def latent(self, image, out):
         """Runs the frozen part: image (uint8 buffer of image_bytes, image_shape) to out (buffer of latent_bytes).
@@ -152,24 +134,24 @@ class Network:
         finally:
             arguments[-1] = None
 
-    def features_of(self, latent, tail_packed, out):
+    def features_of(self, latent, packed, out):
         """The trainable layer and the pooling: latent (latent_bytes) to out (int8 buffer of `features` bytes).
 
-        tail_packed: the layer's weights as pack_tail() returns them, or None if the model has no such layer.
+        packed: the layer's weights as pack_signs() returns them, or None if the model has no such layer.
         """
         kernels.expand(latent, self.expand_value, self._stream)
-        if self.tail:
-            t = self.tail
-            kernels.bconv2d(t.geometry, latent, tail_packed, t.slope, t.bias, t.shift, self._stream)
+        if self.trainable:
+            t = self.trainable
+            kernels.bconv2d(t.geometry, latent, packed, t.slope, t.bias, t.shift, self._stream)
         kernels.avg_pool(self.feature_pool, self._stream, out)
 
-    def pack_tail(self):
+    def pack_signs(self):
         """The signs of the pretrained latent weights of the trainable layer, packed, as a new bytearray."""
-        if not self.tail:
-            raise ValueError("pack_tail: the model has no trainable layer")
-        packed = bytearray(len(self.tail.weight) // 8)
-        filter_size = self.features // self.tail.geometry[7]
-        kernels.binarize(self.tail.weight, bytes(filter_size), packed)
+        if not self.trainable:
+            raise ValueError("pack_signs: the model has no trainable layer")
+        packed = bytearray(len(self.trainable.weight) // 8)
+        filter_size = self.features // self.trainable.geometry[7]
+        kernels.binarize(self.trainable.weight, bytes(filter_size), packed)
         return packed
 
     def classify(self, image):
@@ -181,7 +163,8 @@ class Network:
         b = self._buffers
         self.latent(image, b.latent)
         self.features_of(b.latent, b.packed, b.features)
-        kernels.dense(b.features, *self._head, b.scores)
+        weight, shift = self._head
+        kernels.dense(b.features, weight, shift, b.scores)
         best = kernels.softmax(b.scores, b.active, -1, b.errors)
         return self.labels[best], b.errors[best] / ONE
 
@@ -209,6 +192,6 @@ class Buffers:
     def __init__(self, net):
         classes = len(net.labels)
         self.latent, self.features = bytearray(net.latent_bytes), bytearray(net.features)
-        self.packed = net.pack_tail() if net.tail else None
+        self.packed = net.pack_signs() if net.trainable else None
         self.scores, self.errors = array("i", bytes(4 * classes)), array("h", bytes(2 * classes))
         self.active = b"\1" * classes

@@ -151,10 +151,10 @@ class Balanced:
     def minibatches(self, classes, rng):
         """As Reservoir's, but every number is a draw: a class at random, then one of its samples at random."""
         n = len(classes)
-        members = {}
+        by_class = {}
         for i in range(n):
-            members.setdefault(classes[i], array("H")).append(i)
-        members = [members[c] for c in sorted(members)]
+            by_class.setdefault(classes[i], array("H")).append(i)
+        members = [by_class[c] for c in sorted(by_class)]
         batch = array("H", [0] * BATCH)
         for _ in range(0, n, BATCH):
             for i in range(BATCH):

@@ -6,8 +6,11 @@ import json
 import os
 import struct
 
+from .checks import check_path
+
 MAX_HEADER = 65536
 MAX_NAME = 128
+EISDIR = 21
 SIZES = {"U8": 1, "I8": 1, "U16": 2, "I16": 2, "U32": 4, "I32": 4}
 FIELDS = ("dtype", "shape", "data_offsets")
 
@@ -24,7 +27,8 @@ class Tensor:
         self.file = None  # keeps what data is a view of
 
 
-def _fail(path, field, what):
+def fail(path, field, what):
+    """ValueError: what is wrong with a field, or a tensor, of a file."""
     raise ValueError("%s: %s: %s" % (path, field, what))
 
 
@@ -58,7 +62,7 @@ def open_view(path):
                 "multiple of 4, to use it in place" % (path, size)
             )
         if file.readinto(data) != size:
-            _fail(path, "file", "could not be read to its end; try again")
+            fail(path, "file", "could not be read to its end; try again")
     return memoryview(data), None
 
 
@@ -92,10 +96,10 @@ def _scan(path, file):
 
 def fill(path, tensor, buffer):
     """Reads the data of a tensor from scan() into a buffer of that many bytes, without another copy."""
-    with open(str(path), "rb") as file:
+    with open(path, "rb") as file:
         file.seek(tensor.offset)
         if tensor.size and file.readinto(buffer) != tensor.size:
-            _fail(path, "file", "expected %d bytes at %d; did it change?" % (tensor.size, tensor.offset))
+            fail(path, "file", "expected %d bytes at %d; did it change?" % (tensor.size, tensor.offset))
 
 
 def _address(view):
@@ -107,14 +111,14 @@ def _address(view):
 
 def _data_start(path, head, size):
     if size < 8:
-        _fail(path, "file", "%d bytes are too few for a safetensors file; copy it again" % size)
+        fail(path, "file", "%d bytes are too few for a safetensors file; copy it again" % size)
     length = struct.unpack("<Q", head)[0]
     if length > MAX_HEADER:
-        _fail(path, "header", "its length is %d bytes, at most %d are read; is it safetensors?" % (length, MAX_HEADER))
+        fail(path, "header", "its length is %d bytes, at most %d are read; is it safetensors?" % (length, MAX_HEADER))
     if length > size - 8:
-        _fail(path, "header", "its length is %d bytes, but only %d follow; copy the file again" % (length, size - 8))
+        fail(path, "header", "its length is %d bytes, but only %d follow; copy the file again" % (length, size - 8))
     if length % 4:
-        _fail(
+        fail(
             path,
             "header",
             "its length, %d bytes, leaves no tensor aligned; pad it with spaces to a multiple of 4" % length,
@@ -128,9 +132,7 @@ def _parse_header(path, header, data_size):
         header = loads(text, "{}")
     except (ValueError, TypeError, RuntimeError) as error:
         # RuntimeError: nested too deep.
-        _fail(
-            path, "header", "not the JSON of a safetensors file (%s); copy or export it again" % type(error).__name__
-        )
+        fail(path, "header", "not the JSON of a safetensors file (%s); copy or export it again" % type(error).__name__)
     metadata = _metadata(path, header.pop("__metadata__", {}))
     tensors = {}
     while header:
@@ -150,31 +152,31 @@ def loads(text, brackets):
 
 def _metadata(path, metadata):
     if type(metadata) is not dict:
-        _fail(path, "__metadata__", "must be an object of strings; export the file again")
+        fail(path, "__metadata__", "must be an object of strings; export the file again")
     for key, value in metadata.items():
         if type(key) is not str or type(value) is not str:
-            _fail(path, "__metadata__", "its values must be strings; export the file again")
+            fail(path, "__metadata__", "its values must be strings; export the file again")
     return metadata
 
 
 def _tensor(path, name, entry):
     if type(name) is not str or not 0 < len(name) <= MAX_NAME:
-        _fail(path, "header", "a tensor's name must be a string of 1..%d characters" % MAX_NAME)
+        fail(path, "header", "a tensor's name must be a string of 1..%d characters" % MAX_NAME)
     if type(entry) is not dict or len(entry) != len(FIELDS) or not all(field in entry for field in FIELDS):
-        _fail(path, name, "must have exactly the fields " + ", ".join(FIELDS))
+        fail(path, name, "must have exactly the fields " + ", ".join(FIELDS))
     dtype, shape, offsets = [entry[field] for field in FIELDS]
     if type(dtype) is not str or dtype not in SIZES:
         dtype = dtype[:16] if type(dtype) is str else type(dtype).__name__
-        _fail(path, name, "dtype %s is not supported; use one of %s" % (dtype, ", ".join(sorted(SIZES))))
+        fail(path, name, "dtype %s is not supported; use one of %s" % (dtype, ", ".join(sorted(SIZES))))
     if not _integers(shape) or len(shape) > 8:
-        _fail(path, name, "shape must be a list of at most 8 integers >= 0")
+        fail(path, name, "shape must be a list of at most 8 integers >= 0")
     if not _integers(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
-        _fail(path, name, "data_offsets must be a list of two integers, begin <= end")
+        fail(path, name, "data_offsets must be a list of two integers, begin <= end")
     offset, size = offsets[0], offsets[1] - offsets[0]
     if _count(shape) * SIZES[dtype] != size:
-        _fail(path, name, "its shape and dtype do not make the bytes that data_offsets tells; export the file again")
+        fail(path, name, "its shape and dtype do not make the bytes that data_offsets tells; export the file again")
     if offset % SIZES[dtype]:
-        _fail(path, name, "is not aligned to %d bytes; export the file again, larger elements first" % SIZES[dtype])
+        fail(path, name, "is not aligned to %d bytes; export the file again, larger elements first" % SIZES[dtype])
     return Tensor(dtype, tuple(shape), offset, size)
 
 
@@ -195,23 +197,23 @@ def _check_duplicates(path, text, metadata, tensors):
     for key in FIELDS + ("__metadata__",):
         keys = 1 if key == "__metadata__" else len(tensors)
         if text.count('"%s"' % key) > keys + strings.count(key):
-            _fail(path, "header", "has a key twice; export the file again")
+            fail(path, "header", "has a key twice; export the file again")
 
 
 def _check_offsets(path, tensors, data_size):
     position = 0
     for offset, size, name in sorted([(t.offset, t.size, name) for name, t in tensors.items()]):
         if offset != position:
-            _fail(
+            fail(
                 path,
                 name,
                 "begins at %d, but the one before it ends at %d; export the file again" % (offset, position),
             )
         position += size
     if data_size < position:
-        _fail(path, "file", "%d bytes are missing at its end; copy it again" % (position - data_size))
+        fail(path, "file", "%d bytes are missing at its end; copy it again" % (position - data_size))
     if data_size > position:
-        _fail(path, "file", "%d bytes follow the last tensor; copy it again" % (data_size - position))
+        fail(path, "file", "%d bytes follow the last tensor; copy it again" % (data_size - position))
 
 
 # Writing.
@@ -223,7 +225,8 @@ def write(path, metadata, tensors):
     Whatever happens meanwhile, the old file or the new one is there; a failure leaves the old one. The same content
     gives the same bytes everywhere.
     """
-    path = str(path)
+    path = check_path(path)
+    _refuse_folder(path)
     # Larger elements first, so that all are aligned without holes. (MicroPython's sort is not stable.)
     tensors = [t for size in (4, 2, 1) for t in tensors if SIZES.get(t[1], 1) == size]
     header = _header(path, metadata, tensors)
@@ -236,7 +239,7 @@ def write(path, metadata, tensors):
                 expected = _count(shape) * SIZES[dtype]
                 written = file.write(buffer)
                 if written != expected:
-                    _fail(path, name, "its buffer has %d bytes, its shape and dtype make %d" % (written, expected))
+                    fail(path, name, "its buffer has %d bytes, its shape and dtype make %d" % (written, expected))
             _sync(file)
         getattr(os, "replace", os.rename)(new, path)
     except BaseException as error:
@@ -265,7 +268,7 @@ def _header(path, metadata, tensors):
     begin = 0
     for name, dtype, shape, _ in tensors:
         if names.count(name) != 1:
-            _fail(path, name, "the name is used twice or reserved")
+            fail(path, name, "the name is used twice or reserved")
         shape = list(shape)
         end = begin + _count(shape) * SIZES.get(dtype, 0)
         # What could not be read is not written.
@@ -276,7 +279,7 @@ def _header(path, metadata, tensors):
     header = ("{%s}" % ",".join(items)).encode()
     header += b" " * (-len(header) % 8)
     if len(header) > MAX_HEADER:
-        _fail(path, "header", "would be %d bytes long, at most %d are read" % (len(header), MAX_HEADER))
+        fail(path, "header", "would be %d bytes long, at most %d are read" % (len(header), MAX_HEADER))
     return struct.pack("<Q", len(header)) + header
 
 
@@ -285,7 +288,8 @@ def _header(path, metadata, tensors):
 
 
 def _open(path):
-    path = str(path)
+    path = check_path(path)
+    _refuse_folder(path)
     _recover(path)
     try:
         return open(path, "rb")
@@ -298,6 +302,16 @@ def _explain(error, path, what):
     """Raises an OSError with the path, unless it has it: MicroPython's has only the number."""
     if getattr(error, "filename", None) is None:
         raise OSError(error.errno, "%s: %s" % (path, what))
+
+
+def _refuse_folder(path):
+    # MicroPython opens a folder, or renames a file over it, and fails later by something else.
+    try:
+        mode = os.stat(path)[0]
+    except OSError:
+        return
+    if mode & 0xF000 == 0x4000:
+        raise OSError(EISDIR, "%s: is a folder; give the name of a file" % path)
 
 
 def _recover(path):

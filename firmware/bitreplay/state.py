@@ -1,141 +1,16 @@
-# A learner's settings, its memory budget, its digest, and its state as a file (docs/formats.md, "Learner state").
+# A learner's state as a file (docs/formats.md, "Learner state"), and its digest.
 
 import binascii
-import gc
 import hashlib
 
 from . import safetensors
-from .replay import BATCH
-from .safetensors import quote
+from .checks import MAX_COUNT, RATE_FORMAT, check_integer, check_label, check_path
+from .metadata import check_fields, parse_field
+from .safetensors import fail, quote
 
 FORMAT, VERSION = "bitreplay-learner", "1"
-METADATA = ("format", "version", "model", "config", "labels", "experiences")
-MAX_LABEL = 64
-MOST = (1 << 30) - 1  # samples of a class, experiences
-NUMBER = "%.6g"  # how a setting that is no integer is written: the same in single and double precision
-
-# What a learner is made with.
-
-
-def _show(value):
-    """A value in a message, whatever a hostile file made of it."""
-    return repr(value)[:40] if type(value) in (int, float, bool, str) else type(value).__name__
-
-
-def check(name, value, low, high):
-    """An integer in low..high, or ValueError."""
-    if type(value) is not int or not low <= value <= high:
-        raise ValueError("%s: must be an integer, %d..%d, got %s" % (name, low, high, _show(value)))
-    return value
-
-
-def check_one_of(name, value, allowed):
-    for one in allowed:
-        if type(value) is type(one) and value == one:
-            return value
-    raise ValueError("%s: must be %s, got %s" % (name, " or ".join([repr(one) for one in allowed]), _show(value)))
-
-
-def check_rate(name, value):
-    """A learning rate, rounded as it is saved. The kernels' exponents can express any in this range."""
-    if type(value) not in (int, float) or not 1e-5 <= value <= 1000:
-        raise ValueError("%s: must be a number, 0.00001..1000, got %s" % (name, _show(value)))
-    return float(NUMBER % value)
-
-
-def check_label(label):
-    """A str of 1..64 characters (that UTF-8 can encode) or an int of 64 bits, or ValueError."""
-    good = False
-    if type(label) is int:
-        good = -(1 << 63) <= label < 1 << 63
-    elif type(label) is str:
-        good = 0 < len(label) <= MAX_LABEL and label.encode()
-    if not good:
-        raise ValueError(
-            "label: must be a str of 1..%d characters or an int of 64 bits, got %s" % (MAX_LABEL, _show(label))
-        )
-
-
-def scratch_bytes(net, q_b):
-    """Working memory of bconv_backward (docs/numbers.md): a channel's gradient, its bit planes, a row of dW, df."""
-    positions = BATCH * net.latent_shape[0] * net.latent_shape[1]
-    return 4 * (positions + q_b * positions // 32 + len(net.tail.weight) // net.features + (BATCH + 1) // 2)
-
-
-def buffers(net, config):
-    """Bytes of every buffer of a learner with these settings, by formula, before they are there: "part.buffer".
-
-    replay, fresh: M * (latent bits / 8 + label). weights: cw, its quantized copy with a shift a class, the binary
-    layer's latent weights and their signs. gradients: tw and its velocity, and what a minibatch needs.
-    """
-    classes, n, latent = config["classes"], net.features, net.latent_bytes
-    found = {}
-    for part in ("replay", "fresh"):
-        found[part + ".latents"], found[part + ".classes"] = config[part] * latent, config[part]
-    found["weights.cw"], found["weights.quantized"], found["weights.shift"] = 2 * classes * n, classes * n, classes
-    found["weights.past"], found["weights.rng"] = 4 * classes, 4
-    master = classes * n * config["head_bits"] // 8
-    found["gradients.tw"], found["gradients.velocity"] = master, master
-    found["gradients.x"], found["gradients.e"] = BATCH * latent, 2 * BATCH * classes
-    found["gradients.scores"], found["gradients.active"] = 4 * classes, classes
-    if len(net.spare) < BATCH * n:
-        found["gradients.f"] = BATCH * n
-    if net.tail:
-        found["weights.packed"] = len(net.tail.weight) // 8
-    if config["conv"]:
-        found["weights.weight"] = len(net.tail.weight)
-        found["gradients.xt"], found["gradients.scratch"] = BATCH * latent, scratch_bytes(net, config["q_b"])
-    return found
-
-
-def memory(net, config):
-    """The buffers() in bytes, summed by part.
-
-    activations: the network's scratch, which exists already. total: all of them, that is, all but the frozen weights.
-    """
-    budget = {"replay": 0, "fresh": 0, "weights": 0, "gradients": 0}
-    for name, size in buffers(net, config).items():
-        budget[name.split(".")[0]] += size
-    budget["activations"] = net.scratch_bytes
-    budget["total"] = sum(budget.values())
-    return budget
-
-
-def heap():
-    """Bytes of MicroPython's heap: {"used", "free", "block"}; block is the largest that is free in one piece.
-
-    Some hundred bytes may be missing in block; to find it takes some ten collections. {} on CPython.
-    """
-    if not hasattr(gc, "mem_free"):
-        return {}
-    gc.collect()
-    used, free, block, step = gc.mem_alloc(), gc.mem_free(), 0, 1
-    while step <= free:
-        step *= 2
-    while step > 64:
-        step //= 2
-        try:
-            bytearray(block + step)
-            block += step
-        except MemoryError:
-            pass
-    return {"used": used, "free": free, "block": block}
-
-
-def budget_text(net, config):
-    """What a learner needs that is not there yet, for people."""
-    budget = memory(net, config)
-    return "needs %d bytes of RAM (replay %d, fresh %d, weights %d, gradients %d), %d of them in one block" % (
-        budget["total"] - budget["activations"],
-        budget["replay"],
-        budget["fresh"],
-        budget["weights"],
-        budget["gradients"],
-        max(buffers(net, config).values()),
-    )
-
-
-# The state.
+FIELDS = ("format", "version", "model", "config", "labels", "experiences")
+WRITER = "Learner.save()"
 
 
 def save(learner, path):
@@ -157,7 +32,7 @@ def _json(value):
         return "true" if value else "false"
     if type(value) is int:
         return str(value)
-    return quote(value) if type(value) is str else NUMBER % value
+    return quote(value) if type(value) is str else RATE_FORMAT % value
 
 
 def _labels(learner):
@@ -200,15 +75,18 @@ def load(make, net, path):
 
     ValueError names the field or tensor that is wrong, MemoryError the bytes that were needed.
     """
-    path = str(path)
+    path = check_path(path)
     metadata, tensors = safetensors.scan(path)
-    _check_metadata(path, metadata, net)
-    learner = _make(make, net, path, _parse(path, metadata, "config", "{}"))
-    learner.experiences = _parse(path, metadata, "experiences", "")
-    learner.labels = _parse(path, metadata, "labels", "[]")
+    check_fields(path, metadata, FORMAT, VERSION, FIELDS, (), WRITER)
+    if metadata["model"] != net.digest:
+        digests = metadata["model"][:8], net.digest[:8]
+        fail(path, "model", "the learner is one of another model (sha256 %s..., this one has %s...)" % digests)
+    learner = _make(make, net, path, parse_field(path, metadata, "config", "{}", WRITER))
+    learner.experiences = parse_field(path, metadata, "experiences", "", WRITER)
+    learner.labels = parse_field(path, metadata, "labels", "[]", WRITER)
     try:
-        check("experiences", learner.experiences, 0, MOST)
-        check("labels", len(learner.labels), 0, learner.config["classes"])
+        check_integer("experiences", learner.experiences, 0, MAX_COUNT)
+        check_integer("labels", len(learner.labels), 0, learner.config["classes"])
         for label in learner.labels:
             check_label(label)
             if learner.labels.count(label) > 1:
@@ -222,64 +100,36 @@ def load(make, net, path):
     return learner
 
 
-def _fail(path, field, what):
-    raise ValueError("%s: %s: %s" % (path, field, what))
-
-
-def _check_metadata(path, metadata, net):
-    if metadata.get("format") != FORMAT:
-        _fail(path, "format", "is not %s; is it a file that Learner.save() wrote?" % FORMAT)
-    if metadata.get("version") != VERSION:
-        _fail(path, "version", "is not %s, which this release reads; update BitReplay" % VERSION)
-    for field in METADATA:
-        if field not in metadata:
-            _fail(path, field, "is missing; save the learner again")
-    for field in metadata:
-        if field not in METADATA:
-            _fail(path, field[:64], "is not a field of the metadata; update BitReplay")
-    if metadata["model"] != net.digest:
-        both = (metadata["model"][:8], net.digest[:8])
-        _fail(path, "model", "the learner is one of another model (sha256 %s..., this one has %s...)" % both)
-
-
-def _parse(path, metadata, field, brackets):
-    try:
-        # An integer has no brackets.
-        return safetensors.loads(metadata[field], brackets) if brackets else int(metadata[field])
-    except (ValueError, TypeError, RuntimeError) as error:
-        _fail(path, field, "is not valid (%s); save the learner again" % type(error).__name__)
-
-
 def _make(make, net, path, config):
     try:
         learner = make(net, **config)
     except TypeError:
-        _fail(path, "config", "has a field that this release does not know; update BitReplay")
+        fail(path, "config", "has a field that this release does not know; update BitReplay")
     except ValueError as error:
         raise ValueError("%s: config: %s" % (path, error))
     for field in sorted(learner.config):
         if field not in config:
-            _fail(path, "config", "%s is missing; save the learner again" % field)
+            fail(path, "config", "%s is missing; save the learner again" % field)
     if len(config) != len(learner.config):
-        _fail(path, "config", "has a field too many")
+        fail(path, "config", "has a field too many")
     return learner
 
 
 def _read_tensors(path, learner, tensors):
     for samples, name in ((learner.replay, "replay.classes"), (learner.fresh, "fresh.classes")):
-        shape = tensors[name].shape if name in tensors else ()
-        if len(shape) != 1 or shape[0] > samples.capacity:
-            _fail(path, name, "must be there and have at most %d elements" % samples.capacity)
-        samples.n = shape[0]
+        tensor = tensors.get(name)
+        if tensor is None or len(tensor.shape) != 1 or tensor.shape[0] > samples.capacity:
+            fail(path, name, "must be there and have at most %d elements" % samples.capacity)
+        samples.n = tensor.shape[0]
     for name, dtype, shape, data in _tensors(learner):
         tensor = tensors.pop(name, None)
         if tensor is None:
-            _fail(path, name, "is missing; it must be %s %s" % (dtype, shape))
+            fail(path, name, "is missing; it must be %s %s" % (dtype, shape))
         if tensor.dtype != dtype or tensor.shape != shape:
-            _fail(path, name, "is %s %s, but the learner has %s %s" % (tensor.dtype, tensor.shape, dtype, shape))
+            fail(path, name, "is %s %s, but the learner has %s %s" % (tensor.dtype, tensor.shape, dtype, shape))
         safetensors.fill(path, tensor, data)
     for name in tensors:
-        _fail(path, name, "is a tensor that this learner does not have")
+        fail(path, name, "is a tensor that this learner does not have")
 
 
 def _check_tensors(path, learner):
@@ -287,9 +137,9 @@ def _check_tensors(path, learner):
     for samples, name in ((learner.replay, "replay.classes"), (learner.fresh, "fresh.classes")):
         for i in range(samples.n):
             if samples.classes[i] >= known:
-                _fail(path, name, "there are %d labels, but a sample of class %d" % (known, samples.classes[i]))
+                fail(path, name, "there are %d labels, but a sample of class %d" % (known, samples.classes[i]))
     for c in range(len(learner.past)):
-        if learner.past[c] > (MOST if c < known else 0):
-            _fail(path, "past", "%d samples of class %d are too many" % (learner.past[c], c))
+        if learner.past[c] > (MAX_COUNT if c < known else 0):
+            fail(path, "past", "%d samples of class %d are too many" % (learner.past[c], c))
     if learner.rng[0] == 0:
-        _fail(path, "rng", "must not be 0")
+        fail(path, "rng", "must not be 0")

@@ -108,7 +108,7 @@ class Watcher:
         if len(frame) != depth * pixels or min(camera.width, camera.height) < SIDE:
             raise ValueError("frame: %d bytes are not %dx%d %s, %d or more a side" % (
                 len(frame), camera.width, camera.height, camera.format, SIDE))  # fmt: skip
-        scale(frame, camera.width, camera.height, depth, self.image)
+        scale(frame, camera.width, camera.height, depth, self.image)  # type: ignore[arg-type]
         return self.image
 
     def see(self, label, frames=10):

@@ -87,7 +87,7 @@ class Window:
         self.count += 1
 
     def picture(self):
-        lay_out(self.samples, self.next, self.image)
+        lay_out(self.samples, self.next, self.image)  # type: ignore[arg-type]
         return self.image
 
 

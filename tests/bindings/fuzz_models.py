@@ -270,7 +270,7 @@ def use(net):
     seen = []
     for image in (images[0], images[1], images[0]):
         net.latent(image, latent)
-        net.features_of(latent, net.tail and net.pack_tail(), features)
+        net.features_of(latent, net.trainable and net.pack_signs(), features)
         seen.append(bytes(latent) + bytes(features))
         if net.labels:
             label, probability = net.classify(image)
@@ -283,7 +283,10 @@ def use(net):
 def learn(net, me=None):
     """A learner on the model, this or a new one, does all that learners do."""
     if me is None:
-        settings = {"conv": net.tail is not None and random.getrandbits(2) > 0, "head_bits": random.choice((16, 32))}
+        settings = {
+            "conv": net.trainable is not None and random.getrandbits(2) > 0,
+            "head_bits": random.choice((16, 32)),
+        }
         settings.update(replay=random.randint(0, 5), fresh=3, classes=3, q_b=random.randint(2, 16))
         me = bitreplay.Learner(net, **settings)
     for label in "ab":

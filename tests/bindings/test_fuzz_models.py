@@ -8,7 +8,7 @@ import models
 
 def test_fuzz_models(fuzz, tmp_path):
     paths = [models.save(tmp_path / "mixed", models.mixed())]
-    for name, changes in (("tiny", {}), ("plain", {"tail": False}), ("headless", {"head": False})):
+    for name, changes in (("tiny", {}), ("plain", {"trainable": False}), ("headless", {"head": False})):
         paths.append(models.tiny_model(tmp_path / name, **changes))
     counts = fuzz("fuzz_models.py", 8, tmp_path, *paths)
     for outcome in (

@@ -1,4 +1,4 @@
-"""Small made models: random weights in every op of the format, some 8 KB each."""
+"""Small synthetic models: random weights in every op of the format, some 8 KB each."""
 
 import json
 import struct
@@ -65,7 +65,7 @@ def _conv(op, tensor, cout, kernel, stride, padding, **more):
     return {**layer, **more}
 
 
-def tiny(seed=0, tail=True, head=True, groups=1):
+def tiny(seed=0, trainable=True, head=True, groups=1):
     """8x8x3 image, a residual block, latent of 2x2x32 bits, trainable layer, head of 3 classes."""
     rng = np.random.default_rng(seed)
     layers = [
@@ -85,7 +85,7 @@ def tiny(seed=0, tail=True, head=True, groups=1):
         **_affine(rng, "block", 32, 300),
         "latent.threshold": _threshold(rng, 32),
     }
-    if tail:
+    if trainable:
         layers.append(_conv("bconv2d", "tail", 32, 1, 1, 0, groups=groups, shift=8, residual=True))
         tensors["tail.weight"] = rng.integers(-128, 128, (32, 32 // groups), dtype=np.int8)
         tensors.update(_affine(rng, "tail", 32, 700))

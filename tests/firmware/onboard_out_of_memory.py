@@ -13,7 +13,7 @@ import _inject
 sys.path.append(sys.argv[1])
 import bitreplay
 from bitreplay import learner
-from made import Made, show, teach
+from synthetic import Synthetic, show, teach
 
 model, folder, settings = sys.argv[2], sys.argv[3], json.loads(sys.argv[4])
 
@@ -111,8 +111,8 @@ def classifies_again(net, failed):
     return "failed" if failed else "done"
 
 
-made = Made(net.latent_bytes)
-image = made.image(1, net.image_bytes)
+synthetic = Synthetic(net.latent_bytes)
+image = synthetic.image(1, net.image_bytes)
 classified = net.classify(image)
 every("classify", lambda: bitreplay.load(model), lambda net: net.classify(image), classifies_again)
 
@@ -133,9 +133,9 @@ every("construct", lambda: None, construct, constructs_again)
 
 # One that has learned, with a full replay memory and fresh samples. Its list of four labels must grow for another.
 me = construct(None)
-teach(me, made, (0, 1, 2), 4)
+teach(me, synthetic, (0, 1, 2), 4)
 me.learn(1, progress=False)
-teach(me, made, (0, 1, 3), 2)
+teach(me, synthetic, (0, 1, 3), 2)
 before, old = me.digest(), folder + "/before.safetensors"
 me.save(old)
 old_content = content(old)

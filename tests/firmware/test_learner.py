@@ -14,11 +14,11 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
-from bitreplay import Learner, fixed, heap, load, state
+from bitreplay import Learner, checks, fixed, heap, load
 from bitreplay.replay import BATCH
 from hypothesis import given
 from hypothesis import strategies as st
-from made import Made, accuracy, teach
+from synthetic import Synthetic, accuracy, teach
 
 import models
 
@@ -28,10 +28,10 @@ PRELUDE = """
 import sys
 sys.path.append(sys.argv[1])
 import bitreplay
-from made import Made, accuracy, show, teach
+from synthetic import Synthetic, accuracy, show, teach
 
 net = bitreplay.load(sys.argv[2])
-made = Made(net.latent_bytes)
+synthetic = Synthetic(net.latent_bytes)
 """
 
 
@@ -46,8 +46,8 @@ def net(path):
 
 
 @pytest.fixture
-def made(net):
-    return Made(net.latent_bytes)
+def synthetic(net):
+    return Synthetic(net.latent_bytes)
 
 
 def run(implementation, script, *arguments, **options):
@@ -55,12 +55,12 @@ def run(implementation, script, *arguments, **options):
     return [json.loads(line) for line in implementation(PRELUDE + script, HERE, *arguments, **options).splitlines()]
 
 
-def learned(net, made, classes=(0, 1, 2), samples=10, **settings):
+def learned(net, synthetic, classes=(0, 1, 2), samples=10, **settings):
     """A learner that has learned something, and has fresh samples again."""
     me = Learner(net, **{"replay": 20, **settings})
-    teach(me, made, classes, samples)
+    teach(me, synthetic, classes, samples)
     me.learn(2, progress=False)
-    teach(me, made, classes, 2)
+    teach(me, synthetic, classes, 2)
     return me
 
 
@@ -102,9 +102,9 @@ def test_repr_stays_short(net):
     assert len(repr(me)) < 300
 
 
-def test_progress_is_a_line_a_function_or_nothing(net, made, capsys):
+def test_progress_is_a_line_a_function_or_nothing(net, synthetic, capsys):
     me = Learner(net, conv=False)
-    teach(me, made, (0, 1), 4)
+    teach(me, synthetic, (0, 1), 4)
     calls = []
     me.learn(3, progress=lambda *arguments: calls.append(arguments))
     assert [call[:2] for call in calls] == [(1, 3), (2, 3), (3, 3)]
@@ -116,9 +116,9 @@ def test_progress_is_a_line_a_function_or_nothing(net, made, capsys):
     assert capsys.readouterr().out.startswith("epoch 1/1: ")
 
 
-def test_the_learner_is_not_used_while_it_learns(net, made):
+def test_the_learner_is_not_used_while_it_learns(net, synthetic):
     """progress functions could: the minibatch's buffers would be overwritten."""
-    me = learned(net, made)
+    me = learned(net, synthetic)
     refused = []
 
     def meddle(*_):
@@ -133,7 +133,7 @@ def test_the_learner_is_not_used_while_it_learns(net, made):
                 action()
             refused.append(action)
 
-    other = learned(net, Made(net.latent_bytes))
+    other = learned(net, Synthetic(net.latent_bytes))
     other.learn(1, progress=False)
     me.learn(1, progress=meddle)
     assert len(refused) == 5
@@ -149,10 +149,10 @@ with open(sys.argv[3]) as file:
     runs = json.load(file)
 for settings in runs:
     me = bitreplay.Learner(net, **settings)
-    made = Made(net.latent_bytes)
-    teach(me, made, range(4), 20)
+    synthetic = Synthetic(net.latent_bytes)
+    teach(me, synthetic, range(4), 20)
     me.learn(10, progress=False)
-    show(settings=settings, accuracy=accuracy(me, made, range(4)))
+    show(settings=settings, accuracy=accuracy(me, synthetic, range(4)))
 """
 
 
@@ -184,22 +184,22 @@ def test_it_learns_with_any_setting(path, tmp_path, micropython):
         assert outcome["accuracy"] > 0.95, outcome
 
 
-def test_it_learns_under_cpython(net, made):
+def test_it_learns_under_cpython(net, synthetic):
     me = Learner(net)
-    teach(me, made, range(4), 20)
+    teach(me, synthetic, range(4), 20)
     me.learn(8, progress=False)
-    assert accuracy(me, made, range(4)) > 0.95
+    assert accuracy(me, synthetic, range(4)) > 0.95
 
 
 def test_it_keeps_old_classes_with_replay_and_loses_them_without(path, micropython):
     script = """
 for settings in ({"replay": 120}, {"replay": 120, "conv": False}, {"replay": 120, "policy": "reservoir"},
                  {"replay": 0, "cwr": False}, {"replay": 0, "cwr": False, "conv": False}):
-    me, made = bitreplay.Learner(net, rate=0.02, **settings), Made(net.latent_bytes)
+    me, synthetic = bitreplay.Learner(net, rate=0.02, **settings), Synthetic(net.latent_bytes)
     for classes in ((0, 1), (2, 3), (4, 5)):
-        teach(me, made, classes, 30)
+        teach(me, synthetic, classes, 30)
         me.learn(6, progress=False)
-    show(old=accuracy(me, made, (0, 1, 2, 3)), new=accuracy(me, made, (4, 5)))
+    show(old=accuracy(me, synthetic, (0, 1, 2, 3)), new=accuracy(me, synthetic, (4, 5)))
 """
     *kept, naive, naive_head = run(micropython, script, path)
     for outcome in kept:
@@ -208,21 +208,21 @@ for settings in ({"replay": 120}, {"replay": 120, "conv": False}, {"replay": 120
         assert outcome["old"] < 0.3 and outcome["new"] > 0.9, outcome
 
 
-def test_the_binary_layer_learns_only_with_conv(net, made):
-    pretrained = bytes(net.tail.weight)
-    me = learned(net, made, conv=True)
+def test_the_binary_layer_learns_only_with_conv(net, synthetic):
+    pretrained = bytes(net.trainable.weight)
+    me = learned(net, synthetic, conv=True)
     assert bytes(me.weight) != pretrained
-    assert bytes(net.tail.weight) == pretrained
+    assert bytes(net.trainable.weight) == pretrained
     packed = np.packbits(np.frombuffer(me.weight, np.int8) >= 0, bitorder="little")
     assert bytes(me.packed) == packed.tobytes()
-    me = learned(net, made, conv=False)
-    assert me.weight is None and bytes(me.packed) == bytes(net.pack_tail())
+    me = learned(net, synthetic, conv=False)
+    assert me.weight is None and bytes(me.packed) == bytes(net.pack_signs())
 
 
-def test_only_learned_classes_compete(net, made):
-    me = learned(net, made, (0, 1))
-    me.see_latent(made.latent(7), "not learned")
-    assert {me.predict_latent(made.latent(7))[0] for _ in range(20)} <= {0, 1}
+def test_only_learned_classes_compete(net, synthetic):
+    me = learned(net, synthetic, (0, 1))
+    me.see_latent(synthetic.latent(7), "not learned")
+    assert {me.predict_latent(synthetic.latent(7))[0] for _ in range(20)} <= {0, 1}
     me.learn(4, progress=False)
     assert "not learned" in me.labels and me.past[2] == 1
 
@@ -257,13 +257,13 @@ def consolidated(me):
 
 
 @pytest.mark.parametrize("replay, bits", [(0, 16), (0, 32), (12, 16)])
-def test_consolidation_is_the_published_one(net, made, replay, bits):
+def test_consolidation_is_the_published_one(net, synthetic, replay, bits):
     me = Watched(net, replay=replay, head_bits=bits, conv=False)
     cw, past = {}, {}
     for classes, samples in (((0, 1, 2), 8), ((3, 4), 20), ((1, 3), 5), ((0,), 9), ((5, 2, 0), 3), ((1,), 1)):
         before = consolidated(me)
         replayed = set(me.replay.classes[: me.replay.n])
-        teach(me, made, classes, samples, label=lambda c: f"class {c}")
+        teach(me, synthetic, classes, samples, label=lambda c: f"class {c}")
         me.learn(3, progress=False)
         here = [me.labels.index(f"class {c}") for c in classes]
         assert set(me.present) == {*here, *replayed}
@@ -278,10 +278,10 @@ def test_consolidation_is_the_published_one(net, made, replay, bits):
     assert max(np.abs(cw[c]).max() for c in cw) > 200
 
 
-def test_training_weights_start_from_the_consolidated_ones_of_classes_that_are_here(net, made):
-    me = learned(net, made, (0, 1, 2), replay=0)
+def test_training_weights_start_from_the_consolidated_ones_of_classes_that_are_here(net, synthetic):
+    me = learned(net, synthetic, (0, 1, 2), replay=0)
     me.fresh.n = 0
-    teach(me, made, (1, 4), 3)
+    teach(me, synthetic, (1, 4), 3)
     before = consolidated(me)
     me._begin()
     tw = np.frombuffer(me.tw, np.int16).reshape(len(me.past), -1)
@@ -289,8 +289,8 @@ def test_training_weights_start_from_the_consolidated_ones_of_classes_that_are_h
     assert not tw[[0, 2, 3]].any()
 
 
-def test_without_cwr_the_weights_go_on(net, made):
-    me = learned(net, made, cwr=False, conv=False)
+def test_without_cwr_the_weights_go_on(net, synthetic):
+    me = learned(net, synthetic, cwr=False, conv=False)
     assert bytes(me.cw) == bytes(me.tw)
     me.learn(1, progress=False)
     assert bytes(me.cw) == bytes(me.tw)
@@ -302,13 +302,13 @@ def test_square_root(n):
 
 
 @given(st.floats(1e-5, 1000))
-def test_rates_keep_four_bits(x):
-    rate, exponent = fixed.fixed(x)
-    assert 8 <= rate <= 15
-    assert abs(rate * 2.0**exponent / x - 1) <= 1 / 16
+def test_rates_keep_a_mantissa_of_four_bits(x):
+    mantissa, exponent = fixed.fixed(x)
+    assert 8 <= mantissa <= 15
+    assert abs(mantissa * 2.0**exponent / x - 1) <= 1 / 16
 
 
-@given(st.integers(0, state.MOST), st.integers(1, 65536))
+@given(st.integers(0, checks.MAX_COUNT), st.integers(1, 65536))
 def test_weight_of_the_past(past, present):
     w = math.sqrt(past / present)
     assert abs(Learner._alpha(None, past, present) / 32768 - w / (w + 1)) < 1 / 16384
@@ -323,10 +323,12 @@ def by_hand(me, net):
     bits = np.unpackbits(np.frombuffer(me.x, np.uint8), bitorder="little").reshape(BATCH, positions, n)
     x = bits * 2.0 - 1
     sign = np.where(np.frombuffer(me.weight, np.int8).reshape(n, n) >= 0, 1.0, -1.0)
-    slope = np.frombuffer(net.tail.slope, np.int16).reshape(n, 2) / 2.0**net.tail.shift
+    slope = np.frombuffer(net.trainable.slope, np.int16).reshape(n, 2) / 2.0**net.trainable.shift
     acc = x @ sign.T
     local = np.where(acc < 0, slope[:, 1], slope[:, 0])
-    stream = net.expand_value * x + acc * local + np.frombuffer(net.tail.bias, np.int32) / 2.0**net.tail.shift
+    stream = (
+        net.expand_value * x + acc * local + np.frombuffer(net.trainable.bias, np.int32) / 2.0**net.trainable.shift
+    )
     features = np.clip(stream, -128, 127).mean(axis=1) / 16
     head = np.frombuffer(me.tw, np.int16).reshape(-1, n) * 2.0**-14
     scores = (features @ head.T)[:, : len(me.labels)]
@@ -357,18 +359,18 @@ def test_gradients_have_the_direction_of_those_in_floating_point(net, q_b, least
     before, tw_before = np.frombuffer(me.weight, np.int8).astype(int), tw.astype(int)
     for row in range(BATCH):
         me.x_rows[row][:] = me.fresh.latent(row)
-    tail, head = by_hand(me, net)
+    layer, head = by_hand(me, net)
     # Large steps, so that what is measured is not the rounding of the weights.
-    rate = 2.0 ** math.floor(math.log2(60 / np.abs(tail).max() * BATCH / 128))
+    rate = 2.0 ** math.floor(math.log2(60 / np.abs(layer).max() * BATCH / 128))
     me.config["conv_rate"], me.config["rate"] = rate, 0.05
     me._set_hyper()
     me._minibatch(range(BATCH))
-    step = (before - np.frombuffer(me.weight, np.int8)).reshape(tail.shape)
+    step = (before - np.frombuffer(me.weight, np.int8)).reshape(layer.shape)
     assert 20 < np.abs(step).max() < 87
-    assert cosine(step, tail) > least
+    assert cosine(step, layer) > least
     # The rate has a meaning: weights are in units of 1/128, the gradient is the mean over the minibatch.
     if q_b == 16:
-        assert (step * tail).sum() / (tail * tail).sum() == pytest.approx(rate * 128 / BATCH, rel=0.05)
+        assert (step * layer).sum() / (layer * layer).sum() == pytest.approx(rate * 128 / BATCH, rel=0.05)
     step = (tw_before - tw)[: head.size].reshape(-1, net.features)[:4]
     assert cosine(step, head[:4]) > 0.99
     assert (step * head[:4]).sum() / (head[:4] ** 2).sum() == pytest.approx(0.05 * 2**14 / BATCH, rel=0.05)
@@ -409,7 +411,7 @@ def learn(epochs, seconds=None):
 
 def is_usable():
     # Predicts, saves, loads and goes on learning, as the one that was loaded does.
-    me.predict_latent(made.latent(0))
+    me.predict_latent(synthetic.latent(0))
     me.save(path)
     other = bitreplay.Learner.load(net, path)
     same = [other.digest() == me.digest(), bytes(other.packed) == bytes(me.packed)]
@@ -419,10 +421,10 @@ def is_usable():
     return same + [other.digest() == me.digest(), me.fresh.n == 0, not me.learning]
 
 me = bitreplay.Learner(net, replay=30)
-teach(me, made, (0, 1), 10)
+teach(me, synthetic, (0, 1), 10)
 me.learn(2, progress=False)
 for i in range(8):
-    teach(me, made, (0, 1 + i), 5)
+    teach(me, synthetic, (0, 1 + i), 5)
     before = me.experiences
     interrupted = learn(1000000, 0.01 * i)
     wait()
@@ -441,7 +443,7 @@ def slow(function):
     return wrapped
 
 # Between the beginning and the first minibatch.
-teach(me, made, (0, 1, 9), 5)
+teach(me, synthetic, (0, 1, 9), 5)
 digest, set_hyper = me.digest(), me._set_hyper
 me._set_hyper = slow(set_hyper)
 interrupted = learn(5)
@@ -449,7 +451,7 @@ me._set_hyper = set_hyper
 show(step="beginning", interrupted=interrupted, waiting=me.fresh.n, same=me.digest() == digest, usable=is_usable())
 
 # While the parts do not fit together: it comes after them.
-teach(me, made, (0, 1), 5)
+teach(me, synthetic, (0, 1), 5)
 absorb, before = me.policy.absorb, me.experiences
 me.policy.absorb = slow(absorb)
 interrupted = learn(1)
@@ -457,7 +459,7 @@ me.policy.absorb = absorb
 show(step="end", interrupted=interrupted, waiting=me.fresh.n, experiences=me.experiences - before, usable=is_usable())
 
 # A second one while the first is cleaned up after.
-teach(me, made, (0, 1), 5)
+teach(me, synthetic, (0, 1), 5)
 consolidate, before = me._consolidate, me.experiences
 me._consolidate = slow(consolidate)
 
@@ -476,7 +478,7 @@ show(step="twice", interrupted=interrupted, waiting=me.fresh.n, experiences=me.e
 # While seeing.
 me = bitreplay.Learner(net, fresh=30000, classes=255, conv=False)
 interrupted, c = False, 0
-latents = [made.latent(c) for c in range(250)]
+latents = [synthetic.latent(c) for c in range(250)]
 try:
     interrupt(0.05)
     while True:
@@ -516,10 +518,10 @@ def test_ctrl_c_leaves_a_usable_learner(path, tmp_path, request, implementation)
     assert seeing == {"held": True, "known": True}
 
 
-def test_an_interrupted_experience_is_learned_in_the_end(net, made):
-    me = learned(net, made, (0, 1), rate=0.02)
+def test_an_interrupted_experience_is_learned_in_the_end(net, synthetic):
+    me = learned(net, synthetic, (0, 1), rate=0.02)
     me.fresh.n = 0
-    teach(me, made, (2, 3), 20)
+    teach(me, synthetic, (2, 3), 20)
 
     def stop(epoch, *_):
         if epoch == 4:
@@ -530,16 +532,16 @@ def test_an_interrupted_experience_is_learned_in_the_end(net, made):
             me.learn(5, progress=stop)
         assert [me.past[c] for c in range(4)] == [10, 10, 1, 1]
     # Its classes are known already.
-    assert accuracy(me, made, (2, 3), 20) > 0.5
+    assert accuracy(me, synthetic, (2, 3), 20) > 0.5
     me.learn(8, progress=False)
     assert [me.past[c] for c in range(4)] == [20, 20, 21, 21]
     assert me.experiences == 2 and me.fresh.n == 0
-    assert accuracy(me, made, (0, 1, 2, 3), 20) > 0.9
+    assert accuracy(me, synthetic, (0, 1, 2, 3), 20) > 0.9
 
 
 @pytest.mark.parametrize("where", ["progress", "_minibatch", "_begin", "absorb"])
-def test_other_exceptions_leave_a_usable_learner_too(net, made, where):
-    me = learned(net, made)
+def test_other_exceptions_leave_a_usable_learner_too(net, synthetic, where):
+    me = learned(net, synthetic)
 
     def fail(*_):
         raise MemoryError("no room")
@@ -561,13 +563,13 @@ def test_other_exceptions_leave_a_usable_learner_too(net, made, where):
     assert (me.digest() == before) == (where in ("_begin", "_minibatch"))
     assert any(me.past[3:]) is False
     assert (me.fresh.n, me.replay.n, me.experiences) == (6, 20, 1)
-    me.predict_latent(made.latent(0))
+    me.predict_latent(synthetic.latent(0))
     me.learn(1, progress=False)
     assert (me.fresh.n, me.experiences) == (0, 2)
 
 
-def test_learning_works_in_another_thread(net, made):
-    me = learned(net, made)
+def test_learning_works_in_another_thread(net, synthetic):
+    me = learned(net, synthetic)
     thread = threading.Thread(target=me.learn, args=(1, False))
     thread.start()
     thread.join()
@@ -626,14 +628,14 @@ def buffers(thing):
         ({}, {"conv": False}),
         ({}, {"head_bits": 32, "q_b": 16, "classes": 255}),
         ({}, {"replay": 0, "fresh": 1, "classes": 2, "q_b": 2}),
-        ({"tail": False}, {"conv": False, "replay": 1000}),
+        ({"trainable": False}, {"conv": False, "replay": 1000}),
         (None, {"q_b": 3}),
     ],
     ids=str,
 )
 def test_memory_formula_is_what_is_allocated(tmp_path, model, settings):
-    made_model = models.mixed() if model is None else models.tiny(**model)
-    net = load(models.save(tmp_path / "model.safetensors", made_model))
+    model = models.mixed() if model is None else models.tiny(**model)
+    net = load(models.save(tmp_path / "model.safetensors", model))
     me = Learner(net, **settings)
     budget = me.memory()
     assert buffers(me.replay) == budget["replay"] and buffers(me.fresh) == budget["fresh"]
@@ -657,10 +659,10 @@ def live():
 
 before = live()
 me = bitreplay.Learner(net, replay=400, fresh=300, classes=30)
-made_bytes = live() - before
-teach(me, made, (0, 1), 100)
+learner_bytes = live() - before
+teach(me, synthetic, (0, 1), 100)
 me.learn(1, progress=False)
-teach(me, made, (2, 3), 100)
+teach(me, synthetic, (2, 3), 100)
 after_learning = live() - before
 me._begin()
 batch = array("H", range(32))
@@ -677,13 +679,13 @@ start = gc.mem_alloc()
 me.policy.absorb(me.replay, me.fresh, me.past, 2, me.rng)
 absorb = gc.mem_alloc() - start
 memory = me.memory()
-show(formula=memory["total"] - memory["activations"], made=made_bytes, after=after_learning, minibatch=minibatch,
+show(formula=memory["total"] - memory["activations"], learner=learner_bytes, after=after_learning, minibatch=minibatch,
      begin=begin, absorb=absorb)
 """
     (found,) = run(micropython, script, path)
     # Python's objects are the rest: views of rows, mostly. Those of 64 bits are twice those of a board.
-    assert 0 <= found["made"] - found["formula"] < 12000
-    assert found["after"] - found["made"] < 2000
+    assert 0 <= found["learner"] - found["formula"] < 12000
+    assert found["after"] - found["learner"] < 2000
     # Garbage of a step, which the collector takes.
     assert found["minibatch"] < 4000 and found["begin"] < 4000 and found["absorb"] < 200 * 300
 
@@ -740,13 +742,13 @@ for settings in ({"replay": 30000}, {"replay": 0, "fresh": 30000}, {"replay": 90
     except MemoryError as error:
         show(text=str(error))
 me = bitreplay.Learner(net, replay=500)
-teach(me, made, (0, 1), 20)
+teach(me, synthetic, (0, 1), 20)
 me.learn(4, progress=False)
 try:
     me = bitreplay.Learner(net, replay=30000)
 except MemoryError as error:
     show(text=str(error))
-show(text=accuracy(me, made, (0, 1)) > 0.95)
+show(text=accuracy(me, synthetic, (0, 1)) > 0.95)
 """
     free_before, *errors, alive = [outcome["text"] for outcome in run(micropython, script, path, heap="256k")]
     assert len(errors) == 4 and alive
@@ -805,7 +807,7 @@ def test_bad_settings(net, settings, message):
 
 
 def test_a_model_without_binary_layer_needs_conv_false(tmp_path):
-    net = load(models.tiny_model(tmp_path / "model.safetensors", tail=False))
+    net = load(models.tiny_model(tmp_path / "model.safetensors", trainable=False))
     with pytest.raises(ValueError, match="conv: the model has no trainable layer; use conv=False"):
         Learner(net)
     Learner(net, conv=False)
@@ -849,8 +851,8 @@ LABEL = "label: must be a str of 1..64 characters or an int of 64 bits"
         (lambda me: me.learn(2.0), ValueError, "epochs: must be"),
     ],
 )
-def test_bad_input_leaves_the_learner_as_it_was(net, made, see, error, message):
-    me = learned(net, made, classes=(0, 1, 2))
+def test_bad_input_leaves_the_learner_as_it_was(net, synthetic, see, error, message):
+    me = learned(net, synthetic, classes=(0, 1, 2))
     before = me.digest(), repr(me), me.predict_latent(bytes(16))
     with pytest.raises(error) as caught:
         see(me)

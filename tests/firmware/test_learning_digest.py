@@ -36,7 +36,7 @@ SCRIPT = """
 import hashlib, json, sys
 sys.path.append(sys.argv[1])
 import bitreplay
-from made import Made, show
+from synthetic import Synthetic, show
 
 labels = ["mug", 7, "Tür \\u00fc", -1, 'a "b"\\\\']
 folder = sys.argv[2]
@@ -47,15 +47,15 @@ for name, config in runs.items():
     settings = {"replay": 20, "classes": 6}
     settings.update(config)
     me = bitreplay.Learner(net, **settings)
-    made = Made(net.latent_bytes)
+    synthetic = Synthetic(net.latent_bytes)
     digests = []
     for classes in ((0, 1), (2, 3, 1), (4, 0)):
         for i in range(24):
             c = classes[i % len(classes)]
             if i % 4:
-                me.see_latent(made.latent(c), labels[c])
+                me.see_latent(synthetic.latent(c), labels[c])
             else:
-                me.see(made.image(c, net.image_bytes), labels[c])
+                me.see(synthetic.image(c, net.image_bytes), labels[c])
         digests.append(me.digest())
         me.learn(2, progress=False)
         digests.append(me.digest())
@@ -64,10 +64,10 @@ for name, config in runs.items():
     with open(path, "rb") as file:
         digests.append(hashlib.sha256(file.read()).digest().hex())
     me = bitreplay.Learner.load(net, path)
-    me.see_latent(made.latent(5), "new")
+    me.see_latent(synthetic.latent(5), "new")
     me.learn(1, progress=False)
     digests.append(me.digest())
-    show(name=name, digests=digests, predictions=[me.predict_latent(made.latent(c)) for c in range(5)])
+    show(name=name, digests=digests, predictions=[me.predict_latent(synthetic.latent(c)) for c in range(5)])
 """
 
 
@@ -76,7 +76,7 @@ def outcomes(cpython, micropython, tmp_path_factory):
     """What the script says of each run under both implementations."""
     folder = tmp_path_factory.mktemp("digest")
     models.tiny_model(folder / "tiny.safetensors")
-    models.tiny_model(folder / "plain.safetensors", tail=False)
+    models.tiny_model(folder / "plain.safetensors", trainable=False)
     models.save(folder / "mixed.safetensors", models.mixed())
     (folder / "runs.json").write_text(json.dumps(RUNS))
     lines = [map(json.loads, run(SCRIPT, HERE, folder).splitlines()) for run in (cpython, micropython)]

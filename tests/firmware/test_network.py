@@ -103,7 +103,7 @@ def test_tiny(path, seed):
         latent, features, probabilities = tiny_by_hand(model, image)
         assert latent_of(net, image.tobytes()) == latent.tobytes()
         out = bytearray(32)
-        net.features_of(latent_of(net, image), net.pack_tail(), out)
+        net.features_of(latent_of(net, image), net.pack_signs(), out)
         assert out == features.tobytes()
         label, probability = net.classify(image)
         assert label == model.labels[probabilities.argmax()]
@@ -112,23 +112,23 @@ def test_tiny(path, seed):
 
 
 def test_images_matter(path):
-    """The made model is no constant."""
+    """The synthetic model is no constant."""
     net = load(models.tiny_model(path))
     assert len({bytes(latent_of(net, models.image(i))) for i in range(20)}) == 20
     assert len({net.classify(models.image(i)) for i in range(20)}) > 10
 
 
-def test_no_tail(path):
-    model = models.tiny(tail=False)
+def test_no_trainable_layer(path):
+    model = models.tiny(trainable=False)
     net = load(models.save(path, model))
-    assert net.tail is None
+    assert net.trainable is None
     latent, features, probabilities = tiny_by_hand(model, models.image())
     out = bytearray(32)
     net.features_of(latent, None, out)
     assert out == features.tobytes()
     assert net.classify(models.image())[1] == probabilities.max()
     with pytest.raises(ValueError, match="no trainable layer"):
-        net.pack_tail()
+        net.pack_signs()
 
 
 def test_no_head(path):
@@ -147,7 +147,7 @@ def test_mixed(path, seed):
         latent, features = mixed_by_hand(model, image)
         assert latent_of(net, image) == latent.tobytes()
         out = bytearray(64)
-        net.features_of(latent, net.pack_tail(), out)
+        net.features_of(latent, net.pack_signs(), out)
         assert out == features.tobytes()
 
 
@@ -158,8 +158,13 @@ def test_attributes(path):
     assert net.labels == ["mug", "Tür", 'a "b"\n']
     with open(path, "rb") as file:
         assert net.digest == hashlib.sha256(file.read()).hexdigest()
-    assert list(net.tail.geometry) == [2, 2, 32, 32, 1, 1, 0, 1]
-    assert (len(net.tail.weight), len(net.tail.slope), len(net.tail.bias), net.tail.shift) == (1024, 128, 128, 8)
+    assert list(net.trainable.geometry) == [2, 2, 32, 32, 1, 1, 0, 1]
+    assert (len(net.trainable.weight), len(net.trainable.slope), len(net.trainable.bias), net.trainable.shift) == (
+        1024,
+        128,
+        128,
+        8,
+    )
     assert (net.expand_value, list(net.feature_pool)) == (16, [2, 2, 32, 2, 1])
     assert net.binary_macs == 16 * 32 * 288 + 4 * 32 * 32
     assert net.int8_macs == 16 * 32 * 27
@@ -178,10 +183,10 @@ def test_scratch_of_mixed(path):
     assert load(models.save(path, models.mixed())).scratch_bytes == 32 * 32 * 32 + 16 * 16 * 96 // 8 + 7 * 7 * 64 // 8
 
 
-def test_pack_tail(path):
+def test_pack_signs(path):
     model = models.tiny()
     model.tensors["tail.weight"][0, :4] = [-128, -1, 0, 127]
-    packed = load(models.save(path, model)).pack_tail()
+    packed = load(models.save(path, model)).pack_signs()
     assert packed[0] & 15 == 0b1100
     assert packed == pack_signs(model.tensors["tail.weight"]).tobytes()
 
@@ -298,13 +303,13 @@ REFUSED = [
     (metadata(format="pt"), "format: is not bitreplay-model"),
     (without("version"), "version: is not 1"),
     (metadata(version="2"), "version: is not 1"),
-    (without("name"), "name: must have"),
+    (without("name"), "name: is missing; use `bitreplay export` again"),
     (metadata(name=""), "name: must have"),
     (metadata(name="n" * 65), "name: must have 1..64"),
     (metadata(label="[]"), "label: is not a field of the metadata"),
-    (metadata(graph=""), "graph: is missing or not valid JSON"),
+    (metadata(graph=""), "graph: is not valid JSON"),
     (metadata(graph="{"), "graph: "),
-    (metadata(graph="[]"), "graph: is missing or not valid JSON"),
+    (metadata(graph="[]"), "graph: is not valid JSON"),
     (metadata(graph="{}"), "graph: must have exactly the fields image and layers"),
     (metadata(graph='{"image": [8, 8, 3]}'), "graph: must have exactly"),
     (graph(more=1), "graph: must have exactly"),
@@ -447,12 +452,12 @@ REFUSED = [
     (lambda m: setattr(m, "labels", None), "labels: must name the classes of the dense layer"),
     (labels(["a", "b"]), r"head.weight: is I8 \(3, 32\), but .* needs I8 \(2, 32\)"),
     (labels([]), "labels: must be a list"),
-    (labels({"a": 1}), "labels: is missing or not valid JSON"),
+    (labels({"a": 1}), "labels: is not valid JSON"),
     (labels(["a", "b", 3]), "labels: must be a list of 1..1024 strings"),
     (labels(["a", "b", ""]), "labels: must be a list"),
     (labels(["a", "b", "c" * 65]), "labels: must be a list"),
     (labels(["a", "b", "a"]), "labels: has a label twice"),
-    (labels('["a"'), "labels: is missing or not valid JSON"),
+    (labels('["a"'), "labels: is not valid JSON"),
     (layers(lambda all, one: all.pop()), "labels: there are labels, but no dense layer"),
 ]
 
@@ -464,11 +469,20 @@ def test_refuses(path, edit, message):
         load(path)
 
 
+def test_refuses_a_model_without_graph(path):
+    header, data = models.tiny().header_and_data()
+    del header["__metadata__"]["graph"]
+    with open(path, "wb") as file:
+        file.write(models.encode(header, data))
+    with pytest.raises(ValueError, match=f"^{re.escape(path)}: graph: is missing; use `bitreplay export` again$"):
+        load(path)
+
+
 @pytest.mark.parametrize("nested", ["[", '{"a":'])
 def test_refuses_deep_graph(path, nested):
     deep = '{"image":' + nested * 5000 + "1" + {"[": "]"}.get(nested, "}") * 5000 + "}"
     models.tiny_model(path, metadata(graph=deep))
-    with pytest.raises(ValueError, match=r"graph: is missing or not valid JSON \(RecursionError\)"):
+    with pytest.raises(ValueError, match=r"graph: is not valid JSON \(RecursionError\)"):
         load(path)
 
 
@@ -575,7 +589,7 @@ def test_fuzz(path, seed, monkeypatch):
         accepted += 1
         latent, features = bytearray(net.latent_bytes), bytearray(net.features)
         net.latent(bytes(net.image_bytes), latent)
-        net.features_of(latent, net.tail and net.pack_tail(), features)
+        net.features_of(latent, net.trainable and net.pack_signs(), features)
         if net.labels:
             net.classify(bytes(net.image_bytes))
     assert 20 < accepted < 2500
@@ -588,8 +602,8 @@ import binascii, sys
 from bitreplay.network import load
 for path in sys.argv[1:]:
     net = load(path)
-    print(repr(net), net.digest, list(net.tail.geometry), list(net.feature_pool), net.int8_macs)
-    packed = net.pack_tail()
+    print(repr(net), net.digest, list(net.trainable.geometry), list(net.feature_pool), net.int8_macs)
+    packed = net.pack_signs()
     for i in range(6):
         image = bytes((j * j * (i + 3) + j * (i + 1) >> 3) & 255 for j in range(net.image_bytes))
         latent, features = bytearray(net.latent_bytes), bytearray(net.features)
@@ -657,7 +671,7 @@ for i in range(6000):
     accepted += 1
     latent, features = bytearray(net.latent_bytes), bytearray(net.features)
     net.latent(bytes(net.image_bytes), latent)
-    net.features_of(latent, net.tail and net.pack_tail(), features)
+    net.features_of(latent, net.trainable and net.pack_signs(), features)
     if net.labels:
         net.classify(bytes(net.image_bytes))
 print(accepted)
@@ -721,7 +735,7 @@ from bitreplay.network import load
 for path in sys.argv[1:]:
     net = load(path)
     image, latent, features = bytes(net.image_bytes), bytearray(net.latent_bytes), bytearray(net.features)
-    packed = net.pack_tail()
+    packed = net.pack_signs()
     gc.collect()
     gc.disable()
     before = gc.mem_alloc()

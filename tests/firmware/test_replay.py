@@ -257,15 +257,15 @@ import sys
 sys.path.append(sys.argv[1])
 from array import array
 from bitreplay.replay import Balanced, Reservoir, Samples
-from made import Made, show
+from synthetic import Synthetic, show
 
 for policy in (Balanced(), Reservoir()):
-    made, rng = Made(4, 5), array("I", [77])
+    synthetic, rng = Synthetic(4, 5), array("I", [77])
     memory, past = Samples(50, 4), array("I", bytes(4 * 300))
     for experience in range(1, 9):
         fresh = Samples(60, 4)
         for i in range(60):
-            fresh.write(i, made.latent(i), (made.byte() % experience) * 31)
+            fresh.write(i, synthetic.latent(i), (synthetic.byte() % experience) * 31)
         fresh.n = 60
         policy.absorb(memory, fresh, past, experience, rng)
         for c in fresh.classes:

@@ -11,7 +11,7 @@ from bitreplay import safetensors as files
 
 import models
 
-METADATA = {"format": "made", "note": 'Tür "a\\b"\n'}
+METADATA = {"format": "synthetic", "note": 'Tür "a\\b"\n'}
 TENSORS = [
     ("bytes", "U8", (3,), bytes([1, 2, 3])),
     ("words", "U32", (2, 2), array("I", [1, 2, 3, 1 << 31])),
@@ -345,6 +345,7 @@ class Disk:
     def stat(self, name):
         if name not in self.contents:
             raise FileNotFoundError(2, "No such file", name)
+        return (0x8000,)  # a regular file
 
     def rename(self, old, new):
         self.step()

@@ -10,7 +10,7 @@ import pytest
 import safetensors.numpy
 from bitreplay import Learner, load
 from bitreplay import safetensors as files
-from made import Made, teach
+from synthetic import Synthetic, teach
 
 import models
 
@@ -38,11 +38,11 @@ def name(c):
 
 def taught(net, **settings):
     """A learner with something in every part, and four of five classes."""
-    me, made = Learner(net, **{"replay": 24, "fresh": 40, "classes": 5, **settings}), Made(net.latent_bytes)
+    me, synthetic = Learner(net, **{"replay": 24, "fresh": 40, "classes": 5, **settings}), Synthetic(net.latent_bytes)
     for classes in ((0, 1), (2, 1)):
-        teach(me, made, classes, 15, name)
+        teach(me, synthetic, classes, 15, name)
         me.learn(2, progress=False)
-    teach(me, made, (1, 3), 3, name)
+    teach(me, synthetic, (1, 3), 3, name)
     return me
 
 
@@ -62,11 +62,11 @@ def test_a_loaded_learner_goes_on_with_exactly_the_same_bits(net, path, settings
     me.save(path)
     other = Learner.load(net, path)
     assert other.config == me.config and other.labels == me.labels
-    made = [Made(net.latent_bytes, 5), Made(net.latent_bytes, 5)]
+    synthetic = [Synthetic(net.latent_bytes, 5), Synthetic(net.latent_bytes, 5)]
     for _ in range(3):
         assert other.digest() == me.digest()
         assert repr(other) == repr(me)
-        for one, source in zip((me, other), made):
+        for one, source in zip((me, other), synthetic):
             assert one.predict_latent(source.latent(1)) is not None
             teach(one, source, (4, 0, 3), 6, name)
         assert me.predict_latent(bytes(16)) == other.predict_latent(bytes(16))
@@ -104,12 +104,12 @@ def test_a_file_goes_from_one_implementation_to_the_other(model, net, path, micr
 import sys
 sys.path.append(sys.argv[1])
 import bitreplay
-from made import Made, show, teach
+from synthetic import Synthetic, show, teach
 
 net = bitreplay.load(sys.argv[2])
 me = bitreplay.Learner.load(net, sys.argv[3])
 show(digest=me.digest(), labels=me.labels)
-teach(me, Made(net.latent_bytes, 9), (0, 1), 5, lambda c: me.labels[c])
+teach(me, Synthetic(net.latent_bytes, 9), (0, 1), 5, lambda c: me.labels[c])
 me.learn(2, progress=False)
 me.save(sys.argv[3])
 show(digest=me.digest())
@@ -118,7 +118,7 @@ show(digest=me.digest())
     me.save(path)
     first, second = [json.loads(line) for line in micropython(script, HERE, model, path).splitlines()]
     assert first == {"digest": me.digest(), "labels": me.labels}
-    teach(me, Made(net.latent_bytes, 9), (0, 1), 5, name)
+    teach(me, Synthetic(net.latent_bytes, 9), (0, 1), 5, name)
     me.learn(2, progress=False)
     assert second["digest"] == me.digest() == Learner.load(net, path).digest()
     written = Path(path).read_bytes()
@@ -173,7 +173,7 @@ def test_a_failing_save_leaves_the_old_file_and_the_learner(net, path, monkeypat
     me = taught(net)
     me.save(path)
     old = me.digest()
-    teach(me, Made(net.latent_bytes, 3), (0, 1), 5, name)
+    teach(me, Synthetic(net.latent_bytes, 3), (0, 1), 5, name)
     new = me.digest()
     assert new != old
     failures = 0
@@ -422,11 +422,11 @@ def test_micropython_refuses_the_same_files_in_the_same_words(model, good, tmp_p
 import sys
 sys.path.append(sys.argv[1])
 import bitreplay
-from made import Made, show, teach
+from synthetic import Synthetic, show, teach
 
 net = bitreplay.load(sys.argv[2])
 me = bitreplay.Learner(net, conv=False)
-teach(me, Made(net.latent_bytes), (0, 1), 3)
+teach(me, Synthetic(net.latent_bytes), (0, 1), 3)
 me.learn(1, progress=False)
 digest = me.digest()
 for i in range(int(sys.argv[4])):
@@ -468,13 +468,13 @@ FUZZ = """
 import sys
 sys.path.append(sys.argv[1])
 import bitreplay
-from made import Made, show
+from synthetic import Synthetic, show
 
 net = bitreplay.load(sys.argv[2])
 with open(sys.argv[3], "rb") as file:
     good = file.read()
 header = 8 + good[0] + 256 * good[1]
-dice = Made(1, int(sys.argv[5]))
+dice = Synthetic(1, int(sys.argv[5]))
 outcomes = {"ValueError": 0, "MemoryError": 0, "valid": 0}
 
 def number(n):

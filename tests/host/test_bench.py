@@ -60,7 +60,7 @@ def test_shapes_are_those_of_the_model(bench, small_model):
     ],
 )
 def test_errors_are_one_line(tmp_path, capsys, arguments, message):
-    models.tiny_model(tmp_path / "plain.safetensors", tail=False)
+    models.tiny_model(tmp_path / "plain.safetensors", trainable=False)
     assert cli.main(["bench", *(a.format(tmp_path) for a in arguments)]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1

@@ -75,8 +75,8 @@ def test_the_integers_compute_what_the_folded_net_does(exported):
     x = as_input(images).double()
     with torch.no_grad():
         bits = folded.latent(x).permute(0, 2, 3, 1).numpy() > 0
-        features = torch_net.average(folded.tail(folded.latent(x)), 2).flatten(1).numpy() * torch_net.STREAM
-    packed, latent, out = model.pack_tail(), bytearray(model.latent_bytes), bytearray(model.features)
+        features = torch_net.average(folded.trainable(folded.latent(x)), 2).flatten(1).numpy() * torch_net.STREAM
+    packed, latent, out = model.pack_signs(), bytearray(model.latent_bytes), bytearray(model.features)
     for i, image in enumerate(images):
         model.latent(image.tobytes(), latent)
         model.features_of(latent, packed, out)
@@ -127,11 +127,11 @@ def test_latent_weights_keep_their_signs(tmp_path):
     net = torch_net.Net()
     weights = [0.0, -0.0, 1e-30, -1e-30, 0.0039, -0.0039, 0.5, -0.5, 1.0, -1.0, 3.0, -3.0]
     with torch.no_grad():
-        net.tail.weight.view(-1)[: len(weights)] = torch.tensor(weights)
+        net.trainable.weight.view(-1)[: len(weights)] = torch.tensor(weights)
     _, tensors = export.convert(net, head=False)
     found = tensors["tail.weight"].reshape(-1)
     assert found[: len(weights)].tolist() == [0, 0, 0, -1, 0, -1, 64, -63, 127, -127, 127, -127]
-    np.testing.assert_array_equal(found >= 0, net.tail.signs().detach().numpy().reshape(-1) > 0)
+    np.testing.assert_array_equal(found >= 0, net.trainable.signs().detach().numpy().reshape(-1) > 0)
 
 
 def test_packed_weights_are_the_signs():

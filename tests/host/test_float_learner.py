@@ -72,7 +72,7 @@ def test_forward_is_that_of_the_integers(net):
     found, _ = learner._forward(float_learner.unpack(latents, 4))
     out = bytearray(net.features)
     for row, features in zip(latents, found, strict=True):
-        net.features_of(row.tobytes(), net.pack_tail(), out)
+        net.features_of(row.tobytes(), net.pack_signs(), out)
         integers = np.frombuffer(out, np.int8) / 16
         inside = np.abs(features) < 4  # each position's value is at most 8, so that their mean did not saturate
         assert inside.mean() > 0.5
@@ -119,7 +119,7 @@ def test_gradient_of_the_binary_layer(net):
 
 
 def test_model_without_a_trainable_layer(tmp_path):
-    plain = bitreplay.load(models.tiny_model(tmp_path / "plain.safetensors", tail=False))
+    plain = bitreplay.load(models.tiny_model(tmp_path / "plain.safetensors", trainable=False))
     with pytest.raises(ValueError, match="float32 needs a model with a trainable layer"):
         FloatLearner(plain, conv=False)
 

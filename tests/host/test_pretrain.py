@@ -76,7 +76,7 @@ def test_stop_and_go_on(train, tmp_path, monkeypatch):
     trained = restore.from_checkpoint(tmp_path / "whole.pt")
     torch.manual_seed(1)
     new = torch_net.Net()
-    for layer, start in zip([*trained.blocks, trained.tail], [*new.blocks, new.tail], strict=True):
+    for layer, start in zip([*trained.blocks, trained.trainable], [*new.blocks, new.trainable], strict=True):
         assert layer.weight.abs().max() <= 1 and not torch.equal(layer.weight, start.weight)
 
 
@@ -131,6 +131,16 @@ def test_other_epochs_are_refused(train, tmp_path):
 def test_nothing_to_train_on(train, tmp_path, arguments):
     status, _, error = train(tmp_path / "net.pt", *arguments)
     assert status == 2 and "--epochs must be at least 1 and --batch at most 40" in error
+
+
+def test_a_checkpoint_of_version_0_1(tmp_path):
+    """It called the trainable layer the tail."""
+    net = torch_net.Net()
+    old = {name.replace("trainable.", "tail."): weight for name, weight in net.state_dict().items()}
+    assert "tail.weight" in old
+    torch.save({"net": old}, tmp_path / "old.pt")
+    found = torch_net.from_checkpoint(tmp_path / "old.pt")
+    assert torch.equal(found.trainable.weight, net.trainable.weight)
 
 
 def test_widths(train, tmp_path):

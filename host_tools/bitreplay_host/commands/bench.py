@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> None:
         raise UserError("--repeats must be at least 1")
     if args.port and args.board:
         raise UserError("--port and --board exclude each other")
-    if not models.load(args.model).tail:
+    if not models.load(args.model).trainable:
         raise UserError(f"{args.model} has no trainable layer, whose gradients are to be timed; take another model")
     if args.board == "instructions":
         result = instructions.bench(args.model)

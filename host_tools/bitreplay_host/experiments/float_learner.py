@@ -31,16 +31,16 @@ class FloatLearner(bitreplay.Learner):
 
     def __init__(self, net, **arguments):
         super().__init__(net, **arguments)
-        if not net.tail:
+        if not net.trainable:
             raise ValueError("float32 needs a model with a trainable layer above the latent")
-        classes, tail = self.config["classes"], net.tail
+        classes, layer = self.config["classes"], net.trainable
         self.positions = net.latent_shape[0] * net.latent_shape[1]
-        self.groups = tail.geometry[7]
-        weight = np.frombuffer(tail.weight, np.int8).reshape(net.features, -1)
+        self.groups = layer.geometry[7]
+        weight = np.frombuffer(layer.weight, np.int8).reshape(net.features, -1)
         self.latent_weight = weight.astype(np.float32) / LATENT
-        scale = np.float32(2.0**-tail.shift / STREAM)
-        self.slope = np.frombuffer(tail.slope, np.int16).reshape(-1, 2).astype(np.float32) * scale
-        self.bias = np.frombuffer(tail.bias, np.int32).astype(np.float32) * scale
+        scale = np.float32(2.0**-layer.shift / STREAM)
+        self.slope = np.frombuffer(layer.slope, np.int16).reshape(-1, 2).astype(np.float32) * scale
+        self.bias = np.frombuffer(layer.bias, np.int32).astype(np.float32) * scale
         self.shortcut = np.float32(net.expand_value / STREAM)
         self.consolidated = np.zeros((classes, net.features), np.float32)
 

@@ -219,7 +219,7 @@ def noise(random: np.random.Generator, count: int, dtype: str) -> np.ndarray:
 def others(net: Any, random: np.random.Generator) -> Iterator[Case]:
     """The kernels that learning spends its time on, as a learner with 16-bit head weights calls them."""
     height, width, n = net.latent_shape
-    positions, inputs = BATCH * height * width, n // net.tail.geometry[7]
+    positions, inputs = BATCH * height * width, n // net.trainable.geometry[7]
     words, rng = positions // 32, np.array([1], np.uint32)
 
     def made(count: int, dtype: str) -> np.ndarray:

@@ -16,7 +16,7 @@ def flash():
     status = os.statvfs("/")
     found["/"] = [status[1] * status[2], status[0] * status[3]]
     try:
-        from vfs import rom_ioctl
+        from vfs import rom_ioctl  # type: ignore[attr-defined]
 
         partition = rom_ioctl(2, 0)
         size = partition.ioctl(4, 0) * partition.ioctl(5, 0)

@@ -16,7 +16,7 @@ def reply(call):
         returned = getattr(_bitreplay, call["kernel"])(*arguments)
     except Exception as error:
         return {"error": "%s: %s" % (type(error).__name__, error)}
-    buffers = [binascii.b2a_base64(a).decode() for a in arguments if isinstance(a, bytearray)]
+    buffers = [binascii.b2a_base64(a).decode() for a in arguments if isinstance(a, bytearray)]  # type: ignore[arg-type]
     return {"returned": returned, "buffers": buffers}
 
 

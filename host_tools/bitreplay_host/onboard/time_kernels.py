@@ -23,10 +23,10 @@ try:
     from machine import disable_irq, enable_irq
 except ImportError:
 
-    def disable_irq():
+    def disable_irq():  # type: ignore[misc]
         pass
 
-    def enable_irq(state):
+    def enable_irq(state):  # type: ignore[misc]
         pass
 
 
@@ -111,7 +111,7 @@ def case(kernel, shape, *arguments):
 def others(net, rng):
     """The same for the other kernels, as the model and a learner with 16-bit head weights call them."""
     height, width, n = net.latent_shape
-    groups, side = net.tail.geometry[7], 2 * height
+    groups, side = net.trainable.geometry[7], 2 * height
     positions, inputs, stream = BATCH * height * width, n // groups, height * width * n
     x, xt = noise(positions * n // 8, rng), bytearray(positions * n // 8)
     kernels.transpose(x, n // 32, xt)
@@ -123,9 +123,9 @@ def others(net, rng):
     yield case("add", "%dx%dx%d" % (side, side, n), noise(len(wide), rng), wide)
     y = bytearray(stream)
     yield case("expand", "%dx%dx%d" % (height, width, n), latent, net.expand_value, y)
-    tail = net.tail
+    layer = net.trainable
     shape = "%dx%dx%d, 1x1, %d groups" % (height, width, n, groups)
-    yield case("bconv2d", shape, tail.geometry, latent, net.pack_tail(), tail.slope, tail.bias, tail.shift, y)
+    yield case("bconv2d", shape, layer.geometry, latent, net.pack_signs(), layer.slope, layer.bias, layer.shift, y)
 
     features, e, active = noise(BATCH * n, rng), noise(2 * BATCH * CLASSES, rng), b"\1" * CLASSES
     head, velocity, score = noise(2 * CLASSES * n, rng), bytearray(2 * CLASSES * n), array("i", [0] * CLASSES)
@@ -150,8 +150,8 @@ def others(net, rng):
     yield case("dot_signs", one, noise(2 * positions, rng), x[: len(x) // groups], array("i", dw))
     row, packed = noise(inputs, rng), bytearray(inputs // 8)
     yield case("update_weights", "%d weights" % inputs, row, dw, 10, -20, packed, rng)
-    hyper = array("b", [tail.shift, net.expand_value, 4, 1, 10, -14 - tail.shift, 16])
-    first = tail.geometry, x, xt, e, head, bytearray(tail.weight), net.pack_tail(), tail.slope, tail.bias, hyper
+    hyper = array("b", [layer.shift, net.expand_value, 4, 1, 10, -14 - layer.shift, 16])
+    first = layer.geometry, x, xt, e, head, bytearray(layer.weight), net.pack_signs(), layer.slope, layer.bias, hyper
     scratch = bytearray(4 * (positions + 4 * positions // 32 + inputs + (BATCH + 1) // 2))
     yield case("bconv_backward", "minibatch of %d, 4 bits" % BATCH, *first, scratch, rng)
 
@@ -159,7 +159,7 @@ def others(net, rng):
 def gradients(net, repeats, rng):
     """Bit-serial and sign-and-add products of a b-bit gradient and the latents of a minibatch."""
     height, width, channels = net.latent_shape
-    positions, groups = BATCH * height * width, net.tail.geometry[7]
+    positions, groups = BATCH * height * width, net.trainable.geometry[7]
     words, part_words, rows = channels // 32, channels // groups // 32, channels // groups
     x, xt = noise(positions * channels // 8, rng), bytearray(positions * channels // 8)
     # The first group's words of each position, for sign-and-add.
@@ -196,7 +196,7 @@ def value(planes, bits, positions, j):
 
 def backbone(net, rng):
     image, latent, features = noise(net.image_bytes, rng), noise(net.latent_bytes, rng), bytearray(net.features)
-    packed = net.pack_tail()
+    packed = net.pack_signs()
     yield {"kernel": "backbone", "shape": "one image"}, lambda: net.latent(image, latent)
     yield {"kernel": "trained layer", "shape": "one latent"}, lambda: net.features_of(latent, packed, features)
 

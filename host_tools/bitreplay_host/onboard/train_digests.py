@@ -31,8 +31,8 @@ def main(config):
             print(json.dumps({"seen": 20 * experience + i + 1}))
         learner.learn(epochs=2, progress=False)
         say("experience %d" % (experience + 1), learner.digest())
-    label, probability = learner.predict(image)
-    say("prediction", "%s %d" % (label, probability * 16384 + 0.5))
+    best, probability = learner.predict(image)
+    say("prediction", "%s %d" % (best, probability * 16384 + 0.5))
     learner.save(config["state"])
     del learner  # some boards have no room for two
     say("saved and loaded", bitreplay.Learner.load(net, config["state"]).digest())

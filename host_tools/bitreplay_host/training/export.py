@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 from bitreplay import safetensors
+from bitreplay.network import FORMAT, VERSION
 
 from .net import HEAD_SCALE, STEM_SCALE, STREAM, int8_weight, threshold_units
 
-FORMAT, VERSION = "bitreplay-model", "1"
 DTYPES = {"int8": "I8", "int16": "I16", "int32": "I32", "uint32": "U32"}
 
 
@@ -90,7 +90,7 @@ def convert(net, head: bool) -> tuple[list[dict], dict[str, np.ndarray]]:
     out.binarize("latent", net.threshold)
     out.layers.append({"op": "latent"})
     out.layers.append({"op": "expand", "value": STREAM})
-    out.bconv("tail", net.tail, 1, net.tail.groups, latent_weights=True)
+    out.bconv("tail", net.trainable, 1, net.trainable.groups, latent_weights=True)
     out.pool(2, 1)
     if head:
         weight = int8_weight(net.head.detach(), HEAD_SCALE).numpy() * HEAD_SCALE

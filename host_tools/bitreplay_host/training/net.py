@@ -171,7 +171,7 @@ class Block(_Binary):
         return saturate(shortcut + self.affine(acc))
 
 
-class Tail(_Binary):
+class TrainableLayer(_Binary):
     """Latent bits to stream, trained on the board: 1x1, grouped; the bits themselves are its shortcut."""
 
     def __init__(self, channels, groups):
@@ -188,7 +188,7 @@ class Net(nn.Module):
     """32x32x3 pixels, as float (p - 128) / 64, to class scores.
 
     widths: channels of the stem, at 16x16, and of each block; where they double, the sides halve, to 4x4 in the end.
-    The latent is 2x2 of the last, and the tail 1x1 from the last to the last.
+    The latent is 2x2 of the last, and the trainable layer 1x1 from the last to the last.
     """
 
     def __init__(self, classes=100, groups=2, widths=WIDTHS):
@@ -196,7 +196,7 @@ class Net(nn.Module):
         self.stem = Stem(widths[0])
         self.blocks = nn.ModuleList(Block(a, b, stride=b // a) for a, b in itertools.pairwise(widths))
         self.threshold = nn.Parameter(torch.zeros(widths[-1]))
-        self.tail = Tail(widths[-1], groups)
+        self.trainable = TrainableLayer(widths[-1], groups)
         self.head = nn.Parameter(torch.randn(classes, widths[-1]) * 0.05)
 
     def latent(self, x):
@@ -207,14 +207,14 @@ class Net(nn.Module):
         return _Sign.apply(x - self.threshold.to(x.dtype).view(1, -1, 1, 1))
 
     def forward(self, x):
-        features = average(self.tail(self.latent(x)), 2).flatten(1)
+        features = average(self.trainable(self.latent(x)), 2).flatten(1)
         scores = F.linear(features, int8_weight(self.head, HEAD_SCALE))
-        return scores if self.tail.affine.folded is None else torch.floor(scores * SCORE) / SCORE
+        return scores if self.trainable.affine.folded is None else torch.floor(scores * SCORE) / SCORE
 
     def affine_layers(self):
         """The layers with a batch norm by the names that export gives them, with their accumulators' units per 1.0."""
         blocks = {f"block{i}": (block, 1) for i, block in enumerate(self.blocks)}
-        return {"stem": (self.stem, STEM_SCALE * PIXEL_SCALE), **blocks, "tail": (self.tail, 1)}
+        return {"stem": (self.stem, STEM_SCALE * PIXEL_SCALE), **blocks, "tail": (self.trainable, 1)}
 
     def thresholds(self):
         """The thresholds of the signs by the names that export gives them."""

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,8 @@ def checkpoint(path):
     """What `bitreplay pretrain` wrote: {"net", "optimizer", "schedule", "generator", "epoch"}; else UserError."""
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
-        saved["net"].keys()
+        # Version 0.1 called the trainable layer the tail.
+        saved["net"] = {re.sub(r"^tail\.", "trainable.", name): weight for name, weight in saved["net"].items()}
         return saved
     except OSError:
         raise

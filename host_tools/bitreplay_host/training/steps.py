@@ -16,7 +16,7 @@ class Steps:
     """
 
     def __init__(self, net: Net, rate: float, total: int, pct_start: float, final_div_factor: float):
-        self.binary = [layer.weight for layer in [*net.blocks, net.tail]]
+        self.binary = [layer.weight for layer in [*net.blocks, net.trainable]]
         known = {id(p) for p in self.binary}
         other = [p for p in net.parameters() if id(p) not in known]
         self.optimizer = torch.optim.Adam([{"params": self.binary}, {"params": other}], betas=(0.9, 0.99))

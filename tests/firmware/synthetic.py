@@ -1,9 +1,9 @@
-# Made latents that are easy to tell apart, and made images. Works on MicroPython and CPython.
+# Synthetic latents that are easy to tell apart, and images. Works on MicroPython and CPython.
 
 import json
 
 
-class Made:
+class Synthetic:
     """Latents of any number of classes: a class is a random pattern, a sample of it has one bit in eight flipped."""
 
     def __init__(self, latent_bytes, seed=1):
@@ -25,19 +25,19 @@ class Made:
         return bytearray([self.byte() >> 1 if i % (c + 2) else 200 for i in range(image_bytes)])
 
 
-def teach(learner, made, classes, samples, label=lambda c: c):
+def teach(learner, synthetic, classes, samples, label=lambda c: c):
     """Shows `samples` latents of each class."""
     for _ in range(samples):
         for c in classes:
-            learner.see_latent(made.latent(c), label(c))
+            learner.see_latent(synthetic.latent(c), label(c))
 
 
-def accuracy(learner, made, classes, samples=40, label=lambda c: c):
+def accuracy(learner, synthetic, classes, samples=40, label=lambda c: c):
     """The part of new samples of these classes that is told right, 0..1."""
     hits = 0
     for c in classes:
         for _ in range(samples):
-            hits += learner.predict_latent(made.latent(c))[0] == label(c)
+            hits += learner.predict_latent(synthetic.latent(c))[0] == label(c)
     return hits / samples / len(classes)
 
 

@@ -1,0 +1,55 @@
+# What a user gives is checked, and refused by an exception that names the argument.
+
+MAX_LABEL = 64
+MAX_COUNT = (1 << 30) - 1  # samples of a class, experiences
+RATE_FORMAT = "%.6g"  # how a rate is written: the same in single and double precision
+
+
+def _short(value):
+    """A value in a message, whatever a hostile file made of it."""
+    return repr(value)[:40] if type(value) in (int, float, bool, str) else type(value).__name__
+
+
+def check_integer(name, value, low, high):
+    """An integer in low..high, or ValueError."""
+    if type(value) is not int or not low <= value <= high:
+        raise ValueError("%s: must be an integer, %d..%d, got %s" % (name, low, high, _short(value)))
+    return value
+
+
+def check_one_of(name, value, allowed):
+    for one in allowed:
+        if type(value) is type(one) and value == one:
+            return value
+    raise ValueError("%s: must be %s, got %s" % (name, " or ".join([repr(one) for one in allowed]), _short(value)))
+
+
+def check_rate(name, value):
+    """A learning rate, rounded as it is saved. The kernels' exponents can express any in this range."""
+    if type(value) not in (int, float) or not 1e-5 <= value <= 1000:
+        raise ValueError("%s: must be a number, 0.00001..1000, got %s" % (name, _short(value)))
+    return float(RATE_FORMAT % value)
+
+
+def check_label(label):
+    """A str of 1..64 characters (that UTF-8 can encode) or an int of 64 bits, or ValueError."""
+    good = False
+    if type(label) is int:
+        good = -(1 << 63) <= label < 1 << 63
+    elif type(label) is str:
+        good = 0 < len(label) <= MAX_LABEL and bool(label.encode())
+    if not good:
+        raise ValueError(
+            "label: must be a str of 1..%d characters or an int of 64 bits, got %s" % (MAX_LABEL, _short(label))
+        )
+
+
+def check_path(path):
+    """A path as a str. TypeError if it is neither one nor a pathlib.Path, ValueError if it is empty."""
+    if hasattr(path, "__fspath__"):
+        path = path.__fspath__()
+    if not isinstance(path, str):
+        raise TypeError("path: must be a string, the name of a file, got " + type(path).__name__)
+    if not path:
+        raise ValueError("path: is empty; give the name of a file")
+    return path

@@ -1,0 +1,71 @@
+"""Where a file's path belongs: anything else is refused by name, before a file is touched."""
+
+import os
+from pathlib import Path
+
+import pytest
+from bitreplay import Learner, load
+
+import models
+
+SCRIPT = """
+import os, sys
+import bitreplay
+
+folder = sys.argv[1]
+net = bitreplay.load(folder + "/model.safetensors")
+os.chdir(folder)
+before = sorted(os.listdir(folder))
+me = bitreplay.Learner(net)
+for path in (None, 123, b"me.safetensors", [], "", folder, folder + "/sub"):
+    for name, step in (
+        ("load", bitreplay.load),
+        ("Learner.load", lambda path: bitreplay.Learner.load(net, path)),
+        ("save", me.save),
+    ):
+        try:
+            step(path)
+        except (TypeError, ValueError, OSError) as error:
+            print(name, type(error).__name__, str(error).replace("[Errno 21] ", "").replace("EISDIR: ", ""))
+print(sorted(os.listdir(folder)) == before, os.listdir(folder + "/sub"))
+"""
+STEPS = "load", "Learner.load", "save"
+
+
+@pytest.mark.parametrize("implementation", ["micropython", "cpython"])
+def test_what_is_no_path_is_refused(tmp_path, request, implementation):
+    models.tiny_model(tmp_path / "model.safetensors")
+    (tmp_path / "sub").mkdir()
+    *lines, untouched = request.getfixturevalue(implementation)(SCRIPT, tmp_path).splitlines()
+    expected = []
+    for kind in ("NoneType", "int", "bytes", "list"):
+        expected += [f"{step} TypeError path: must be a string, the name of a file, got {kind}" for step in STEPS]
+    expected[1] = (
+        "Learner.load TypeError path: is missing; call Learner.load(net, path), with net from bitreplay.load()"
+    )
+    expected += [f"{step} ValueError path: is empty; give the name of a file" for step in STEPS]
+    # IsADirectoryError is CPython's name of it.
+    folder = "OSError" if implementation == "micropython" else "IsADirectoryError"
+    for path in (tmp_path, tmp_path / "sub"):
+        expected += [f"{step} {folder} {path}: is a folder; give the name of a file" for step in STEPS]
+    assert lines == expected
+    assert untouched == "True []"
+
+
+def test_pathlib(tmp_path):
+    """On the host a pathlib.Path is a path too, or anything else that os.fspath takes."""
+
+    class Entry:
+        def __fspath__(self):
+            return str(tmp_path / "me.safetensors")
+
+    models.tiny_model(tmp_path / "model.safetensors")
+    net = load(tmp_path / "model.safetensors")
+    me = Learner(net)
+    me.save(Entry())
+    assert Learner.load(net, tmp_path / "me.safetensors").digest() == Learner.load(net, Entry()).digest()
+    assert sorted(os.listdir(tmp_path)) == ["me.safetensors", "model.safetensors"]
+    with pytest.raises(TypeError, match="path: must be a string, the name of a file, got bytes"):
+        me.save(type("Bytes", (), {"__fspath__": lambda _: b"me.safetensors"})())
+    with pytest.raises(IsADirectoryError, match="is a folder"):
+        me.save(Path(tmp_path))

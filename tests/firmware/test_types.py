@@ -1,0 +1,33 @@
+"""The type checker of what runs on boards (firmware/mypy.ini, which `make lint` runs) finds what is wrong there."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# By file: what is changed, and the error that this is.
+MISTAKES = {
+    "firmware/bitreplay/learner.py": ("kernels.transpose(self.x, words, ", "kernels.transpose(self.x, ", "call-arg"),
+    "firmware/bitreplay/network.py": ("import hashlib", "import contextlib", "import-not-found"),
+    "firmware/bitreplay/budget.py": ("gc.mem_alloc()", "gc.allocated()", "attr-defined"),
+    "firmware/examples/imu.py": ("ticks_ms()", "ticks_ms(1)", "call-arg"),
+    "host_tools/bitreplay_host/onboard/latents.py": ("net.latent(", "net.latents(", "attr-defined"),
+}
+
+
+@pytest.mark.skipif(not (ROOT / "build" / "typings").exists(), reason="build/typings is missing: run `make lint`")
+def test_mistakes_are_found(tmp_path):
+    command = [sys.executable, "-m", "mypy", "--config-file", "firmware/mypy.ini", "--cache-dir", tmp_path / "cache"]
+    for number, (path, (right, wrong, _)) in enumerate(MISTAKES.items()):
+        text = (ROOT / path).read_text()
+        assert right in text
+        changed = tmp_path / f"{number}.py"
+        changed.write_text(text.replace(right, wrong))
+        command += ["--shadow-file", path, changed]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8").stdout
+    found = re.findall(r"^([\w/]+\.py):\d+: error: .*\[([\w-]+)\]$", shown, re.MULTILINE)
+    assert {(path, error) for path, (_, _, error) in MISTAKES.items()} <= set(found), shown
