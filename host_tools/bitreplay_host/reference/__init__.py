@@ -5,10 +5,12 @@ specification states. Outputs are written in place and must be writable. Every s
 names the argument. Names, argument order and return values are those of the C module `_bitreplay`.
 """
 
-from .generator import random
-from .gradients import bconv_backward, dot_planes, dot_signs, quantize_gradient, transpose, update_weights
-from .head import consolidate, head_backward, head_quantize, head_sum, head_update, softmax
-from .inference import add, avg_pool, bconv2d, bconv2d_sign, binarize, conv2d, dense, expand, max_pool
+from .bconv2d import bconv2d, bconv2d_sign
+from .conv2d import conv2d
+from .gradient import bconv_backward, dot_planes, dot_signs, quantize_gradient, transpose, update_weights
+from .head import consolidate, dense, head_backward, head_quantize, head_sum, head_update, softmax
+from .random import random
+from .stream import add, avg_pool, binarize, expand, max_pool
 
 __all__ = [
     "add",
