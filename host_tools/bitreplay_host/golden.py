@@ -1,4 +1,4 @@
-"""Golden vectors: calls of every kernel with made arguments and what the NumPy reference answers."""
+"""Golden vectors: calls of every kernel with synthetic arguments and what the NumPy reference answers."""
 
 from __future__ import annotations
 

@@ -55,14 +55,14 @@ ARCHITECTURES = {
 
 @dataclass
 class Case:
-    """A call of a kernel: arguments of its twin, and of the C function, which share arrays.
+    """A call of a kernel: arguments of its reference, and of the C function, which share arrays.
 
     Of the C arguments arrays are passed by their address, and so are structures, tuples of what they consist of.
     """
 
     kernel: str
     shape: str
-    twin: tuple[Any, ...]
+    reference: tuple[Any, ...]
     core: tuple[Any, ...]
     binary_macs: int = 0
     layers: int = 0  # of the model, that are binary convolutions of this shape
@@ -203,10 +203,10 @@ def convolutions(net: Any, graph: dict, random: np.random.Generator) -> list[Cas
             steep, bias = 20000 if binary else 999, random.integers(-50, 50, cout, np.int32) << layer["shift"]
             slope = random.integers(-steep, steep, 2 * cout, np.int16)
             y = np.zeros(oh * ow * cout, np.int8)
-            twin = geometry, x, weight, slope, bias, layer["shift"], y
+            expected = geometry, x, weight, slope, bias, layer["shift"], y
             core = geometry, x, weight, (slope, bias, layer["shift"]), y
             macs = row_taps * column_taps * channels // groups * cout if binary else 0
-            cases.append(Case(layer["op"], shape, twin, core, macs))
+            cases.append(Case(layer["op"], shape, expected, core, macs))
         height, width, channels = oh, ow, cout
     for case in cases:
         case.layers = repeats[f"{case.kernel} {case.shape}"] if case.binary_macs else 0
@@ -262,11 +262,11 @@ def others(net: Any, random: np.random.Generator) -> Iterator[Case]:
 
 def count(program: Program, case: Case) -> int:
     """The instructions of a case. UserError if its result is not that of the reference."""
-    case = copy.deepcopy(case)  # in whose copy the twin's arrays and those of the call are the same too
-    expected = copy.deepcopy(case.twin)
+    case = copy.deepcopy(case)  # in whose copy the reference's arrays and those of the call are the same too
+    expected = copy.deepcopy(case.reference)
     getattr(reference, case.kernel)(*expected)
     executed = program.count(case)
-    for one, other in zip(case.twin, expected, strict=True):
+    for one, other in zip(case.reference, expected, strict=True):
         if not np.array_equal(one, other):
             raise UserError(f"{case.kernel} {case.shape} is wrong on {program.name}: it differs from the reference")
     return executed

@@ -234,7 +234,7 @@ def dot_signs():
 
 def update_weights():
     (words,) = dims((9, 500))
-    scalars = [Scalar("rate", random.randint(1, 15)), Scalar("exponent", random.randint(-31, 8))]
+    scalars = [Scalar("mantissa", random.randint(1, 15)), Scalar("exponent", random.randint(-31, 8))]
     weight = u8("weight", 32 * words, output=True)
     return [weight, u32("dw", 32 * words)] + scalars + [u32("packed", words, output=True), rng()]
 

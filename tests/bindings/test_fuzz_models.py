@@ -1,4 +1,4 @@
-"""Damaged, changed and made-up models and learners are refused, or run: on the unix port, under the sanitizers.
+"""Damaged, changed and synthetic models and learners are refused, or run: on the unix port, under the sanitizers.
 
 BITREPLAY_FUZZ_SEED and BITREPLAY_FUZZ_SECONDS look elsewhere, and longer. A failure tells the case that did it.
 """
@@ -15,7 +15,7 @@ def test_fuzz_models(fuzz, tmp_path):
         "damaged refused",
         "changed refused",
         "valued taken",
-        "made taken",
+        "synthetic taken",
         "learner refused",
         "learner taken",
     ):

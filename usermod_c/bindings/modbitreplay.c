@@ -234,7 +234,7 @@ static mp_obj_t mod_head_update(size_t n_args, const mp_obj_t *a) {
     br_args_t args = { 0 };
     const br_head_hyper_t *hyper = br_input(&args, a[5], "hyper", sizeof(br_head_hyper_t), 1);
     size_t bits = (size_t)get_master_bits(hyper->bits);
-    br_check(hyper->rate, "hyper: rate", 1, 15);
+    br_check(hyper->mantissa, "hyper: mantissa", 1, 15);
     br_check(hyper->exponent, "hyper: exponent", -31, 15);
     br_check(hyper->momentum, "hyper: momentum", 0, 31);
     br_check(hyper->decay, "hyper: decay", 0, 31);
@@ -341,15 +341,15 @@ static mp_obj_t mod_dot_signs(mp_obj_t q_in, mp_obj_t x_in, mp_obj_t out_in) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_3(mod_dot_signs_obj, mod_dot_signs);
 
-// update_weights(weight, dw, rate, exponent, packed, rng)
+// update_weights(weight, dw, mantissa, exponent, packed, rng)
 static mp_obj_t mod_update_weights(size_t n_args, const mp_obj_t *a) {
     br_args_t args = { 0 };
     size_t n = 32 * br_count(a[0], "weight", 32, BR_ELEMENTS);
-    int32_t rate = (int32_t)br_int(a[2], "rate", 1, 15), exponent = (int32_t)br_int(a[3], "exponent", -31, 8);
+    int32_t mantissa = (int32_t)br_int(a[2], "mantissa", 1, 15), exponent = (int32_t)br_int(a[3], "exponent", -31, 8);
     const int32_t *dw = br_input(&args, a[1], "dw", n * 4, 4);
     int8_t *weight = br_output(&args, a[0], "weight", n, 1);
     uint32_t *packed = br_output(&args, a[4], "packed", n / 8, 4);
-    br_update_weights(weight, dw, n, rate, exponent, packed, br_rng(&args, a[5]));
+    br_update_weights(weight, dw, n, mantissa, exponent, packed, br_rng(&args, a[5]));
     return mp_const_none;
 }
 BR_FUN(update_weights, 6);
@@ -365,7 +365,7 @@ static mp_obj_t mod_bconv_backward(size_t n_args, const mp_obj_t *a) {
     br_check(hyper->value, "hyper: value", 1, 127);
     size_t bits = (size_t)br_check(hyper->bits, "hyper: bits", 2, 16);
     br_check(hyper->stochastic, "hyper: stochastic", 0, 1);
-    br_check(hyper->rate, "hyper: rate", 1, 15);
+    br_check(hyper->mantissa, "hyper: mantissa", 1, 15);
     br_check(hyper->exponent, "hyper: exponent", -64, 8);
     size_t head_bits = (size_t)get_master_bits(hyper->head_bits);
     size_t positions = get_positions(a[1], "x", g->cin / 8), area = (size_t)g->height * g->width, filter = br_quotient(g->cin, g->groups);

@@ -1,7 +1,7 @@
 // Binary convolution: xor, popcount, and what becomes of the accumulator.
 #include "internal.h"
 
-#define BR_BLOCK (64) // output channels whose distances are found at a time
+#define BR_BLOCK (64) // output channels whose Hamming distances are found at a time
 #define BR_CACHED (2400) // words of filters that stay in an RP2040's 16 KB cache in front of the flash
 #define BR_GATHERED (72) // words of the largest window that is copied, so that its taps lie side by side: 3x3x256 bits
 
@@ -74,12 +74,12 @@ static void BR_HOT br_find_window(const br_geometry_t *g, const uint32_t *x, siz
 static void BR_HOT br_window_distances(const br_window_t *window, const uint32_t *filter, size_t count, uint32_t *distance) {
     br_runs_t runs = window->runs;
     filter += window->filter_start;
-    br_distances(&runs, filter, count, distance);
+    br_hamming_distances(&runs, filter, count, distance);
     for (size_t row = 1; row < window->rows; row++) {
         uint32_t more[BR_BLOCK];
         runs.x += window->x_row;
         filter += window->filter_row;
-        br_distances(&runs, filter, count, more);
+        br_hamming_distances(&runs, filter, count, more);
         for (size_t i = 0; i < count; i++) {
             distance[i] += more[i];
         }

@@ -16,7 +16,7 @@ import _bitreplay as kernels
 import bitreplay
 
 BATCH, CLASSES = 32, 10
-PERIOD = 4099  # of made data: longer than what a branch predictor learns by heart
+PERIOD = 4099  # of synthetic data: longer than what a branch predictor learns by heart
 LONG = 200  # microseconds that a measurement takes at least: the clock counts whole ones
 
 try:
@@ -78,7 +78,7 @@ def sign(net, rng, pool):
 
 
 def layers(graph, net, rng, pool):
-    """(line, function) of each convolution of the backbone, on made inputs; weights are taken from pool."""
+    """(line, function) of each convolution of the backbone, on synthetic inputs; weights are taken from pool."""
     height, width, channels = net.image_shape
     for layer in graph["layers"]:
         if layer["op"] == "latent":

@@ -1,4 +1,4 @@
-"""The NumPy twin of every kernel: the golden model, written from docs/numbers.md and equal to the C core in every bit.
+"""The NumPy reference of every kernel, written from docs/numbers.md and equal to the C core in every bit.
 
 Arguments are what MicroPython would take: anything with the buffer protocol, read as the element type that the
 specification states. Outputs are written in place and must be writable. Every size and range is checked: a ValueError

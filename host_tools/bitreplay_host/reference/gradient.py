@@ -103,9 +103,9 @@ def dot_signs(q, x, out):
     out[:] = wrap32(q @ signs(x, np.int64))
 
 
-def updated(weight, dw, rate, exponent, s):
+def updated(weight, dw, mantissa, exponent, s):
     """The latent weights after one stochastically rounded step: weight [n], dw [n], both int64."""
-    p = wrap32(dw * rate)
+    p = wrap32(dw * mantissa)
     drawn = draws(s, weight.size)
     if exponent < 0:
         p = saturate(p + (drawn >> (32 + exponent)), 32)
@@ -113,19 +113,19 @@ def updated(weight, dw, rate, exponent, s):
     return np.clip(weight - delta, -127, 127)
 
 
-def update_weights(weight, dw, rate, exponent, packed, rng):
-    """One step of SGD on latent weights: weight = clamp(weight - dw * rate * 2^exponent), rounded stochastically.
+def update_weights(weight, dw, mantissa, exponent, packed, rng):
+    """One step of SGD on latent weights: weight = clamp(weight - dw * mantissa * 2^exponent), rounded stochastically.
 
-    weight i8[n], n a multiple of 32, clamped to +-127; dw i32[n]; rate 1..15; exponent -31..8; packed u32[n/32], the
-    bits weight >= 0; rng u32[1], not 0: one draw per weight. ValueError for a size or range that differs.
+    weight i8[n], n a multiple of 32, clamped to +-127; dw i32[n]; mantissa 1..15; exponent -31..8; packed u32[n/32],
+    the bits weight >= 0; rng u32[1], not 0: one draw per weight. ValueError for a size or range that differs.
     """
     n = 32 * counted("weight", weight, 32, MAX_ELEMENTS)
-    rate = in_range("rate", rate, 1, 15)
+    mantissa = in_range("mantissa", mantissa, 1, 15)
     exponent = in_range("exponent", exponent, -31, 8)
     dw = input_buffer("dw", dw, np.int32, n).astype(np.int64)
     weight = output_buffer("weight", weight, np.int8, n)
     packed = output_buffer("packed", packed, np.uint32, n // 32)
-    weight[:] = updated(weight.astype(np.int64), dw, rate, exponent, state(rng))
+    weight[:] = updated(weight.astype(np.int64), dw, mantissa, exponent, state(rng))
     packed[:] = pack(weight >= 0)
 
 
@@ -137,7 +137,7 @@ def bconv_backward(geometry, x, xt, e, head, weight, packed, slope, bias, hyper,
     xt u32[cin*J/32], its transpose; e i16[N*C], the head's errors; head [C*cout], its master weights, i16 or i32;
     weight i8[cout*cin/groups]; packed
     u32[cout*cin/groups/32], its signs; slope i16[cout*2]; bias i32[cout]; hyper i8[7]: shift 1..24, value 1..127,
-    bits 2..16, stochastic 0 or 1, rate 1..15, exponent -64..8, bits of head;
+    bits 2..16, stochastic 0 or 1, mantissa 1..15, exponent -64..8, bits of head;
     scratch i32[J + bits*J/32 + cin/groups + (N+1)/2], working memory of the C kernel, left as it is here; rng u32[1],
     not 0.
     ValueError for a size or range that differs.
@@ -145,13 +145,13 @@ def bconv_backward(geometry, x, xt, e, head, weight, packed, slope, bias, hyper,
     g = checked_geometry(geometry, binary=True)
     if g.kernel != 1 or g.stride != 1 or g.cin != g.cout:
         raise ValueError("geometry: kernel and stride must be 1, and cin equal to cout")
-    shift, value, bits, stochastic, rate, exponent, head_bits = (
+    shift, value, bits, stochastic, mantissa, exponent, head_bits = (
         int(v) for v in input_buffer("hyper", hyper, np.int8, 7)
     )
     in_range("hyper: value", value, 1, 127)
     in_range("hyper: bits", bits, 2, 16)
     in_range("hyper: stochastic", stochastic, 0, 1)
-    in_range("hyper: rate", rate, 1, 15)
+    in_range("hyper: mantissa", mantissa, 1, 15)
     in_range("hyper: exponent", exponent, -64, 8)
     area, fan_in = g.height * g.width, g.cin // g.groups
     head_type = master_type(head_bits)
@@ -183,5 +183,5 @@ def bconv_backward(geometry, x, xt, e, head, weight, packed, slope, bias, hyper,
     for o in range(g.cout):
         q, k = quantize(gradient[:, o], bits, stochastic, s)
         dw = wrap32(seen[o // (g.cout // g.groups)] @ q)
-        weight[o] = updated(weight[o].astype(np.int64), dw, rate, max(-31, min(8, exponent + k)), s)
+        weight[o] = updated(weight[o].astype(np.int64), dw, mantissa, max(-31, min(8, exponent + k)), s)
         packed[o] = pack(weight[o] >= 0)

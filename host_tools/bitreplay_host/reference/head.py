@@ -127,14 +127,14 @@ def head_update(e, f, active, weight, velocity, hyper, rng):
     """One step of SGD with momentum and weight decay, on the rows of the active classes.
 
     e i16[N*C], Q14, N <= 64 samples; f i8[N*n]; active u8[C], 0 or 1; weight, velocity [C*n], i16 or i32 by bits;
-    hyper i8[5]: bits (16 or 32), rate 1..15, exponent -31..15, momentum 0..31, decay 0..31; rng u32[1], not 0.
-    g = sum of e * f; delta = sat32(g * rate * 2^exponent); V = sat32(sat32(V - (V >> momentum, or V)) + delta);
+    hyper i8[5]: bits (16 or 32), mantissa 1..15, exponent -31..15, momentum 0..31, decay 0..31; rng u32[1], not 0.
+    g = sum of e * f; delta = sat32(g * mantissa * 2^exponent); V = sat32(sat32(V - (V >> momentum, or V)) + delta);
     W = sat32(sat32(W - V) - (W >> decay, or 0)). 16 bits are stored rounded stochastically, one draw per weight.
     ValueError for a size or range that differs.
     """
-    bits, rate, exponent, momentum, decay = (int(v) for v in input_buffer("hyper", hyper, np.int8, 5))
+    bits, mantissa, exponent, momentum, decay = (int(v) for v in input_buffer("hyper", hyper, np.int8, 5))
     dtype = master_type(bits)
-    in_range("hyper: rate", rate, 1, 15)
+    in_range("hyper: mantissa", mantissa, 1, 15)
     in_range("hyper: exponent", exponent, -31, 15)
     in_range("hyper: momentum", momentum, 0, 31)
     in_range("hyper: decay", decay, 0, 31)
@@ -148,7 +148,7 @@ def head_update(e, f, active, weight, velocity, hyper, rng):
     velocity = output_buffer("velocity", velocity, dtype, classes * n).reshape(classes, n)
     s = state(rng)
 
-    gradient = wrap32(e[:, active].T @ f * rate)
+    gradient = wrap32(e[:, active].T @ f * mantissa)
     delta = saturate(shift_left(gradient, exponent), 32)
     w, v = wide(weight[active]), wide(velocity[active])
     v = saturate(saturate(v - (v >> momentum if momentum else v), 32) + delta, 32)
