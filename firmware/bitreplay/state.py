@@ -4,6 +4,8 @@ import binascii
 import gc
 import hashlib
 
+import _bitreplay as kernels
+
 from . import safetensors
 from .replay import BATCH
 from .safetensors import quote
@@ -57,9 +59,8 @@ def check_label(label):
 
 
 def scratch_bytes(net, q_b):
-    """Working memory of bconv_backward (docs/numbers.md): a channel's gradient, its bit planes, a row of dW, df."""
-    positions = BATCH * net.latent_shape[0] * net.latent_shape[1]
-    return 4 * (positions + q_b * positions // 32 + len(net.tail.weight) // net.features + (BATCH + 1) // 2)
+    """Working memory of bconv_backward."""
+    return 4 * kernels.bconv_scratch(net.tail.geometry, BATCH, q_b)
 
 
 def buffers(net, config):

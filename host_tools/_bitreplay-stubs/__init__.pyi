@@ -120,6 +120,9 @@ def update_weights(
 ) -> None:
     """One step of SGD on latent weights, rounded stochastically."""
 
+def bconv_scratch(geometry: ReadableBuffer, samples: int, bits: int, /) -> int:
+    """The size of bconv_backward's scratch, in i32."""
+
 def bconv_backward(
     geometry: ReadableBuffer,
     x: ReadableBuffer,

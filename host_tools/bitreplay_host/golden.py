@@ -10,7 +10,7 @@ import numpy as np
 
 from . import reference
 
-KERNELS = list(reference.__all__)
+KERNELS = list(reference.KERNELS)
 
 
 @dataclass
@@ -186,5 +186,5 @@ class _Maker:
         packed = np.packbits(weight >= 0, bitorder="little").view(np.uint32)
         slope, bias = self.array(np.int16, 2 * channels, 100, 900), self.array(np.int32, channels, -9000, 9000)
         hyper = np.array([8, 16, bits, self.one(0, 1), 9, self.one(-30, -24), head_bits], np.int8)
-        scratch = np.zeros(positions + bits * positions // 32 + 32 + samples // 2, np.int32)
+        scratch = np.zeros(reference.bconv_scratch(geometry, samples, bits), np.int32)
         return geometry, x, xt, e, head, weight, packed, slope, bias, hyper, scratch, self.state()

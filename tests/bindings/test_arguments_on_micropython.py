@@ -8,7 +8,7 @@ import test_arguments
 from bitreplay_host import reference
 from calls import calls
 
-KERNELS = reference.__all__
+KERNELS = reference.KERNELS
 VALUES = calls()
 BUFFERS = [(k, n) for k, call in VALUES.items() for n, a in call.items() if isinstance(a, np.ndarray)]
 TYPECODES = {"u1": "B", "i1": "b", "u2": "H", "i2": "h", "u4": "I", "i4": "i"}
@@ -177,6 +177,24 @@ def test_integers_of_any_kind(call):
     compare(call, cases)
 
 
+def table(test):
+    """The cases of a parametrized test of the reference."""
+    (mark,) = [m for m in test.pytestmark if m.name == "parametrize"]
+    return mark.args[1]
+
+
+def scratch_call(geometry, samples, bits):
+    arguments = np.array(geometry, np.uint16), samples, bits
+    return {"kernel": "bconv_scratch", "arguments": [spec(argument) for argument in arguments]}
+
+
+def test_bconv_scratch(call):
+    cases = table(test_arguments.test_bconv_scratch)
+    replies = call([scratch_call(*case[:3]) for case in cases])
+    assert [reply["result"] for reply in replies] == [words for *_, words in cases]
+    refuse(call, [(scratch_call(*c[:3]), "ValueError", re.escape(c[3])) for c in test_arguments.SCRATCH_REFUSED])
+
+
 # What is refused.
 
 
@@ -210,12 +228,6 @@ def test_sizes_that_are_no_whole_elements(call):
                     (one, "ValueError", rf"({names}): (expected \d+ bytes, got \d+|\d+ bytes are not 1\.\..*)")
                 )
     refuse(call, cases)
-
-
-def table(test):
-    """The cases of a parametrized test of the reference."""
-    (mark,) = [m for m in test.pytestmark if m.name == "parametrize"]
-    return mark.args[1]
 
 
 def test_scalars_out_of_range(call):

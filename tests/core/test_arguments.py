@@ -13,22 +13,22 @@ from calls import calls
 
 ROOT = Path(__file__).resolve().parents[2]
 SPECIFICATION = (ROOT / "docs" / "numbers.md").read_text()
-KERNELS = reference.__all__
+KERNELS = reference.KERNELS
 
 
 def test_names_are_those_of_the_specification():
     specified = dict(re.findall(r"^\| `(\w+)\((.*?)\)` \|", SPECIFICATION, re.MULTILINE))
-    ours = {kernel: ", ".join(inspect.signature(getattr(reference, kernel)).parameters) for kernel in KERNELS}
+    ours = {name: ", ".join(inspect.signature(getattr(reference, name)).parameters) for name in reference.__all__}
     assert ours == specified
     assert set(calls()) == set(KERNELS)
 
 
 def test_names_are_those_of_the_modules():
-    assert _bitreplay.__all__ == KERNELS
-    for kernel in KERNELS:
-        assert getattr(_bitreplay, kernel) is getattr(reference, kernel)
+    assert _bitreplay.__all__ == reference.__all__
+    for name in reference.__all__:
+        assert getattr(_bitreplay, name) is getattr(reference, name)
     table = (ROOT / "usermod_c" / "bindings" / "modbitreplay.c").read_text()
-    assert sorted(re.findall(r"X\(MP_QSTR_(\w+), mod_\1_obj\)", table)) == sorted(KERNELS)
+    assert sorted(re.findall(r"X\(MP_QSTR_(\w+), mod_\1_obj\)", table)) == sorted(reference.__all__)
 
 
 def refused(kernel, arguments, message, error=ValueError):
@@ -131,6 +131,40 @@ def test_contents_out_of_range_are_refused(kernel, name, index, value, message):
     call = calls()[kernel]
     call[name][index] = value
     refused(kernel, call, "^" + re.escape(message))
+
+
+@pytest.mark.parametrize(
+    ("geometry", "samples", "bits", "words"),
+    [
+        # The gradient of a channel, its planes, a row of dW, and df, two samples a word.
+        ((4, 4, 256, 256, 1, 1, 0, 2), 32, 8, 512 + 8 * 16 + 128 + 16),
+        ((1, 1, 32, 32, 1, 1, 0, 1), 32, 2, 32 + 2 + 32 + 16),
+        ((8, 4, 1024, 1024, 1, 1, 0, 1), 1, 16, 32 + 16 + 1024 + 1),
+        ((64, 64, 64, 64, 1, 1, 0, 2), 1, 16, 4096 + 16 * 128 + 32 + 1),
+        ((16, 2, 32, 32, 1, 1, 0, 1), 3, 5, 96 + 15 + 32 + 2),
+    ],
+)
+def test_bconv_scratch(geometry, samples, bits, words):
+    assert reference.bconv_scratch(np.array(geometry, np.uint16), samples, bits) == words
+
+
+SCRATCH_REFUSED = [
+    ((4, 4, 64, 64, 3, 1, 1, 2), 32, 8, "geometry: kernel and stride must be 1, and cin equal to cout"),
+    ((4, 4, 64, 32, 1, 1, 0, 1), 32, 8, "geometry: kernel and stride must be 1, and cin equal to cout"),
+    ((4, 4, 64, 64, 1, 1, 0, 2), 0, 8, "samples: must be 1..4096"),
+    ((1, 1, 64, 64, 1, 1, 0, 2), 4097, 8, "samples: must be 1..4096"),
+    ((4, 4, 64, 64, 1, 1, 0, 2), 3, 8, "samples: samples * height * width must be a multiple of 32 up to 4096"),
+    ((256, 256, 64, 64, 1, 1, 0, 2), 4096, 8, "samples: samples * height * width must be a multiple of 32 up to 4096"),
+    ((4, 4, 64, 64, 1, 1, 0, 2), 258, 8, "samples: samples * height * width must be a multiple of 32 up to 4096"),
+    ((4, 4, 64, 64, 1, 1, 0, 2), 32, 1, "bits: must be 2..16"),
+    ((4, 4, 64, 64, 1, 1, 0, 2), 32, 17, "bits: must be 2..16"),
+]
+
+
+@pytest.mark.parametrize(("geometry", "samples", "bits", "message"), SCRATCH_REFUSED)
+def test_bconv_scratch_out_of_range_is_refused(geometry, samples, bits, message):
+    with pytest.raises(ValueError, match="^" + re.escape(message)):
+        reference.bconv_scratch(np.array(geometry, np.uint16), samples, bits)
 
 
 def written(kernel):

@@ -8,7 +8,7 @@ import pytest
 from bitreplay_host import reference
 
 ROOT = Path(__file__).resolve().parents[2]
-KERNELS = reference.__all__
+KERNELS = reference.KERNELS
 DEFINED = {path.stem: path.read_text() for path in (ROOT / "usermod_c" / "core").glob("*.c")}
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from agreement import IMPLEMENTATIONS, WORD, affines, agree, arrays, fill, states, unpack
+from bitreplay_host import reference
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -130,7 +131,7 @@ def backwards(
     value, bits, stochastic = draw(st.integers(1, 127)), draw(BITS), draw(st.integers(0, 1))
     exponent = draw(st.one_of(st.integers(-64, 8), st.integers(-32, -12)))
     hyper = np.array([shift, value, bits, stochastic, draw(st.integers(1, 15)), exponent, head_bits], np.int8)
-    words = positions + bits * positions // 32 + fan_in + (samples + 1) // 2
+    words = reference.bconv_scratch(geometry, samples, bits)
     scratch = fill(np.random.default_rng(0), "random", np.int32, words)
     return geometry, x, xt, e, head, weight, packed, slope, bias, hyper, scratch, draw(states())
 
@@ -155,7 +156,7 @@ def test_bconv_backward_layer(samples):
     slope, bias = random.integers(100, 400, 512, np.int16), random.integers(-2000, 2000, 256, np.int32)
     hyper, scratch = (
         np.array([8, 16, 8, 1, 3, -20, 16], np.int8),
-        np.zeros(positions + 8 * positions // 32 + 128 + samples // 2, np.int32),
+        np.zeros(reference.bconv_scratch(geometry, samples, 8), np.int32),
     )
     rng = np.array([11], np.uint32)
     arguments = geometry, x, xt, e, head, weight, packed, slope, bias, hyper, scratch, rng

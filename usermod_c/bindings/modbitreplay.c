@@ -354,13 +354,33 @@ static mp_obj_t mod_update_weights(size_t n_args, const mp_obj_t *a) {
 }
 BR_FUN(update_weights, 6);
 
-// bconv_backward(geometry, x, xt, e, head, weight, packed, slope, bias, hyper, scratch, rng)
-static mp_obj_t mod_bconv_backward(size_t n_args, const mp_obj_t *a) {
-    br_args_t args = { 0 };
-    const br_geometry_t *g = get_geometry(&args, a[0], true);
+// The geometry of a layer that can be trained.
+static const br_geometry_t *get_trained(br_args_t *args, mp_obj_t obj) {
+    const br_geometry_t *g = get_geometry(args, obj, true);
     if (g->kernel != 1 || g->stride != 1 || g->cin != g->cout) {
         mp_raise_ValueError(MP_ERROR_TEXT("geometry: kernel and stride must be 1, and cin equal to cout"));
     }
+    return g;
+}
+
+// bconv_scratch(geometry, samples, bits)
+static mp_obj_t mod_bconv_scratch(mp_obj_t geometry_in, mp_obj_t samples_in, mp_obj_t bits_in) {
+    br_args_t args = { 0 };
+    const br_geometry_t *g = get_trained(&args, geometry_in);
+    size_t samples = (size_t)br_int(samples_in, "samples", 1, BR_MAX_POSITIONS);
+    size_t bits = (size_t)br_int(bits_in, "bits", 2, 16), positions = samples * g->height * g->width;
+    if (positions % 32 || positions > BR_MAX_POSITIONS) {
+        br_raise(&mp_type_ValueError,
+            MP_ERROR_TEXT("samples: samples * height * width must be a multiple of 32 up to %u"), BR_MAX_POSITIONS);
+    }
+    return MP_OBJ_NEW_SMALL_INT(br_bconv_scratch(g, samples, bits).words);
+}
+static MP_DEFINE_CONST_FUN_OBJ_3(mod_bconv_scratch_obj, mod_bconv_scratch);
+
+// bconv_backward(geometry, x, xt, e, head, weight, packed, slope, bias, hyper, scratch, rng)
+static mp_obj_t mod_bconv_backward(size_t n_args, const mp_obj_t *a) {
+    br_args_t args = { 0 };
+    const br_geometry_t *g = get_trained(&args, a[0]);
     const br_backward_hyper_t *hyper = br_input(&args, a[9], "hyper", sizeof(br_backward_hyper_t), 1);
     br_check(hyper->value, "hyper: value", 1, 127);
     size_t bits = (size_t)br_check(hyper->bits, "hyper: bits", 2, 16);
@@ -368,8 +388,8 @@ static mp_obj_t mod_bconv_backward(size_t n_args, const mp_obj_t *a) {
     br_check(hyper->mantissa, "hyper: mantissa", 1, 15);
     br_check(hyper->exponent, "hyper: exponent", -64, 8);
     size_t head_bits = (size_t)get_master_bits(hyper->head_bits);
-    size_t positions = get_positions(a[1], "x", g->cin / 8), area = (size_t)g->height * g->width, filter = br_quotient(g->cin, g->groups);
-    size_t rest, samples = br_divide(positions, area, &rest);
+    size_t positions = get_positions(a[1], "x", g->cin / 8), area = (size_t)g->height * g->width;
+    size_t fan_in = br_quotient(g->cin, g->groups), rest, samples = br_divide(positions, area, &rest);
     if (rest) {
         br_raise(&mp_type_ValueError, MP_ERROR_TEXT("x: %u positions are not samples of %u"),
             (unsigned int)positions, (unsigned int)area);
@@ -379,11 +399,10 @@ static mp_obj_t mod_bconv_backward(size_t n_args, const mp_obj_t *a) {
     const uint32_t *xt = br_input(&args, a[2], "xt", positions * g->cin / 8, 4);
     const int16_t *e = br_input(&args, a[3], "e", samples * classes * 2, 2);
     const void *head = br_input(&args, a[4], "head", classes * g->cout * head_bits / 8, head_bits / 8);
-    int8_t *weight = br_output(&args, a[5], "weight", g->cout * filter, 1);
-    uint32_t *packed = br_output(&args, a[6], "packed", g->cout * filter / 8, 4);
+    int8_t *weight = br_output(&args, a[5], "weight", g->cout * fan_in, 1);
+    uint32_t *packed = br_output(&args, a[6], "packed", g->cout * fan_in / 8, 4);
     br_affine_t affine = get_affine(&args, a[7], a[8], hyper->shift, g->cout);
-    size_t words = positions + bits * positions / 32 + filter + (samples + 1) / 2;
-    int32_t *scratch = br_output(&args, a[10], "scratch", 4 * words, 4);
+    int32_t *scratch = br_output(&args, a[10], "scratch", 4 * br_bconv_scratch(g, samples, bits).words, 4);
     br_bconv_backward(g, samples, classes, x, xt, e, head, weight, packed, &affine, hyper, scratch, br_rng(&args, a[11]));
     return mp_const_none;
 }
@@ -412,6 +431,7 @@ BR_FUN(bconv_backward, 12);
     X(MP_QSTR_dot_planes, mod_dot_planes_obj) \
     X(MP_QSTR_dot_signs, mod_dot_signs_obj) \
     X(MP_QSTR_update_weights, mod_update_weights_obj) \
+    X(MP_QSTR_bconv_scratch, mod_bconv_scratch_obj) \
     X(MP_QSTR_bconv_backward, mod_bconv_backward_obj)
 
 #if defined(MICROPY_ENABLE_DYNRUNTIME)

@@ -127,13 +127,11 @@ static inline void BR_HOT br_convolve(const br_geometry_t *g, const uint32_t *x,
 static void BR_HOT br_write_affine(const br_output_t *out, int32_t inputs, const uint32_t *distance, size_t count) {
     const int16_t *slope = out->affine->slope + 2 * out->channel;
     const int32_t *bias = out->affine->bias + out->channel;
-    uint32_t shift = out->affine->shift, half = 1u << (shift - 1);
+    uint32_t shift = out->affine->shift;
     int8_t *y = (int8_t *)out->pixel + out->channel;
     for (const uint32_t *end = distance + count; distance != end; slope += 2) {
         int32_t acc = inputs - 2 * (int32_t)*distance++;
-        // No overflow: the affine's result is shifted right by at least 1.
-        int32_t v = (int32_t)((uint32_t)br_mul(acc, slope[acc < 0]) + (uint32_t)*bias++ + half) >> shift;
-        *y = br_sat8(*y + v);
+        *y = br_sat8(*y + br_channel_affine(acc, slope, *bias++, shift));
         y++;
     }
 }

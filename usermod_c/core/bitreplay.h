@@ -155,8 +155,25 @@ void br_dot_signs(const int16_t *q, size_t n, const uint32_t *x, size_t words, i
 void br_update_weights(int8_t *weight, const int32_t *dw, size_t n, int32_t mantissa, int32_t exponent, uint32_t *packed,
     uint32_t *rng);
 
-// 1x1 only, cin = cout. |df * slope| <= 2^30. scratch: int32_t [J + bits * J/32 + cin/groups + (samples+1)/2] for
-// J = samples * height * width. e [samples][classes] and head [classes][cout] give the gradient of the layer's features.
+// Where br_bconv_backward has what in its scratch, in words. A channel's gradient [J] comes first, J = samples * height * width.
+typedef struct _br_scratch_t {
+    size_t planes; // uint32_t [bits][J/32]
+    size_t dw; // int32_t [cin/groups]
+    size_t df; // int16_t [samples]
+    size_t words; // all of it
+} br_scratch_t;
+
+static inline br_scratch_t br_bconv_scratch(const br_geometry_t *g, size_t samples, size_t bits) {
+    br_scratch_t at;
+    at.planes = samples * g->height * g->width;
+    at.dw = at.planes + bits * (at.planes / 32);
+    at.df = at.dw + br_quotient(g->cin, g->groups);
+    at.words = at.df + (samples + 1) / 2;
+    return at;
+}
+
+// 1x1 only, cin = cout. |df * slope| <= 2^30. scratch: as br_bconv_scratch tells. e [samples][classes] and
+// head [classes][cout] give the gradient of the layer's features.
 void br_bconv_backward(const br_geometry_t *g, size_t samples, size_t classes, const uint32_t *x, const uint32_t *xt,
     const int16_t *e, const void *head, int8_t *weight, uint32_t *packed, const br_affine_t *affine,
     const br_backward_hyper_t *hyper, int32_t *scratch, uint32_t *rng);

@@ -154,9 +154,10 @@ void BR_HOT br_bconv_backward(const br_geometry_t *geometry, size_t samples, siz
     size_t filter_words = br_quotient(geometry->cin >> 5, geometry->groups), fan_in = filter_words * 32;
     uint32_t group_outputs = br_quotient(geometry->cout, geometry->groups), group_left = group_outputs;
     size_t group_word = 0;
-    int32_t *g = scratch, *dw = scratch + positions + bits * plane_words;
-    uint32_t *planes = (uint32_t *)(scratch + positions);
-    int16_t *df = (int16_t *)(dw + fan_in);
+    br_scratch_t at = br_bconv_scratch(geometry, samples, bits);
+    int32_t *g = scratch, *dw = scratch + at.dw;
+    uint32_t *planes = (uint32_t *)(scratch + at.planes);
+    int16_t *df = (int16_t *)(scratch + at.df);
     for (size_t o = 0; o < geometry->cout; o++) {
         if (group_left == 0) {
             group_left = group_outputs;

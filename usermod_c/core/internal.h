@@ -162,10 +162,13 @@ typedef struct _br_runs_t {
 void br_hamming_distances(const br_runs_t *runs, const uint32_t *filter, size_t count, uint32_t *out);
 void br_overlaps(const br_runs_t *runs, const uint32_t *filter, size_t count, uint32_t *out);
 
+// The affine of one channel: slope [2]. The result is shifted right by at least 1, so that a byte can be added to it.
+static BR_INLINE int32_t br_channel_affine(int32_t acc, const int16_t *slope, int32_t bias, uint32_t shift) {
+    return (int32_t)((uint32_t)br_mul(acc, slope[acc < 0]) + (uint32_t)bias + (1u << (shift - 1))) >> shift;
+}
+
 static inline int32_t br_affine(const br_affine_t *affine, int32_t acc, size_t channel) {
-    int32_t slope = affine->slope[2 * channel + (acc < 0)];
-    uint32_t v = (uint32_t)br_mul(acc, slope) + (uint32_t)affine->bias[channel] + (1u << (affine->shift - 1));
-    return (int32_t)v >> affine->shift;
+    return br_channel_affine(acc, affine->slope + 2 * channel, affine->bias[channel], affine->shift);
 }
 
 // The part of a kernel's side that lies inside the image: taps [first, last) for the window at `start` (may be negative).

@@ -152,7 +152,7 @@ def others(net, rng):
     yield case("update_weights", "%d weights" % inputs, row, dw, 10, -20, packed, rng)
     hyper = array("b", [tail.shift, net.expand_value, 4, 1, 10, -14 - tail.shift, 16])
     first = tail.geometry, x, xt, e, head, bytearray(tail.weight), net.pack_tail(), tail.slope, tail.bias, hyper
-    scratch = bytearray(4 * (positions + 4 * positions // 32 + inputs + (BATCH + 1) // 2))
+    scratch = bytearray(4 * kernels.bconv_scratch(tail.geometry, BATCH, 4))
     yield case("bconv_backward", "minibatch of %d, 4 bits" % BATCH, *first, scratch, rng)
 
 

@@ -7,7 +7,15 @@ names the argument. Names, argument order and return values are those of the C m
 
 from .bconv2d import bconv2d, bconv2d_sign
 from .conv2d import conv2d
-from .gradient import bconv_backward, dot_planes, dot_signs, quantize_gradient, transpose, update_weights
+from .gradient import (
+    bconv_backward,
+    bconv_scratch,
+    dot_planes,
+    dot_signs,
+    quantize_gradient,
+    transpose,
+    update_weights,
+)
 from .head import consolidate, dense, head_backward, head_quantize, head_sum, head_update, softmax
 from .random import random
 from .stream import add, avg_pool, binarize, expand, max_pool
@@ -18,6 +26,7 @@ __all__ = [
     "bconv2d",
     "bconv2d_sign",
     "bconv_backward",
+    "bconv_scratch",
     "binarize",
     "consolidate",
     "conv2d",
@@ -36,3 +45,5 @@ __all__ = [
     "transpose",
     "update_weights",
 ]
+
+KERNELS = [name for name in __all__ if name != "bconv_scratch"]  # which computes no buffer, but a size

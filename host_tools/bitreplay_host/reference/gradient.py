@@ -129,6 +129,29 @@ def update_weights(weight, dw, mantissa, exponent, packed, rng):
     packed[:] = pack(weight >= 0)
 
 
+def trained_geometry(geometry):
+    """The geometry of a layer that can be trained, checked."""
+    g = checked_geometry(geometry, binary=True)
+    if g.kernel != 1 or g.stride != 1 or g.cin != g.cout:
+        raise ValueError("geometry: kernel and stride must be 1, and cin equal to cout")
+    return g
+
+
+def bconv_scratch(geometry, samples, bits):
+    """How many i32 bconv_backward's scratch has: a channel's gradient, its bit planes, a row of dW, df.
+
+    geometry u16[8], as bconv_backward takes it; bits 2..16; samples * height * width is a multiple of 32 up to 4096.
+    ValueError for a size or range that differs.
+    """
+    g = trained_geometry(geometry)
+    samples = in_range("samples", samples, 1, MAX_POSITIONS)
+    bits = in_range("bits", bits, 2, 16)
+    positions = samples * g.height * g.width
+    if positions % 32 or positions > MAX_POSITIONS:
+        raise ValueError(f"samples: samples * height * width must be a multiple of 32 up to {MAX_POSITIONS}")
+    return positions + bits * positions // 32 + g.cin // g.groups + (samples + 1) // 2
+
+
 def bconv_backward(geometry, x, xt, e, head, weight, packed, slope, bias, hyper, scratch, rng):
     """A trained 1x1 binary layer's backward pass and update, one output channel at a time.
 
@@ -138,13 +161,11 @@ def bconv_backward(geometry, x, xt, e, head, weight, packed, slope, bias, hyper,
     weight i8[cout*cin/groups]; packed
     u32[cout*cin/groups/32], its signs; slope i16[cout*2]; bias i32[cout]; hyper i8[7]: shift 1..24, value 1..127,
     bits 2..16, stochastic 0 or 1, mantissa 1..15, exponent -64..8, bits of head;
-    scratch i32[J + bits*J/32 + cin/groups + (N+1)/2], working memory of the C kernel, left as it is here; rng u32[1],
-    not 0.
+    scratch i32[bconv_scratch(geometry, N, bits)], working memory of the C kernel, left as it is here;
+    rng u32[1], not 0.
     ValueError for a size or range that differs.
     """
-    g = checked_geometry(geometry, binary=True)
-    if g.kernel != 1 or g.stride != 1 or g.cin != g.cout:
-        raise ValueError("geometry: kernel and stride must be 1, and cin equal to cout")
+    g = trained_geometry(geometry)
     shift, value, bits, stochastic, mantissa, exponent, head_bits = (
         int(v) for v in input_buffer("hyper", hyper, np.int8, 7)
     )
@@ -168,7 +189,7 @@ def bconv_backward(geometry, x, xt, e, head, weight, packed, slope, bias, hyper,
     weight = output_buffer("weight", weight, np.int8, g.cout * fan_in).reshape(g.cout, fan_in)
     packed = output_buffer("packed", packed, np.uint32, g.cout * fan_in // 32).reshape(g.cout, -1)
     slope, bias, shift = affine_arguments(g.cout, slope, bias, shift)
-    output_buffer("scratch", scratch, np.int32, positions + bits * positions // 32 + fan_in + (samples + 1) // 2)
+    output_buffer("scratch", scratch, np.int32, bconv_scratch(geometry, samples, bits))
     s = state(rng)
 
     # A row of weights decides its own channel only, so what all channels see can be found before any row changes.
