@@ -9,6 +9,7 @@ import _bitreplay
 import numpy as np
 import pytest
 from bitreplay_host import reference
+from bitreplay_host.onboard import kernel_arguments
 from calls import calls
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,7 +21,12 @@ def test_names_are_those_of_the_specification():
     specified = dict(re.findall(r"^\| `(\w+)\((.*?)\)` \|", SPECIFICATION, re.MULTILINE))
     ours = {name: ", ".join(inspect.signature(getattr(reference, name)).parameters) for name in reference.__all__}
     assert ours == specified
-    assert set(calls()) == set(KERNELS)
+
+
+def test_names_are_those_of_the_description():
+    described = {kernel: list(arguments) for kernel, arguments in calls().items()}
+    assert described == {kernel: list(inspect.signature(getattr(reference, kernel)).parameters) for kernel in KERNELS}
+    assert set(kernel_arguments.KERNELS) == set(KERNELS)
 
 
 def test_names_are_those_of_the_modules():
