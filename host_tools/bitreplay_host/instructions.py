@@ -88,7 +88,7 @@ class Program:
 
     def __init__(self, name: str, directory: Path):
         self.name, self.architecture, self.elf = name, ARCHITECTURES[name], directory / f"{name}.elf"
-        objects = [path for path in sorted((MODULES / name).glob("*.o")) if path.name != "modbitreplay.o"]
+        objects = [path for path in sorted((MODULES / name).glob("*.o")) if not path.stem.startswith("modbitreplay")]
         if not objects:
             raise UserError(f"{MODULES / name} has no native module; run `make natmods` first")
         tools = self.architecture.tools
