@@ -54,14 +54,14 @@ def call(request, tmp_path):
 
 @pytest.fixture
 def fuzz():
-    """A function: runs a fuzzer of this folder under the sanitizers (noise.py); returns how often each outcome was.
+    """A function: runs part of a fuzzer of this folder under the sanitizers (noise.py); counts each outcome.
 
     If it dies, the test fails and tells the seed, the number of the case, and what the fuzzer says of that case.
     """
     binary, seed = build("unix-asan"), os.environ.get("BITREPLAY_FUZZ_SEED", "1")
 
-    def run(script, seconds, *arguments):
-        done = execute(binary, script, seed, os.environ.get("BITREPLAY_FUZZ_SECONDS", seconds), "all", *arguments)
+    def run(script, seconds, part, *arguments):
+        done = execute(binary, script, seed, os.environ.get("BITREPLAY_FUZZ_SECONDS", seconds), part, *arguments)
         lines = done.stdout.splitlines()
         if done.returncode == 0:
             return json.loads(lines[-1])
