@@ -2,13 +2,14 @@
 
 import gc
 
+import _bitreplay as kernels
+
 from .replay import BATCH
 
 
 def scratch_bytes(net, q_b):
     """Working memory of bconv_backward (docs/numbers.md): a channel's gradient, its bit planes, a row of dW, df."""
-    positions = BATCH * net.latent_shape[0] * net.latent_shape[1]
-    return 4 * (positions + q_b * positions // 32 + len(net.trainable.weight) // net.features + (BATCH + 1) // 2)
+    return 4 * kernels.bconv_scratch(net.trainable.geometry, BATCH, q_b)
 
 
 def buffers(net, config):

@@ -1,4 +1,4 @@
-# The types of the C module's kernels and of their NumPy twins. Shapes, ranges and results: docs/numbers.md.
+# The types of the C module's kernels and of their NumPy references. Shapes, ranges and results: docs/numbers.md.
 
 from _typeshed import ReadableBuffer, WriteableBuffer
 
@@ -112,13 +112,16 @@ def dot_signs(q: ReadableBuffer, x: ReadableBuffer, out: WriteableBuffer, /) -> 
 def update_weights(
     weight: WriteableBuffer,
     dw: ReadableBuffer,
-    rate: int,
+    mantissa: int,
     exponent: int,
     packed: WriteableBuffer,
     rng: WriteableBuffer,
     /,
 ) -> None:
     """One step of SGD on latent weights, rounded stochastically."""
+
+def bconv_scratch(geometry: ReadableBuffer, samples: int, bits: int, /) -> int:
+    """The size of bconv_backward's scratch, in i32."""
 
 def bconv_backward(
     geometry: ReadableBuffer,

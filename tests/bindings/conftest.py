@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from bitreplay_host.onboard import kernel_arguments
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -24,9 +25,10 @@ def build(name):
 
 
 def execute(binary, script, *arguments):
-    """Runs a script of this folder in MicroPython, on the package in firmware/; returns the finished process."""
+    """Runs a script of this folder in MicroPython, which finds the package and onboard/; returns the process."""
     command = [binary, "-X", "heapsize=8m", HERE / script, *arguments]
-    environment = {**os.environ, "MICROPYPATH": str(ROOT / "firmware"), "UBSAN_OPTIONS": "print_stacktrace=1"}
+    path = os.pathsep.join([str(ROOT / "firmware"), str(Path(kernel_arguments.__file__).parent)])
+    environment = {**os.environ, "MICROPYPATH": path, "UBSAN_OPTIONS": "print_stacktrace=1"}
     return subprocess.run([str(part) for part in command], env=environment, capture_output=True, encoding="utf-8")
 
 
@@ -52,14 +54,14 @@ def call(request, tmp_path):
 
 @pytest.fixture
 def fuzz():
-    """A function: runs a fuzzer of this folder under the sanitizers (noise.py); returns how often each outcome was.
+    """A function: runs part of a fuzzer of this folder under the sanitizers (noise.py); counts each outcome.
 
     If it dies, the test fails and tells the seed, the number of the case, and what the fuzzer says of that case.
     """
     binary, seed = build("unix-asan"), os.environ.get("BITREPLAY_FUZZ_SEED", "1")
 
-    def run(script, seconds, *arguments):
-        done = execute(binary, script, seed, os.environ.get("BITREPLAY_FUZZ_SECONDS", seconds), "all", *arguments)
+    def run(script, seconds, part, *arguments):
+        done = execute(binary, script, seed, os.environ.get("BITREPLAY_FUZZ_SECONDS", seconds), part, *arguments)
         lines = done.stdout.splitlines()
         if done.returncode == 0:
             return json.loads(lines[-1])

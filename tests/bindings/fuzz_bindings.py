@@ -9,6 +9,7 @@ from array import array
 
 import _bitreplay
 import noise
+from kernel_arguments import KERNELS, SIZES, values
 from noise import content
 
 MARGIN = 64
@@ -31,31 +32,6 @@ class Scalar:
         self.name, self.value = name, value
 
 
-def u8(name, count, **more):
-    return Buffer(name, content(count), 1, **more)
-
-
-def u16(name, count, **more):
-    return Buffer(name, content(2 * count), 2, **more)
-
-
-def u32(name, count, **more):
-    return Buffer(name, content(4 * count), 4, **more)
-
-
-def master(name, bits, count, **more):
-    return (u16 if bits == 16 else u32)(name, count, **more)
-
-
-def settings(name, typecode, values):
-    data = array(typecode, values)
-    return Buffer(name, bytes(data), 2 if typecode == "H" else 1, small=True)
-
-
-def rng():
-    return Buffer("rng", array("I", [random.getrandbits(32) | 1 << random.randrange(32)]), 4, output=True)
-
-
 def dims(*limits):
     """A number for each (usual, limit): 1..usual, but now and then one of them is at its limit."""
     values = [random.randint(1, usual) for usual, _ in limits]
@@ -65,231 +41,123 @@ def dims(*limits):
     return values
 
 
-# A valid call of each kernel.
+def master():
+    return random.choice((16, 32))
 
 
-def geometry(height, width, cin, cout, kernel, groups):
-    """The argument, and the number of pixels of the output."""
+# Shapes.
+
+
+def convolution(height, width, cin, cout, kernel, groups=1):
     padding, stride = random.randrange(kernel), random.randint(1, 2)
     height, width = max(height, kernel - 2 * padding), max(width, kernel - 2 * padding)
-    pixels = 1
-    for side in (height, width):
-        pixels *= (side + 2 * padding - kernel) // stride + 1
-    g = settings("geometry", "H", [height, width, cin, cout, kernel, stride, padding, groups])
-    return g, height * width, pixels
-
-
-def affine(cout):
-    return [u16("slope", 2 * cout), u32("bias", cout), Scalar("shift", random.randint(1, 24))]
+    return height, width, cin, cout, kernel, stride, padding, groups
 
 
 def conv2d():
-    height, width, cin, cout, kernel = dims((8, 256), (8, 256), (4, 16), (9, 1024), (7, 7))
-    g, area, pixels = geometry(height, width, cin, cout, kernel, 1)
-    buffers = [g, u8("x", area * cin), u8("weight", cout * kernel * kernel * cin)]
-    return buffers + affine(cout) + [u8("y", pixels * cout, output=True)]
+    return convolution(*dims((8, 256), (8, 256), (4, 16), (9, 1024), (7, 7)))
 
 
 def binary(multiple):
-    """(geometry, x, weight), cout and the output's pixels of a binary convolution; cout is a multiple."""
+    """A binary convolution whose cout is a multiple."""
     height, width, groups, words, couts, kernel = dims((5, 256), (5, 256), (3, 32), (2, 32), (9, 1024), (4, 7))
     if multiple > 1:
         groups, couts = 1 << random.randrange(4), min(couts, 3) * multiple
     words, couts = min(words, 32 // groups), max(1, min(couts, 1024 // groups))
-    cin, cout = 32 * groups * words, groups * couts
-    g, area, pixels = geometry(height, width, cin, cout, kernel, groups)
-    return [g, u32("x", area * cin // 32), u32("weight", cout * kernel * kernel * words)], cout, pixels
-
-
-def bconv2d():
-    buffers, cout, pixels = binary(1)
-    return buffers + affine(cout) + [u8("y", pixels * cout, output=True)]
-
-
-def bconv2d_sign():
-    buffers, cout, pixels = binary(32)
-    buffers += [u16("threshold", cout), u32("flip", cout // 32)]
-    return buffers + [u32("y", pixels * cout // 32, output=True)]
+    return convolution(height, width, 32 * groups * words, groups * couts, kernel, groups)
 
 
 def binarize():
     n, words = dims((20, 2000), (3, 32))
-    return [u8("x", n * words * 32), u8("threshold", words * 32), u32("y", n * words, output=True)]
-
-
-def expand():
-    (n,) = dims((40, 5000))
-    return [u32("x", n), Scalar("value", random.randint(1, 127)), u8("y", 32 * n, output=True)]
+    return n, 32 * words
 
 
 def pool():
     size = 1 << random.randrange(4)
     height, width, channels = dims((3, 256 // size), (3, 256 // size), (9, 1024))
-    height, width, repeat = height * size, width * size, random.randint(1, size)
-    shape = settings("shape", "H", [height, width, channels, size, repeat])
-    x = u8("x", height * width * channels)
-    y = u8("y", height * width // size // size * channels * repeat, output=True)
-    if random.getrandbits(1):
-        y.alias = x, 0
-    return [shape, x, y]
-
-
-def add():
-    (n,) = dims((100, 70000))
-    return [u8("x", n), u8("y", n, output=True)]
-
-
-def dense():
-    n, classes = dims((40, 1024), (20, 1024))
-    shift = settings("shift", "b", [random.randint(-16, 6) for _ in range(classes)])
-    return [u8("x", n), u8("weight", n * classes), shift, u32("y", classes, output=True)]
-
-
-def random_():
-    return [rng(), Scalar("n", random.randint(1, 65536))]
-
-
-def activity(classes, at_least):
-    flags = array("B", [random.getrandbits(1) for _ in range(classes)])
-    if at_least:
-        flags[random.randrange(classes)] = 1
-    return settings("active", "B", flags)
-
-
-def softmax():
-    (classes,) = dims((30, 1024))
-    active = activity(classes, True)
-    label = random.randrange(classes)
-    label = Scalar("label", label if active.data[label] else -1)
-    return [u32("z", classes), active, label, u16("e", classes, output=True)]
-
-
-def head_backward():
-    samples, classes, n = dims((20, 4096), (12, 1024), (20, 1024))
-    bits = random.choice((16, 32))
-    scalars = [Scalar("bits", bits), Scalar("feature", random.randrange(n))]
-    weight = master("weight", bits, classes * n)
-    return [u16("e", samples * classes), weight] + scalars + [u16("df", samples, output=True)]
-
-
-def head_update():
-    samples, classes, n = dims((9, 64), (9, 1024), (20, 1024))
-    bits = random.choice((16, 32))
-    exponent, momentum, decay = random.randint(-31, 15), random.randint(0, 31), random.randint(0, 31)
-    return [
-        u16("e", samples * classes),
-        u8("f", samples * n),
-        activity(classes, False),
-        master("weight", bits, classes * n, output=True),
-        master("velocity", bits, classes * n, output=True),
-        settings("hyper", "b", [bits, random.randint(1, 15), exponent, momentum, decay]),
-        rng(),
-    ]
-
-
-def head_quantize():
-    classes, n = dims((12, 1024), (20, 1024))
-    bits = random.choice((16, 32))
-    scalars = [Scalar("bits", bits), Scalar("q_f", random.randint(2, 8))]
-    outputs = [u8("out", classes * n, output=True), u8("shift", classes, output=True)]
-    return [master("weight", bits, classes * n)] + scalars + outputs
-
-
-def head_sum():
-    (n,) = dims((500, 65536))
-    bits = random.choice((16, 32))
-    return [master("weight", bits, n), Scalar("bits", bits)]
-
-
-def consolidate():
-    (n,) = dims((500, 70000))
-    bits = random.choice((16, 32))
-    scalars = [Scalar("bits", bits), Scalar("mean", random.randint(-32768, 32767))]
-    return [u16("cw", n, output=True), master("tw", bits, n)] + scalars + [Scalar("alpha", random.randint(0, 1 << 15))]
+    return height * size, width * size, channels, size, random.randint(1, size)
 
 
 def transpose():
     rows, words = dims((4, 128), (4, 32))
-    return [u32("x", 32 * rows * words), Scalar("words", words), u32("y", 32 * rows * words, output=True)]
-
-
-def quantize_gradient():
-    (words,) = dims((6, 128))
-    bits = random.randint(2, 16)
-    scalars = [Scalar("bits", bits), Scalar("stochastic", random.getrandbits(1))]
-    return [u32("g", 32 * words)] + scalars + [u32("planes", bits * words, output=True), rng()]
+    return 32 * rows, words
 
 
 def dot_planes():
     words, rows = dims((6, 128), (20, 5000))
-    bits = random.randint(2, 16)
-    buffers = [u32("rows", rows * words), u32("out", rows, output=True)]
-    return [u32("planes", bits * words), Scalar("bits", bits)] + buffers
-
-
-def dot_signs():
-    n, words = dims((4, 128), (3, 32))
-    return [u16("q", 32 * n), u32("x", 32 * n * words), u32("out", 32 * words, output=True)]
-
-
-def update_weights():
-    (words,) = dims((9, 500))
-    scalars = [Scalar("rate", random.randint(1, 15)), Scalar("exponent", random.randint(-31, 8))]
-    weight = u8("weight", 32 * words, output=True)
-    return [weight, u32("dw", 32 * words)] + scalars + [u32("packed", words, output=True), rng()]
+    return words, random.randint(2, 16), rows
 
 
 def bconv_backward():
     height, width = random.choice(((1, 1), (2, 2), (4, 4), (2, 1), (1, 8), (4, 3), (8, 8), (16, 2)))
     words, groups, samples, classes = dims((2, 8), (2, 4), (2, 8), (5, 300))
-    cin, area = 32 * words * groups, height * width
-    while samples * area % 32:
+    while samples * height * width % 32:
         samples += 1
-    positions, filters = samples * area, cin * 32 * words
-    bits, head_bits = random.randint(2, 16), random.choice((16, 32))
-    hyper = [random.randint(1, 24), random.randint(1, 127), bits, random.getrandbits(1), random.randint(1, 15)]
-    hyper += [random.randint(-64, 8), head_bits]
-    return [
-        settings("geometry", "H", [height, width, cin, cin, 1, 1, 0, groups]),
-        u32("x", positions * cin // 32),
-        u32("xt", positions * cin // 32),
-        u16("e", samples * classes),
-        master("head", head_bits, classes * cin),
-        u8("weight", filters, output=True),
-        u32("packed", filters // 32, output=True),
-        u16("slope", 2 * cin),
-        u32("bias", cin),
-        settings("hyper", "b", hyper),
-        u32("scratch", positions + bits * positions // 32 + 32 * words + (samples + 1) // 2, output=True),
-        rng(),
-    ]
+    return height, width, 32 * words * groups, groups, samples, classes, random.randint(2, 16), master()
 
 
-KERNELS = {
+SHAPES = {
     "conv2d": conv2d,
-    "bconv2d": bconv2d,
-    "bconv2d_sign": bconv2d_sign,
+    "bconv2d": lambda: binary(1),
+    "bconv2d_sign": lambda: binary(32),
     "binarize": binarize,
-    "expand": expand,
+    "expand": lambda: dims((40, 5000)),
     "avg_pool": pool,
     "max_pool": pool,
-    "add": add,
-    "dense": dense,
-    "random": random_,
-    "softmax": softmax,
-    "head_backward": head_backward,
-    "head_update": head_update,
-    "head_quantize": head_quantize,
-    "head_sum": head_sum,
-    "consolidate": consolidate,
+    "add": lambda: dims((100, 70000)),
+    "dense": lambda: dims((40, 1024), (20, 1024)),
+    "random": lambda: (),
+    "softmax": lambda: dims((30, 1024)),
+    "head_backward": lambda: dims((20, 4096), (12, 1024), (20, 1024)) + [master()],
+    "head_update": lambda: dims((9, 64), (9, 1024), (20, 1024)) + [master()],
+    "head_quantize": lambda: dims((12, 1024), (20, 1024)) + [master()],
+    "head_sum": lambda: dims((500, 65536)) + [master()],
+    "consolidate": lambda: dims((500, 70000)) + [master()],
     "transpose": transpose,
-    "quantize_gradient": quantize_gradient,
+    "quantize_gradient": lambda: (32 * dims((6, 128))[0], random.randint(2, 16)),
     "dot_planes": dot_planes,
-    "dot_signs": dot_signs,
-    "update_weights": update_weights,
+    "dot_signs": transpose,
+    "update_weights": lambda: (32 * dims((9, 500))[0],),
     "bconv_backward": bconv_backward,
 }
 NAMES = sorted(KERNELS)
+
+
+# A valid call of each kernel.
+
+
+def number(name, low, high):
+    return random.randint(low, high)
+
+
+def contents(argument):
+    if argument.role == "settings":
+        return array(argument.typecode, [number("", argument.low, argument.high) for _ in range(argument.count)])
+    if argument.name == "rng":
+        return array("I", [random.getrandbits(32) | 1 << random.randrange(32)])
+    return content(argument.count * SIZES[argument.typecode])
+
+
+def valid(kernel):
+    """The arguments of a call, Buffer and Scalar."""
+    described, arguments = KERNELS[kernel](*SHAPES[kernel]()), []
+    found = values(described, number, contents)
+    for i, argument in enumerate(described):
+        if argument.role == "scalar":
+            arguments.append(Scalar(argument.name, found[i]))
+        else:
+            written = argument.role in ("output", "scratch")
+            item, small = SIZES[argument.typecode], argument.role == "settings"
+            arguments.append(Buffer(argument.name, bytes(found[i]), item, output=written, small=small))
+    if kernel == "softmax":
+        _, active, label, _ = arguments
+        active.data[random.randrange(len(active.data))] = 1
+        if label.value >= 0 and not active.data[label.value]:
+            label.value = -1
+    if kernel.endswith("pool") and random.getrandbits(1):
+        _, x, y = arguments
+        y.alias = x, 0
+    return arguments
 
 
 # What is changed in half of the calls.
@@ -464,7 +332,7 @@ def attempt(kernel, arguments, names):
 
 def case(number, tell=False):
     kernel = NAMES[number % len(NAMES)]
-    arguments = KERNELS[kernel]()
+    arguments = valid(kernel)
     names = [a.name for a in arguments]
     changes = random.choice((0, 0, 0, 1, 2, 3))
     for _ in range(changes):

@@ -1,4 +1,4 @@
-# Runs in MicroPython: damaged and made-up model and learner files (arguments: noise.py, a folder to work in, models).
+# Runs in MicroPython: damaged and synthetic model and learner files (arguments: noise.py, a folder, models).
 #
 # A file must be refused by an error that names it, or else work in everything that is done with it, to the last bit
 # of memory.
@@ -125,7 +125,7 @@ def change_data(whole):
 # Models of all shapes.
 
 
-class Made:
+class Synthetic:
     """A model of random layers, valid but for what comes by chance, with random weights."""
 
     def __init__(self):
@@ -238,7 +238,7 @@ class Made:
 
     def file(self, image, labels):
         graph = json.dumps({"image": image, "layers": self.layers})
-        header = {"__metadata__": {"format": "bitreplay-model", "version": "1", "name": "made", "graph": graph}}
+        header = {"__metadata__": {"format": "bitreplay-model", "version": "1", "name": "synthetic", "graph": graph}}
         if labels:
             header["__metadata__"]["labels"] = json.dumps(labels)
         data = b""
@@ -301,16 +301,21 @@ def learn(net, me=None):
 
 
 def case(number, folder, *paths, tell=False):
-    """One file: a model that is damaged, changed or made, or a learner that is damaged or changed."""
+    """One file: a model that is damaged, changed or synthetic, or a learner that is damaged or changed."""
     path = paths[number % len(paths)]
     with open(path, "rb") as file:
         whole = file.read()
-    kind = ("damaged", "changed", "valued", "made", "remade", "learner")[number // len(paths) % 6]
+    kind = ("damaged", "changed", "valued", "synthetic", "synthetic and changed", "learner")[number // len(paths) % 6]
     if kind == "learner":
         return learner_case(folder, path, tell)
-    if kind in ("made", "remade"):
-        whole = Made().model()
-    changes = {"damaged": damage, "changed": change_header, "valued": change_data, "remade": change_header}
+    if kind in ("synthetic", "synthetic and changed"):
+        whole = Synthetic().model()
+    changes = {
+        "damaged": damage,
+        "changed": change_header,
+        "valued": change_data,
+        "synthetic and changed": change_header,
+    }
     data = changes[kind](whole) if kind in changes else whole
     if tell:
         print(kind, path, bytes(data)[8:3000])

@@ -34,23 +34,23 @@ def run(case, seed, seconds, which, *arguments):
     """Runs case(number, *arguments) for some seconds, and prints how often it returned each outcome, as JSON.
 
     Every case has its own random numbers, and its number is printed before it runs, so that it is known if the process
-    dies. which: "all", or the number of the one case that is run again, and told.
+    dies. which: "part/parts", every so many-th case from that one on; or the number of the one case that is run again,
+    and told.
     """
-    counts, number = {}, 0
+    part, _, parts = which.partition("/")
+    counts, number = {}, int(part)
     end = time.ticks_add(time.ticks_ms(), int(float(seconds) * 1000))
     while True:
-        if which != "all":
-            number = int(which)
-        elif time.ticks_diff(end, time.ticks_ms()) <= 0:
+        if parts and time.ticks_diff(end, time.ticks_ms()) <= 0:
             break
         random.seed((int(seed) * 0x9E3779B1 + number * 0x85EBCA77) & 0xFFFFFFFF)
         for _ in range(4):
             random.getrandbits(32)
         print(number)
-        if which != "all":
+        if not parts:
             print(case(number, *arguments, tell=True))
             return
         outcome = case(number, *arguments)
         counts[outcome] = counts.get(outcome, 0) + 1
-        number += 1
+        number += int(parts)
     print(json.dumps(counts))

@@ -8,7 +8,7 @@ import test_arguments
 from bitreplay_host import reference
 from calls import calls
 
-KERNELS = reference.__all__
+KERNELS = reference.KERNELS
 VALUES = calls()
 BUFFERS = [(k, n) for k, call in VALUES.items() for n, a in call.items() if isinstance(a, np.ndarray)]
 TYPECODES = {"u1": "B", "i1": "b", "u2": "H", "i2": "h", "u4": "I", "i4": "i"}
@@ -26,7 +26,7 @@ def spec(value, **how):
     return {"python": repr(value)}
 
 
-def made(kernel, changes=(), how=lambda name, value: {}):
+def valid_call(kernel, changes=(), how=lambda name, value: {}):
     """A valid call of a kernel, with some arguments changed to other specs; how(name, value) tells how buffers are."""
     arguments = {name: spec(value, **how(name, value)) for name, value in VALUES[kernel].items()}
     return {"kernel": kernel, "arguments": list((arguments | dict(changes)).values())}
@@ -95,14 +95,14 @@ def test_outputs_are_those_of_the_reference(call, kind):
             "inputs as bytes": {"type": "bytearray" if name in WRITTEN[kernel] else "bytes"},
         }[kind]
 
-    compare(call, [(kernel, made(kernel, how=how(kernel)), expected(kernel)) for kernel in KERNELS])
+    compare(call, [(kernel, valid_call(kernel, how=how(kernel)), expected(kernel)) for kernel in KERNELS])
 
 
 def test_buffers_may_touch(call):
     """All buffers of a call side by side in one block: what is written and read ends where it should."""
     cases = []
     for kernel in KERNELS:
-        one, position = made(kernel), 0
+        one, position = valid_call(kernel), 0
         for argument in one["arguments"]:
             if "hex" in argument:
                 size = len(argument["hex"]) // 2
@@ -148,10 +148,10 @@ def test_pooling_in_place_starts_where_x_does(call, kernel):
     shape = buffers(kernel)["shape"]
     cases = []
     for start in [*range(5, 16), *range(17, 40)]:
-        cases.append((made(kernel, {"x": x, "y": {**y, "block": start}}), "ValueError", "y: must not overlap x"))
+        cases.append((valid_call(kernel, {"x": x, "y": {**y, "block": start}}), "ValueError", "y: must not overlap x"))
     for start in (0, 9):
         block = {"shape": spec(shape, block=0, size=10), "x": {"block": 10, "size": 24}, "y": {**y, "block": start}}
-        cases.append((made(kernel, block), "ValueError", "y: must not overlap shape"))
+        cases.append((valid_call(kernel, block), "ValueError", "y: must not overlap shape"))
     refuse(call, cases)
 
 
@@ -159,7 +159,7 @@ def test_any_alignment_will_do_for_bytes(call):
     def how(name, value):
         return {"offset": 3 if value.dtype.itemsize == 1 else 4} if isinstance(value, np.ndarray) else {}
 
-    compare(call, [(kernel, made(kernel, how=how), expected(kernel)) for kernel in KERNELS])
+    compare(call, [(kernel, valid_call(kernel, how=how), expected(kernel)) for kernel in KERNELS])
 
 
 def test_integers_of_any_kind(call):
@@ -169,12 +169,30 @@ def test_integers_of_any_kind(call):
         for kernel, name in (
             ("random", "n"),
             ("expand", "value"),
-            ("update_weights", "rate"),
+            ("update_weights", "mantissa"),
             ("consolidate", "mean"),
         ):
-            one = made(kernel, {name: {"python": expression}})
+            one = valid_call(kernel, {name: {"python": expression}})
             cases.append((kernel, one, expected(kernel, changed(kernel, name, 1))))
     compare(call, cases)
+
+
+def table(test):
+    """The cases of a parametrized test of the reference."""
+    (mark,) = [m for m in test.pytestmark if m.name == "parametrize"]
+    return mark.args[1]
+
+
+def scratch_call(geometry, samples, bits):
+    arguments = np.array(geometry, np.uint16), samples, bits
+    return {"kernel": "bconv_scratch", "arguments": [spec(argument) for argument in arguments]}
+
+
+def test_bconv_scratch(call):
+    cases = table(test_arguments.test_bconv_scratch)
+    replies = call([scratch_call(*case[:3]) for case in cases])
+    assert [reply["result"] for reply in replies] == [words for *_, words in cases]
+    refuse(call, [(scratch_call(*c[:3]), "ValueError", re.escape(c[3])) for c in test_arguments.SCRATCH_REFUSED])
 
 
 # What is refused.
@@ -205,17 +223,11 @@ def test_sizes_that_are_no_whole_elements(call):
         names = "|".join(buffers(kernel))
         for other in (content[:-2], content + "00"):
             if buffers(kernel)[name].itemsize > 1:
-                one = made(kernel, {name: {"hex": other, "type": "bytearray"}})
+                one = valid_call(kernel, {name: {"hex": other, "type": "bytearray"}})
                 cases.append(
                     (one, "ValueError", rf"({names}): (expected \d+ bytes, got \d+|\d+ bytes are not 1\.\..*)")
                 )
     refuse(call, cases)
-
-
-def table(test):
-    """The cases of a parametrized test of the reference."""
-    (mark,) = [m for m in test.pytestmark if m.name == "parametrize"]
-    return mark.args[1]
 
 
 def test_scalars_out_of_range(call):
@@ -257,7 +269,9 @@ def test_wrong_types(call):
                 wrong.append(f"Int({value}, [b for b in buffers if type(b) is bytearray][0])")
             for expression in wrong:
                 if not (expression.startswith("Int") and name == next(iter(arguments))):
-                    cases.append((made(kernel, {name: {"python": expression}}), "TypeError", f"{name}: {message}"))
+                    cases.append(
+                        (valid_call(kernel, {name: {"python": expression}}), "TypeError", f"{name}: {message}")
+                    )
     refuse(call, cases)
 
 
@@ -265,7 +279,7 @@ def test_number_of_arguments(call):
     cases = []
     for kernel in KERNELS:
         for change in (lambda a: a[:-1], lambda a: [*a, a[-1]], lambda a: []):
-            one = made(kernel)
+            one = valid_call(kernel)
             one["arguments"] = change(one["arguments"])
             cases.append((one, "TypeError", "function .*takes.*"))
     refuse(call, cases)
@@ -276,7 +290,7 @@ def test_read_only_outputs(call):
     for kernel in KERNELS:
         for name in WRITTEN[kernel]:
             for how in ({"type": "bytes"}, {"readonly": True}):
-                one = made(kernel, {name: spec(buffers(kernel)[name], **how)})
+                one = valid_call(kernel, {name: spec(buffers(kernel)[name], **how)})
                 cases.append((one, "TypeError", f"{name}: must be writable"))
     assert len(cases) > 2 * len(KERNELS)
     refuse(call, cases)
@@ -289,7 +303,7 @@ def test_misaligned_buffers(call):
         value = buffers(kernel)[name]
         for offset in range(1, 8):
             if offset % value.itemsize:
-                one = made(kernel, {name: spec(value, offset=offset)})
+                one = valid_call(kernel, {name: spec(value, offset=offset)})
                 cases.append((one, "ValueError", f"{name}: must be aligned to {value.itemsize} bytes"))
     assert len(cases) > 100
     refuse(call, cases)
@@ -317,7 +331,7 @@ def test_overlapping_outputs(call):
                         other: spec(a, block=start, size=a.nbytes),
                     }
                     names = f"({output}: must not overlap {other}|{other}: must not overlap {output})"
-                    cases.append((made(kernel, both), "ValueError", names))
+                    cases.append((valid_call(kernel, both), "ValueError", names))
     assert len(cases) > 200
     refuse(call, cases)
 

@@ -3,11 +3,14 @@
 BITREPLAY_FUZZ_SEED and BITREPLAY_FUZZ_SECONDS look elsewhere, and longer. A failure tells the call that did it.
 """
 
+import pytest
 from bitreplay_host import reference
 
 
-def test_fuzz_bindings(fuzz):
-    counts = fuzz("fuzz_bindings.py", 10)
-    assert {outcome.split()[0] for outcome in counts} == set(reference.__all__)
-    for kernel in reference.__all__:
+@pytest.mark.parametrize("part", (0, 1))
+def test_fuzz_bindings(fuzz, part):
+    """Every other kernel."""
+    counts, kernels = fuzz("fuzz_bindings.py", 5, f"{part}/2"), sorted(reference.KERNELS)[part::2]
+    assert {outcome.split()[0] for outcome in counts} == set(kernels)
+    for kernel in kernels:
         assert min(counts[f"{kernel} taken"], counts[f"{kernel} refused"]) > 5

@@ -149,8 +149,8 @@ def dot_signs(q, x, out):
     call("dot_signs", q, size(q.size), x, size(x.size // q.size), out)
 
 
-def update_weights(weight, dw, rate, exponent, packed, rng):
-    call("update_weights", weight, dw, size(weight.size), i32(rate), i32(exponent), packed, rng)
+def update_weights(weight, dw, mantissa, exponent, packed, rng):
+    call("update_weights", weight, dw, size(weight.size), i32(mantissa), i32(exponent), packed, rng)
 
 
 def bconv_backward(geometry, x, xt, e, head, weight, packed, slope, bias, hyper, scratch, rng):

@@ -9,32 +9,32 @@ import _bitreplay
 import numpy as np
 import pytest
 from bitreplay_host import reference
+from bitreplay_host.onboard import kernel_arguments
 from calls import calls
 
 ROOT = Path(__file__).resolve().parents[2]
 SPECIFICATION = (ROOT / "docs" / "numbers.md").read_text()
-KERNELS = reference.__all__
+KERNELS = reference.KERNELS
 
 
 def test_names_are_those_of_the_specification():
     specified = dict(re.findall(r"^\| `(\w+)\((.*?)\)` \|", SPECIFICATION, re.MULTILINE))
-    ours = {kernel: ", ".join(inspect.signature(getattr(reference, kernel)).parameters) for kernel in KERNELS}
+    ours = {name: ", ".join(inspect.signature(getattr(reference, name)).parameters) for name in reference.__all__}
     assert ours == specified
-    assert set(calls()) == set(KERNELS)
+
+
+def test_names_are_those_of_the_description():
+    described = {kernel: list(arguments) for kernel, arguments in calls().items()}
+    assert described == {kernel: list(inspect.signature(getattr(reference, kernel)).parameters) for kernel in KERNELS}
+    assert set(kernel_arguments.KERNELS) == set(KERNELS)
 
 
 def test_names_are_those_of_the_modules():
-    assert _bitreplay.__all__ == KERNELS
-    for kernel in KERNELS:
-        assert getattr(_bitreplay, kernel) is getattr(reference, kernel)
+    assert _bitreplay.__all__ == reference.__all__
+    for name in reference.__all__:
+        assert getattr(_bitreplay, name) is getattr(reference, name)
     table = (ROOT / "usermod_c" / "bindings" / "modbitreplay.c").read_text()
-    assert sorted(re.findall(r"X\(MP_QSTR_(\w+), mod_\1_obj\)", table)) == sorted(KERNELS)
-
-
-def test_every_kernel_has_a_property_test():
-    tests = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
-    for kernel in KERNELS:
-        assert f"def test_{kernel}(" in tests
+    assert sorted(re.findall(r"X\(MP_QSTR_(\w+), mod_\1, \d+\)", table)) == sorted(reference.__all__)
 
 
 def refused(kernel, arguments, message, error=ValueError):
@@ -83,7 +83,7 @@ def test_wrong_sizes_are_refused(kernel, name):
         ("quantize_gradient", "bits", (1, 17)),
         ("quantize_gradient", "stochastic", (-1, 2)),
         ("dot_planes", "bits", (1, 17)),
-        ("update_weights", "rate", (0, 16)),
+        ("update_weights", "mantissa", (0, 16)),
         ("update_weights", "exponent", (-32, 9)),
     ],
 )
@@ -116,7 +116,7 @@ def test_scalars_out_of_range_are_refused(kernel, name, values):
         ("softmax", "active", 0, 2, "active: must be 0..1"),
         ("softmax", "active", slice(None), 0, "active: no class is active"),
         ("head_update", "hyper", 0, 8, "bits: must be 16 or 32"),
-        ("head_update", "hyper", 1, 0, "hyper: rate: must be 1..15"),
+        ("head_update", "hyper", 1, 0, "hyper: mantissa: must be 1..15"),
         ("head_update", "hyper", 2, 16, "hyper: exponent: must be -31..15"),
         ("head_update", "hyper", 3, 32, "hyper: momentum: must be 0..31"),
         ("head_update", "hyper", 4, -1, "hyper: decay: must be 0..31"),
@@ -127,7 +127,7 @@ def test_scalars_out_of_range_are_refused(kernel, name, values):
         ("bconv_backward", "hyper", 1, 0, "hyper: value: must be 1..127"),
         ("bconv_backward", "hyper", 2, 17, "hyper: bits: must be 2..16"),
         ("bconv_backward", "hyper", 3, 2, "hyper: stochastic: must be 0..1"),
-        ("bconv_backward", "hyper", 4, 16, "hyper: rate: must be 1..15"),
+        ("bconv_backward", "hyper", 4, 16, "hyper: mantissa: must be 1..15"),
         ("bconv_backward", "hyper", 5, -65, "hyper: exponent: must be -64..8"),
         ("bconv_backward", "hyper", 6, 8, "bits: must be 16 or 32"),
         *((kernel, "rng", 0, 0, "rng: state must not be 0") for kernel, name in BUFFERS if name == "rng"),
@@ -137,6 +137,40 @@ def test_contents_out_of_range_are_refused(kernel, name, index, value, message):
     call = calls()[kernel]
     call[name][index] = value
     refused(kernel, call, "^" + re.escape(message))
+
+
+@pytest.mark.parametrize(
+    ("geometry", "samples", "bits", "words"),
+    [
+        # The gradient of a channel, its planes, a row of dW, and df, two samples a word.
+        ((4, 4, 256, 256, 1, 1, 0, 2), 32, 8, 512 + 8 * 16 + 128 + 16),
+        ((1, 1, 32, 32, 1, 1, 0, 1), 32, 2, 32 + 2 + 32 + 16),
+        ((8, 4, 1024, 1024, 1, 1, 0, 1), 1, 16, 32 + 16 + 1024 + 1),
+        ((64, 64, 64, 64, 1, 1, 0, 2), 1, 16, 4096 + 16 * 128 + 32 + 1),
+        ((16, 2, 32, 32, 1, 1, 0, 1), 3, 5, 96 + 15 + 32 + 2),
+    ],
+)
+def test_bconv_scratch(geometry, samples, bits, words):
+    assert reference.bconv_scratch(np.array(geometry, np.uint16), samples, bits) == words
+
+
+SCRATCH_REFUSED = [
+    ((4, 4, 64, 64, 3, 1, 1, 2), 32, 8, "geometry: kernel and stride must be 1, and cin equal to cout"),
+    ((4, 4, 64, 32, 1, 1, 0, 1), 32, 8, "geometry: kernel and stride must be 1, and cin equal to cout"),
+    ((4, 4, 64, 64, 1, 1, 0, 2), 0, 8, "samples: must be 1..4096"),
+    ((1, 1, 64, 64, 1, 1, 0, 2), 4097, 8, "samples: must be 1..4096"),
+    ((4, 4, 64, 64, 1, 1, 0, 2), 3, 8, "samples: samples * height * width must be a multiple of 32 up to 4096"),
+    ((256, 256, 64, 64, 1, 1, 0, 2), 4096, 8, "samples: samples * height * width must be a multiple of 32 up to 4096"),
+    ((4, 4, 64, 64, 1, 1, 0, 2), 258, 8, "samples: samples * height * width must be a multiple of 32 up to 4096"),
+    ((4, 4, 64, 64, 1, 1, 0, 2), 32, 1, "bits: must be 2..16"),
+    ((4, 4, 64, 64, 1, 1, 0, 2), 32, 17, "bits: must be 2..16"),
+]
+
+
+@pytest.mark.parametrize(("geometry", "samples", "bits", "message"), SCRATCH_REFUSED)
+def test_bconv_scratch_out_of_range_is_refused(geometry, samples, bits, message):
+    with pytest.raises(ValueError, match="^" + re.escape(message)):
+        reference.bconv_scratch(np.array(geometry, np.uint16), samples, bits)
 
 
 def written(kernel):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from agreement import IMPLEMENTATIONS, WORD, affines, agree, arrays, fill, states, unpack
+from bitreplay_host import reference
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -88,13 +89,13 @@ def test_dot_planes_is_dot_signs(data, blocks, words, bits, stochastic, rng):
 
 
 @given(st.data(), st.integers(1, 8), st.integers(1, 15), st.integers(-31, 8), states())
-def test_update_weights(data, words, rate, exponent, rng):
+def test_update_weights(data, words, mantissa, exponent, rng):
     weight, dw = data.draw(arrays(np.int8, 32 * words)), data.draw(gradients(32 * words))
     packed = np.zeros(words, np.uint32)
-    _, (after, *_, packed, _) = agree("update_weights", weight, dw, rate, exponent, packed, rng)
+    _, (after, *_, packed, _) = agree("update_weights", weight, dw, mantissa, exponent, packed, rng)
     np.testing.assert_array_equal(unpack(packed, -1) > 0, after >= 0)
-    step = dw.astype(float) * rate * 2.0**exponent
-    if abs(dw.astype(np.int64) * rate).max() < 2**31 - 2**20:  # else it wraps or saturates
+    step = dw.astype(float) * mantissa * 2.0**exponent
+    if abs(dw.astype(np.int64) * mantissa).max() < 2**31 - 2**20:  # else it wraps or saturates
         assert (abs(after - np.clip(weight - step, -127, 127)) <= 1).all()
 
 
@@ -130,7 +131,7 @@ def backwards(
     value, bits, stochastic = draw(st.integers(1, 127)), draw(BITS), draw(st.integers(0, 1))
     exponent = draw(st.one_of(st.integers(-64, 8), st.integers(-32, -12)))
     hyper = np.array([shift, value, bits, stochastic, draw(st.integers(1, 15)), exponent, head_bits], np.int8)
-    words = positions + bits * positions // 32 + fan_in + (samples + 1) // 2
+    words = reference.bconv_scratch(geometry, samples, bits)
     scratch = fill(np.random.default_rng(0), "random", np.int32, words)
     return geometry, x, xt, e, head, weight, packed, slope, bias, hyper, scratch, draw(states())
 
@@ -155,7 +156,7 @@ def test_bconv_backward_layer(samples):
     slope, bias = random.integers(100, 400, 512, np.int16), random.integers(-2000, 2000, 256, np.int32)
     hyper, scratch = (
         np.array([8, 16, 8, 1, 3, -20, 16], np.int8),
-        np.zeros(positions + 8 * positions // 32 + 128 + samples // 2, np.int32),
+        np.zeros(reference.bconv_scratch(geometry, samples, 8), np.int32),
     )
     rng = np.array([11], np.uint32)
     arguments = geometry, x, xt, e, head, weight, packed, slope, bias, hyper, scratch, rng
@@ -171,7 +172,7 @@ def test_bconv_backward_is_its_parts(arguments):
         "bconv_backward", *arguments, scratch=(10,)
     )
     height, width, channels, *_, groups = (int(v) for v in geometry)
-    shift, value, bits, stochastic, rate, exponent, head_bits = (int(v) for v in hyper)
+    shift, value, bits, stochastic, mantissa, exponent, head_bits = (int(v) for v in hyper)
     area, words = height * width, channels // groups // 32
     positions = x.size // (channels // 32)
     signs, row_of = unpack(x, positions, groups, -1), xt.reshape(groups, -1)
@@ -192,7 +193,7 @@ def test_bconv_backward_is_its_parts(arguments):
             planes, dw = np.zeros(bits * positions // 32, np.uint32), np.zeros(32 * words, np.int32)
             k = implementation.quantize_gradient(g, bits, stochastic, planes, s)
             implementation.dot_planes(planes, bits, row_of[group], dw)
-            implementation.update_weights(w[o], dw, rate, max(-31, min(8, exponent + k)), p[o], s)
+            implementation.update_weights(w[o], dw, mantissa, max(-31, min(8, exponent + k)), p[o], s)
         np.testing.assert_array_equal(w.ravel(), expected_weight)
         np.testing.assert_array_equal(p.ravel(), expected_packed)
         assert s == expected_rng

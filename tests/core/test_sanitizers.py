@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-SOURCES = sorted((ROOT / "usermod_c" / "core").glob("*.c"))
+HERE = Path(__file__).resolve().parent
+SOURCES = sorted((HERE.parents[1] / "usermod_c" / "core").glob("*.c"))
+TESTS = [f"test_{source.stem}" for source in SOURCES if (HERE / f"test_{source.stem}.py").exists()]
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Werror")
 COMPILER = os.environ.get("CC", "gcc")
 
@@ -20,43 +21,41 @@ def output(*command, **options):
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, **options).stdout.strip()
 
 
-def test_kernels_under_sanitizers(tmp_path):
-    """The other tests of the C core, with NumPy's buffers on the sanitizer's heap; any report ends the process."""
-    library = tmp_path / "libbitreplay.so"
-    sanitizers = "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"
-    # The adders of processors without vectors; the other tests have the loop.
-    flags = [*WARNINGS, "-O1", "-g", "-fPIC", "-shared", "-DBR_CARRY_SAVE=1", *sanitizers]
-    output(COMPILER, *flags, *map(str, SOURCES), "-o", str(library))
+def sanitized(path, *flags):
+    """Builds the core as a library with sanitizers; returns the environment in which test code can load it."""
+    output(COMPILER, *flags, "-std=c99", "-O1", "-g", "-fPIC", "-shared", *map(str, SOURCES), "-o", str(path))
     runtime = output(COMPILER, "-print-file-name=libasan.so")
     if not Path(runtime).is_absolute():
         pytest.skip("no AddressSanitizer")
-    environment = {
-        **os.environ,
-        "BITREPLAY_LIBRARY": str(library),
-        "LD_PRELOAD": runtime,
+    return {**os.environ, "BITREPLAY_LIBRARY": str(path), "LD_PRELOAD": runtime}
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory):
+    # The adders of processors without vectors; the other tests have the loop.
+    flags = "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"
+    path = tmp_path_factory.mktemp("sanitized") / "libbitreplay.so"
+    return {
+        **sanitized(path, *WARNINGS, *flags, "-DBR_CARRY_SAVE=1"),
         "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1",
         "UBSAN_OPTIONS": "print_stacktrace=1",
     }
-    here = Path(__file__).parent
-    tests = [str(path) for path in here.glob("test_*.py") if path.stem not in ("test_arguments", "test_sanitizers")]
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--hypothesis-profile=short", *tests]
+
+
+@pytest.mark.parametrize("tests", [TESTS[i::3] for i in range(3)], ids=" ".join)
+def test_kernels_under_sanitizers(environment, tests):
+    """The tests of the C files, with NumPy's buffers on the sanitizer's heap; any report ends the process."""
+    options = "-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-profile=short"
+    command = [sys.executable, "-m", "pytest", *options, *(str(HERE / f"{test}.py") for test in tests)]
     run = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert run.returncode == 0, run.stdout[-5000:]
 
 
 def test_sanitizers_see_the_buffers(tmp_path):
-    """The run above would notice: a kernel that is lied to about a size is stopped."""
-    library = tmp_path / "libbitreplay.so"
-    sources = [str(source) for source in SOURCES]
-    output(COMPILER, "-std=c99", "-O1", "-fPIC", "-shared", "-fsanitize=address", *sources, "-o", str(library))
-    runtime = output(COMPILER, "-print-file-name=libasan.so")
-    if not Path(runtime).is_absolute():
-        pytest.skip("no AddressSanitizer")
+    """The runs above would notice: a kernel that is lied to about a size is stopped."""
+    environment = sanitized(tmp_path / "libbitreplay.so", "-fsanitize=address") | {"ASAN_OPTIONS": "detect_leaks=0"}
     script = "import library, numpy as np; library.add(np.zeros(65, np.int8), np.zeros(64, np.int8))"
-    environment = {**os.environ, "BITREPLAY_LIBRARY": str(library), "LD_PRELOAD": runtime}
-    environment |= {"ASAN_OPTIONS": "detect_leaks=0"}
-    command = [sys.executable, "-c", script]
-    run = subprocess.run(command, env=environment, cwd=Path(__file__).parent, stderr=subprocess.PIPE, text=True)
+    run = subprocess.run([sys.executable, "-c", script], env=environment, cwd=HERE, stderr=subprocess.PIPE, text=True)
     assert run.returncode != 0 and "heap-buffer-overflow" in run.stderr
 
 

@@ -88,7 +88,13 @@ def test_board_compiles(name):
     assert set(re.findall(r"Machine: +(.+)", run(board.binutils + "readelf", "-h", library))) == {board.machine}
     symbols = re.findall(r"^\S* +([A-Za-z]) (\w+)$", run(board.binutils + "nm", library), re.M)
     defined = {symbol for kind, symbol in symbols if kind in "TDR"}
-    assert {"bitreplay_user_cmodule", "br_bconv2d", "br_distances", "mp_vfs_rom_ioctl", "mp_type_vfs_rom"} <= defined
+    assert {
+        "bitreplay_user_cmodule",
+        "br_bconv2d",
+        "br_hamming_distances",
+        "mp_vfs_rom_ioctl",
+        "mp_type_vfs_rom",
+    } <= defined
     assert ("mp_call_function_0" in defined) == board.core
     # What the module calls of its own is there.
     assert {symbol for kind, symbol in symbols if kind == "U" and symbol.startswith("br_")} <= defined

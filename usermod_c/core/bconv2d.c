@@ -1,7 +1,7 @@
 // Binary convolution: xor, popcount, and what becomes of the accumulator.
 #include "internal.h"
 
-#define BR_BLOCK (64) // output channels whose distances are found at a time
+#define BR_BLOCK (64) // output channels whose Hamming distances are found at a time
 #define BR_CACHED (2400) // words of filters that stay in an RP2040's 16 KB cache in front of the flash
 #define BR_GATHERED (72) // words of the largest window that is copied, so that its taps lie side by side: 3x3x256 bits
 
@@ -74,12 +74,12 @@ static void BR_HOT br_find_window(const br_geometry_t *g, const uint32_t *x, siz
 static void BR_HOT br_window_distances(const br_window_t *window, const uint32_t *filter, size_t count, uint32_t *distance) {
     br_runs_t runs = window->runs;
     filter += window->filter_start;
-    br_distances(&runs, filter, count, distance);
+    br_hamming_distances(&runs, filter, count, distance);
     for (size_t row = 1; row < window->rows; row++) {
         uint32_t more[BR_BLOCK];
         runs.x += window->x_row;
         filter += window->filter_row;
-        br_distances(&runs, filter, count, more);
+        br_hamming_distances(&runs, filter, count, more);
         for (size_t i = 0; i < count; i++) {
             distance[i] += more[i];
         }
@@ -127,13 +127,11 @@ static inline void BR_HOT br_convolve(const br_geometry_t *g, const uint32_t *x,
 static void BR_HOT br_write_affine(const br_output_t *out, int32_t inputs, const uint32_t *distance, size_t count) {
     const int16_t *slope = out->affine->slope + 2 * out->channel;
     const int32_t *bias = out->affine->bias + out->channel;
-    uint32_t shift = out->affine->shift, half = 1u << (shift - 1);
+    uint32_t shift = out->affine->shift;
     int8_t *y = (int8_t *)out->pixel + out->channel;
     for (const uint32_t *end = distance + count; distance != end; slope += 2) {
         int32_t acc = inputs - 2 * (int32_t)*distance++;
-        // No overflow: the affine's result is shifted right by at least 1.
-        int32_t v = (int32_t)((uint32_t)br_mul(acc, slope[acc < 0]) + (uint32_t)*bias++ + half) >> shift;
-        *y = br_sat8(*y + v);
+        *y = br_sat8(*y + br_channel_affine(acc, slope, *bias++, shift));
         y++;
     }
 }

@@ -1,7 +1,7 @@
 // BitReplay's kernels: portable C99, no float, no allocation, no libc beyond string.h.
 //
-// docs/numbers.md is the specification (shapes, units, ranges); host_tools/bitreplay_host/reference is the twin that
-// every kernel here equals bit for bit. The caller owns all buffers and has checked their sizes; uint32_t buffers are
+// docs/numbers.md is the specification (shapes, units, ranges); host_tools/bitreplay_host/reference has the NumPy
+// reference, which every kernel here equals bit for bit. The caller owns all buffers and has checked their sizes; uint32_t buffers are
 // aligned to 4, int16_t buffers to 2. Every sum that could leave 32 bits is formed in uint32_t, so nothing here is
 // undefined for any content of the buffers.
 #ifndef BITREPLAY_H
@@ -44,12 +44,12 @@ typedef struct _br_affine_t {
 
 // What head_update needs beside its buffers: i8[5].
 typedef struct _br_head_hyper_t {
-    int8_t bits, rate, exponent, momentum, decay;
+    int8_t bits, mantissa, exponent, momentum, decay;
 } br_head_hyper_t;
 
 // What bconv_backward needs beside its buffers: i8[7].
 typedef struct _br_backward_hyper_t {
-    int8_t shift, value, bits, stochastic, rate, exponent, head_bits;
+    int8_t shift, value, bits, stochastic, mantissa, exponent, head_bits;
 } br_backward_hyper_t;
 
 // n / d and the rest, d > 0. The language's own would come from libgcc, which a native module does not have.
@@ -124,7 +124,7 @@ size_t br_softmax(const int32_t *z, const uint8_t *active, size_t classes, int32
 void br_head_backward(const int16_t *e, const void *weight, uint32_t bits, size_t samples, size_t classes, size_t n,
     size_t feature, int16_t *df);
 
-// e [samples][classes], f [samples][n]. |g| <= 2^14 * 2^7 * 64 = 2^27, times a rate <= 15 < 2^31.
+// e [samples][classes], f [samples][n]. |g| <= 2^14 * 2^7 * 64 = 2^27, times a mantissa <= 15 < 2^31.
 void br_head_update(const int16_t *e, const int8_t *f, const uint8_t *active, size_t samples, size_t classes, size_t n,
     void *weight, void *velocity, const br_head_hyper_t *hyper, uint32_t *rng);
 
@@ -151,12 +151,29 @@ void br_dot_planes(const uint32_t *planes, uint32_t bits, size_t words, const ui
 // q [n], x [n][words], out [32 * words].
 void br_dot_signs(const int16_t *q, size_t n, const uint32_t *x, size_t words, int32_t *out);
 
-// |dw| <= 2^27 and rate <= 15: the product is < 2^31.
-void br_update_weights(int8_t *weight, const int32_t *dw, size_t n, int32_t rate, int32_t exponent, uint32_t *packed,
+// |dw| <= 2^27 and mantissa <= 15: the product is < 2^31.
+void br_update_weights(int8_t *weight, const int32_t *dw, size_t n, int32_t mantissa, int32_t exponent, uint32_t *packed,
     uint32_t *rng);
 
-// 1x1 only, cin = cout. |df * slope| <= 2^30. scratch: int32_t [J + bits * J/32 + cin/groups + (samples+1)/2] for
-// J = samples * height * width. e [samples][classes] and head [classes][cout] give the gradient of the layer's features.
+// Where br_bconv_backward has what in its scratch, in words. A channel's gradient [J] comes first, J = samples * height * width.
+typedef struct _br_scratch_t {
+    size_t planes; // uint32_t [bits][J/32]
+    size_t dw; // int32_t [cin/groups]
+    size_t df; // int16_t [samples]
+    size_t words; // all of it
+} br_scratch_t;
+
+static inline br_scratch_t br_bconv_scratch(const br_geometry_t *g, size_t samples, size_t bits) {
+    br_scratch_t at;
+    at.planes = samples * g->height * g->width;
+    at.dw = at.planes + bits * (at.planes / 32);
+    at.df = at.dw + br_quotient(g->cin, g->groups);
+    at.words = at.df + (samples + 1) / 2;
+    return at;
+}
+
+// 1x1 only, cin = cout. |df * slope| <= 2^30. scratch: as br_bconv_scratch tells. e [samples][classes] and
+// head [classes][cout] give the gradient of the layer's features.
 void br_bconv_backward(const br_geometry_t *g, size_t samples, size_t classes, const uint32_t *x, const uint32_t *xt,
     const int16_t *e, const void *head, int8_t *weight, uint32_t *packed, const br_affine_t *affine,
     const br_backward_hyper_t *hyper, int32_t *scratch, uint32_t *rng);

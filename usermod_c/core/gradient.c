@@ -68,7 +68,7 @@ void BR_HOT br_dot_planes(const uint32_t *planes, uint32_t bits, size_t words, c
     int32_t base = 0;
     for (uint32_t t = 0; t < bits; t++) {
         const uint32_t *plane = planes + t * words;
-        int32_t ones = (int32_t)br_count_bits(plane, plane, words, 1);
+        int32_t ones = (int32_t)br_count_bits(plane, plane, words, BR_AND);
         base += (t == bits - 1 ? -ones : ones) * (1 << t);
     }
     br_runs_t runs = { .words = words, .runs = 1 };
@@ -105,11 +105,11 @@ void BR_HOT br_dot_signs(const int16_t *q, size_t n, const uint32_t *x, size_t w
     }
 }
 
-void BR_HOT br_update_weights(int8_t *weight, const int32_t *dw, size_t n, int32_t rate, int32_t exponent, uint32_t *packed,
+void BR_HOT br_update_weights(int8_t *weight, const int32_t *dw, size_t n, int32_t mantissa, int32_t exponent, uint32_t *packed,
     uint32_t *rng) {
     uint32_t bits = 0;
     for (size_t i = 0; i < n; i++) {
-        int32_t delta = br_mul(dw[i], rate);
+        int32_t delta = br_mul(dw[i], mantissa);
         uint32_t draw = br_draw(rng);
         if (exponent < 0) {
             delta = br_sat_add(delta, (int32_t)(draw >> (32 + exponent))) >> -exponent;
@@ -132,9 +132,9 @@ static void BR_HOT br_channel_gradient(const br_geometry_t *geometry, size_t o, 
     size_t positions = (size_t)geometry->height * geometry->width, words = geometry->cin >> 5;
     int32_t inputs = (int32_t)filter_words * 32;
     uint32_t *distance = (uint32_t *)g; // each becomes a gradient in place
-    // The filter is the same for all positions: to br_distances these are the filters.
+    // The filter is the same for all positions: to br_hamming_distances these are the filters.
     br_runs_t runs = { .x = filter, .words = filter_words, .runs = 1, .filter_next = words - filter_words };
-    br_distances(&runs, x + group_word, samples * positions, distance);
+    br_hamming_distances(&runs, x + group_word, samples * positions, distance);
     for (size_t s = 0; s < samples; s++) {
         int32_t upstream = df[s];
         for (size_t p = 0; p < positions; p++, x += words) {
@@ -151,12 +151,13 @@ void BR_HOT br_bconv_backward(const br_geometry_t *geometry, size_t samples, siz
     uint32_t *rng) {
     size_t positions = samples * geometry->height * geometry->width, plane_words = positions >> 5;
     uint32_t bits = (uint32_t)hyper->bits;
-    size_t filter_words = br_quotient(geometry->cin >> 5, geometry->groups), filter = filter_words * 32;
+    size_t filter_words = br_quotient(geometry->cin >> 5, geometry->groups), fan_in = filter_words * 32;
     uint32_t group_outputs = br_quotient(geometry->cout, geometry->groups), group_left = group_outputs;
     size_t group_word = 0;
-    int32_t *g = scratch, *dw = scratch + positions + bits * plane_words;
-    uint32_t *planes = (uint32_t *)(scratch + positions);
-    int16_t *df = (int16_t *)(dw + filter);
+    br_scratch_t at = br_bconv_scratch(geometry, samples, bits);
+    int32_t *g = scratch, *dw = scratch + at.dw;
+    uint32_t *planes = (uint32_t *)(scratch + at.planes);
+    int16_t *df = (int16_t *)(scratch + at.df);
     for (size_t o = 0; o < geometry->cout; o++) {
         if (group_left == 0) {
             group_left = group_outputs;
@@ -166,9 +167,9 @@ void BR_HOT br_bconv_backward(const br_geometry_t *geometry, size_t samples, siz
         br_head_backward(e, head, (uint32_t)hyper->head_bits, samples, classes, geometry->cout, o, df);
         br_channel_gradient(geometry, o, group_word, samples, x, df, packed, filter_words, affine, hyper->value, g);
         uint32_t k = br_quantize_gradient(g, positions, bits, hyper->stochastic, planes, rng);
-        br_dot_planes(planes, bits, plane_words, xt + group_word * 32 * plane_words, filter, dw);
-        br_update_weights(weight, dw, filter, hyper->rate, br_clamp(hyper->exponent + (int32_t)k, -31, 8), packed, rng);
-        weight += filter;
+        br_dot_planes(planes, bits, plane_words, xt + group_word * 32 * plane_words, fan_in, dw);
+        br_update_weights(weight, dw, fan_in, hyper->mantissa, br_clamp(hyper->exponent + (int32_t)k, -31, 8), packed, rng);
+        weight += fan_in;
         packed += filter_words;
     }
 }

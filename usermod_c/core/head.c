@@ -84,9 +84,9 @@ void BR_HOT br_head_backward(const int16_t *e, const void *weight, uint32_t bits
     }
 }
 
-// g * rate * 2^exponent, saturated.
+// g * mantissa * 2^exponent, saturated.
 static inline int32_t br_scale(int32_t g, const br_head_hyper_t *hyper) {
-    int32_t product = br_mul(g, hyper->rate);
+    int32_t product = br_mul(g, hyper->mantissa);
     return hyper->exponent < 0 ? product >> -hyper->exponent : br_sat_shl(product, (uint32_t)hyper->exponent);
 }
 

@@ -75,8 +75,11 @@ static inline uint32_t br_bit_length(uint32_t v) {
     return length;
 }
 
-static BR_INLINE uint32_t br_combine(uint32_t a, uint32_t b, int both) {
-    return both ? a & b : a ^ b;
+// How two words are compared: bits that differ, or that both have.
+typedef enum _br_operation_t { BR_XOR, BR_AND } br_operation_t;
+
+static BR_INLINE uint32_t br_combine(uint32_t a, uint32_t b, br_operation_t operation) {
+    return operation == BR_AND ? a & b : a ^ b;
 }
 
 // How many bits of each byte are 1.
@@ -103,33 +106,33 @@ static inline uint32_t br_carry(uint32_t *sum, uint32_t a, uint32_t b) {
 
 // How many of a chunk's words have a 1 is kept for each position in two bits, ones and twos. What these carry are fours,
 // which are counted by bytes: one for every four words, up to 31 * 8 = 248.
-static BR_INLINE uint32_t br_count_chunk(const uint32_t *a, const uint32_t *b, size_t words, int both) {
+static BR_INLINE uint32_t br_count_chunk(const uint32_t *a, const uint32_t *b, size_t words, br_operation_t operation) {
     uint32_t ones = 0, twos = 0, fours = 0;
     const uint32_t *end = a + words;
     if (words & 1) {
-        ones = br_combine(*a++, *b++, both);
+        ones = br_combine(*a++, *b++, operation);
     }
     if (words & 2) {
-        twos = br_carry(&ones, br_combine(a[0], b[0], both), br_combine(a[1], b[1], both));
+        twos = br_carry(&ones, br_combine(a[0], b[0], operation), br_combine(a[1], b[1], operation));
         a += 2;
         b += 2;
     }
     for (; a != end; a += 4, b += 4) {
-        uint32_t first = br_carry(&ones, br_combine(a[0], b[0], both), br_combine(a[1], b[1], both));
-        uint32_t second = br_carry(&ones, br_combine(a[2], b[2], both), br_combine(a[3], b[3], both));
+        uint32_t first = br_carry(&ones, br_combine(a[0], b[0], operation), br_combine(a[1], b[1], operation));
+        uint32_t second = br_carry(&ones, br_combine(a[2], b[2], operation), br_combine(a[3], b[3], operation));
         fours += br_count_bytes(br_carry(&twos, first, second));
     }
     return 4 * br_sum_bytes(fours) + br_sum_bytes(br_count_bytes(ones) + 2 * br_count_bytes(twos));
 }
 #else
 // Bytes are summed up before they reach 256 (31 * 8 = 248).
-static BR_INLINE uint32_t br_count_chunk(const uint32_t *a, const uint32_t *b, size_t words, int both) {
+static BR_INLINE uint32_t br_count_chunk(const uint32_t *a, const uint32_t *b, size_t words, br_operation_t operation) {
     uint32_t count = 0;
     for (size_t n; words; words -= n, a += n, b += n) {
         n = words < 31 ? words : 31;
         uint32_t bytes = 0;
         for (size_t i = 0; i < n; i++) {
-            bytes += br_count_bytes(br_combine(a[i], b[i], both));
+            bytes += br_count_bytes(br_combine(a[i], b[i], operation));
         }
         count += br_sum_bytes(bytes);
     }
@@ -137,17 +140,17 @@ static BR_INLINE uint32_t br_count_chunk(const uint32_t *a, const uint32_t *b, s
 }
 #endif
 
-// How many bits of a ^ b, or with `both` of a & b, are 1.
-static inline uint32_t BR_HOT br_count_bits(const uint32_t *a, const uint32_t *b, size_t words, int both) {
+// How many bits of a ^ b, or of a & b, are 1.
+static inline uint32_t BR_HOT br_count_bits(const uint32_t *a, const uint32_t *b, size_t words, br_operation_t operation) {
     uint32_t count = 0;
     for (size_t n; words; words -= n, a += n, b += n) {
         n = words < BR_CHUNK ? words : BR_CHUNK;
-        count += br_count_chunk(a, b, n, both);
+        count += br_count_chunk(a, b, n, operation);
     }
     return count;
 }
 
-// Words to be compared with filters: runs that lie side by side. Offsets of distances_armv6m.S follow this order.
+// Words to be compared with filters: runs that lie side by side. Offsets of hamming_armv6m.S follow this order.
 typedef struct _br_runs_t {
     const uint32_t *x;
     size_t words, runs; // of a run; how many
@@ -155,14 +158,17 @@ typedef struct _br_runs_t {
     size_t filter_next; // words from the last run's end to the next filter's first run
 } br_runs_t;
 
-// out[i] = bits in which x and the i-th filter differ, or that both have, for count > 0 filters; runs->words > 0.
-void br_distances(const br_runs_t *runs, const uint32_t *filter, size_t count, uint32_t *out);
+// out[i] = bits in which x and the i-th filter differ (the Hamming distance), or that both have, for count > 0 filters; runs->words > 0.
+void br_hamming_distances(const br_runs_t *runs, const uint32_t *filter, size_t count, uint32_t *out);
 void br_overlaps(const br_runs_t *runs, const uint32_t *filter, size_t count, uint32_t *out);
 
+// The affine of one channel: slope [2]. The result is shifted right by at least 1, so that a byte can be added to it.
+static BR_INLINE int32_t br_channel_affine(int32_t acc, const int16_t *slope, int32_t bias, uint32_t shift) {
+    return (int32_t)((uint32_t)br_mul(acc, slope[acc < 0]) + (uint32_t)bias + (1u << (shift - 1))) >> shift;
+}
+
 static inline int32_t br_affine(const br_affine_t *affine, int32_t acc, size_t channel) {
-    int32_t slope = affine->slope[2 * channel + (acc < 0)];
-    uint32_t v = (uint32_t)br_mul(acc, slope) + (uint32_t)affine->bias[channel] + (1u << (affine->shift - 1));
-    return (int32_t)v >> affine->shift;
+    return br_channel_affine(acc, affine->slope + 2 * channel, affine->bias[channel], affine->shift);
 }
 
 // The part of a kernel's side that lies inside the image: taps [first, last) for the window at `start` (may be negative).

@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import struct
 import time
 from collections.abc import Iterable, Iterator
@@ -43,7 +44,7 @@ class Board:
     def __init__(self, port: str = "auto"):
         self.port = port
         self._running: object = None  # what runs on the board now
-        self._configured = False  # whether CONFIGURATION is there
+        self._files: list[str] = []  # that are there while a script runs
 
     def __enter__(self) -> Board:
         self._open()
@@ -53,8 +54,8 @@ class Board:
         with contextlib.suppress(OSError, UserError):
             if self._running:
                 self._interrupt()
-            if self._configured:
-                self.remove(CONFIGURATION)
+            for path in self._files:
+                self.remove(path)
             self._transport.exit_raw_repl()
         with contextlib.suppress(OSError):
             self._transport.close()
@@ -65,11 +66,13 @@ class Board:
 
     def run(self, script: str, configuration: dict) -> Iterator[dict]:
         """Run a script of onboard/ with a configuration; yields the JSON objects it prints. As unix_port.run()."""
-        self._configured = True
-        self.put(json.dumps(configuration).encode(), CONFIGURATION)
+        code = (ONBOARD / script).read_bytes()
+        files = {CONFIGURATION: json.dumps(configuration).encode(), **modules(code)}
+        self._files = list(files)
         try:
+            for path, content in files.items():
+                self.put(content, path)
             self.exec(f"import sys; sys.argv[:] = [{script!r}, {CONFIGURATION!r}]")
-            code = (ONBOARD / script).read_bytes()
             with contextlib.closing(self._lines(code, RUN_SECONDS, f"{script} failed on ")) as lines:
                 for line in lines:
                     if line.startswith("{"):
@@ -77,8 +80,9 @@ class Board:
         finally:
             # An error that is on its way is the one to tell.
             with contextlib.suppress(UserError):
-                self.remove(CONFIGURATION)
-                self._configured = False
+                for path in files:
+                    self.remove(path)
+                self._files = []
 
     def put(self, content: bytes, path: str, description: str | None = None) -> None:
         """Writes a file on the board; with a description there is a progress bar."""
@@ -247,6 +251,14 @@ def literal(content: bytes) -> str:
 
 def chunks(content: bytes, size: int) -> Iterable[bytes]:
     return (content[i : i + size] for i in range(0, len(content), size))
+
+
+def modules(code: bytes) -> dict[str, bytes]:
+    """The files of onboard/ that a script imports, by where the board finds them."""
+    found = {
+        name: ONBOARD / f"{name}.py" for name in re.findall(r"^(?:from|import) (\w+)", code.decode(), re.MULTILINE)
+    }
+    return {f"/{name}.py": path.read_bytes() for name, path in found.items() if path.exists()}
 
 
 def progress(description: str | None, total: int) -> tqdm:

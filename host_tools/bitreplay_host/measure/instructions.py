@@ -25,12 +25,27 @@ from tqdm import tqdm
 
 from .. import models, paths, reference
 from ..errors import UserError
+from ..onboard import kernel_arguments
 from ..tables import table
 
 TOOLS = "arm/usr/bin", "cross/usr/bin"  # in the build folder
 FLAGS = ["-O2", "-std=c99", "-Wall", "-Wextra", "-Werror", "-ffreestanding", "-nostdlib", "-static", "-Wl,--no-relax"]
 CALL_WORDS = 14  # of the harness's `call`, before its memory
 BATCH, CLASSES = 32, 10
+
+# Arguments of the C functions: those of their references, numbers of the shape, and `affine`, a structure of three.
+CORE = {
+    "conv2d": "geometry x weight affine y",
+    "bconv2d": "geometry x weight affine y",
+    "binarize": "x threshold n channels y",
+    "dot_planes": "planes bits words rows count out",
+    "dot_signs": "q n x words out",
+    "transpose": "x rows words y",
+    "quantize_gradient": "g n bits stochastic planes rng",
+    "dense": "x weight shift n classes y",
+    "softmax": "z active classes label e",
+    "head_update": "e f active samples classes n weight velocity hyper rng",
+}
 
 
 @dataclass
@@ -52,14 +67,14 @@ ARCHITECTURES = {
 
 @dataclass
 class Case:
-    """A call of a kernel: arguments of its twin, and of the C function, which share arrays.
+    """A call of a kernel: arguments of its reference, and of the C function, which share arrays.
 
     Of the C arguments arrays are passed by their address, and so are structures, tuples of what they consist of.
     """
 
     kernel: str
     shape: str
-    twin: tuple[Any, ...]
+    reference: tuple[Any, ...]
     core: tuple[Any, ...]
     binary_macs: int = 0
     layers: int = 0  # of the model, that are binary convolutions of this shape
@@ -71,7 +86,7 @@ class Program:
     def __init__(self, name: str, directory: Path):
         self.name, self.architecture, self.elf = name, ARCHITECTURES[name], directory / f"{name}.elf"
         module = paths.built(f"natmod/{name}/_bitreplay.mpy", "natmods").parent
-        objects = [path for path in sorted(module.glob("*.o")) if path.name != "modbitreplay.o"]
+        objects = [path for path in sorted(module.glob("*.o")) if not path.stem.startswith("modbitreplay")]
         tools = self.architecture.tools
         harness = paths.clone("boards/instructions/harness.c")
         run(tools + "gcc", *self.architecture.flags, *FLAGS, harness, *objects, "-o", self.elf)
@@ -170,9 +185,32 @@ def tool(name: str) -> str:
 
 def executed_taps(side: int, kernel: int, stride: int, padding: int) -> tuple[int, int]:
     """The outputs of a row of windows, and their taps that lie inside the image."""
-    out = (side + 2 * padding - kernel) // stride + 1
+    out = kernel_arguments.output_side(side, kernel, stride, padding)
     starts = [i * stride - padding for i in range(out)]
     return out, sum(min(side, start + kernel) - max(0, start) for start in starts)
+
+
+def make_case(kernel: str, text: str, random: np.random.Generator, shape: dict[str, int], **given: Any) -> Case:
+    """A case of that shape. given: settings and buffers by name; other inputs are noise, and outputs zeros."""
+
+    def number(name, low, high):
+        return given[name]
+
+    def content(argument):
+        if argument.name in given:
+            return given[argument.name]
+        if argument.role == "input":
+            return random.integers(argument.low, argument.high, argument.count, argument.typecode, endpoint=True)
+        return np.full(argument.count, argument.name == "rng", argument.typecode)
+
+    describe: Any = kernel_arguments.KERNELS[kernel]
+    described = describe(**shape)
+    values = kernel_arguments.values(described, number, content)
+    known = {a.name: v if a.role == "scalar" else np.asarray(v) for a, v in zip(described, values, strict=True)}
+    expected = tuple(known.values())
+    if "slope" in known:
+        known["affine"] = known["slope"], known["bias"], known["shift"]
+    return Case(kernel, text, expected, tuple((shape | known)[name] for name in CORE[kernel].split()))
 
 
 def convolutions(net: Any, graph: dict, random: np.random.Generator) -> list[Case]:
@@ -185,86 +223,61 @@ def convolutions(net: Any, graph: dict, random: np.random.Generator) -> list[Cas
         if layer["op"] not in ("conv2d", "bconv2d"):
             continue
         cout, kernel, stride, padding = (layer[name] for name in ("cout", "kernel", "stride", "padding"))
-        groups = layer.get("groups", 1)
+        groups, binary = layer.get("groups", 1), layer["op"] == "bconv2d"
         oh, row_taps = executed_taps(height, kernel, stride, padding)
         ow, column_taps = executed_taps(width, kernel, stride, padding)
-        shape = f"{height}x{width}x{channels} to {oh}x{ow}x{cout}, {kernel}x{kernel}"
-        shape += f", {groups} groups" if groups > 1 else ""
-        name, binary = f"{layer['op']} {shape}", layer["op"] == "bconv2d"
-        repeats[name] += 1
-        if repeats[name] == 1:
-            geometry = np.array([height, width, channels, cout, kernel, stride, padding, groups], np.uint16)
-            per = 32 if binary else 1  # inputs in an element
-            x = noise(random, height * width * channels // per, "uint32" if binary else "uint8")
-            weight = noise(random, cout * kernel**2 * channels // groups // per, "uint32" if binary else "int8")
+        text = f"{height}x{width}x{channels} to {oh}x{ow}x{cout}, {kernel}x{kernel}"
+        text += f", {groups} groups" if groups > 1 else ""
+        repeats[f"{layer['op']} {text}"] += 1
+        if repeats[f"{layer['op']} {text}"] == 1:
+            numbers = height, width, channels, cout, kernel, stride, padding, groups
             # So that outputs have all values, and few are saturated.
             steep, bias = 20000 if binary else 999, random.integers(-50, 50, cout, np.int32) << layer["shift"]
-            slope = random.integers(-steep, steep, 2 * cout, np.int16)
-            y = np.zeros(oh * ow * cout, np.int8)
-            twin = geometry, x, weight, slope, bias, layer["shift"], y
-            core = geometry, x, weight, (slope, bias, layer["shift"]), y
-            macs = row_taps * column_taps * channels // groups * cout if binary else 0
-            cases.append(Case(layer["op"], shape, twin, core, macs))
+            affine = {"slope": random.integers(-steep, steep, 2 * cout, np.int16), "bias": bias}
+            shape = dict(zip(kernel_arguments.GEOMETRY, numbers, strict=True))
+            case = make_case(layer["op"], text, random, shape, shift=layer["shift"], **affine)
+            case.binary_macs = row_taps * column_taps * channels // groups * cout if binary else 0
+            cases.append(case)
         height, width, channels = oh, ow, cout
     for case in cases:
         case.layers = repeats[f"{case.kernel} {case.shape}"] if case.binary_macs else 0
     return cases
 
 
-def noise(random: np.random.Generator, count: int, dtype: str) -> np.ndarray:
-    limits = np.iinfo(dtype)
-    return random.integers(limits.min, limits.max, count, dtype, endpoint=True)
-
-
 def others(net: Any, random: np.random.Generator) -> Iterator[Case]:
     """The kernels that learning spends its time on, as a learner with 16-bit head weights calls them."""
     height, width, n = net.latent_shape
     positions, inputs = BATCH * height * width, n // net.trainable.geometry[7]
-    words, rng = positions // 32, np.array([1], np.uint32)
 
-    def made(count: int, dtype: str) -> np.ndarray:
-        return noise(random, count, dtype)
+    def case(kernel: str, text: str, shape: dict[str, int], **given: Any) -> Case:
+        return make_case(kernel, text, random, shape, **given)
 
-    x, bits = made(4 * height * width * n, "int8"), np.zeros(4 * height * width * n // 32, np.uint32)
-    threshold = made(n, "int8")
-    shape = f"{2 * height}x{2 * width}x{n}"
-    yield Case("binarize", shape, (x, threshold, bits), (x, threshold, 4 * height * width, n, bits))
-    rows, planes, dw = made(inputs * words, "uint32"), made(4 * words, "uint32"), np.zeros(inputs, np.int32)
-    shape = f"{positions} positions, {inputs} inputs"
-    yield Case("dot_planes", f"{shape}, 4 bits", (planes, 4, rows, dw), (planes, 4, words, rows, inputs, dw))
-    q, columns = made(positions, "int16"), made(positions * inputs // 32, "uint32")
-    yield Case("dot_signs", shape, (q, columns, dw), (q, positions, columns, inputs // 32, dw))
-    x, y = made(positions * n // 32, "uint32"), np.zeros(positions * n // 32, np.uint32)
-    yield Case("transpose", f"{positions}x{n} bits", (x, n // 32, y), (x, positions, n // 32, y))
+    yield case("binarize", f"{2 * height}x{2 * width}x{n}", {"n": 4 * height * width, "channels": n})
+    text = f"{positions} positions, {inputs} inputs"
+    yield case("dot_planes", f"{text}, 4 bits", {"words": positions // 32, "bits": 4, "count": inputs})
+    yield case("dot_signs", text, {"n": positions, "words": inputs // 32})
+    yield case("transpose", f"{positions}x{n} bits", {"rows": positions, "words": n // 32})
     g = random.integers(-30000, 30000, positions, np.int32)
-    arguments = 4, 1, np.zeros(4 * words, np.uint32), rng
-    yield Case("quantize_gradient", f"{positions} positions, 4 bits", (g, *arguments), (g, positions, *arguments))
+    yield case("quantize_gradient", f"{positions} positions, 4 bits", {"n": positions, "bits": 4}, g=g, stochastic=1)
 
-    features, weight, shift = made(n, "int8"), made(CLASSES * n, "int8"), np.full(CLASSES, -3, np.int8)
-    score = np.zeros(CLASSES, np.int32)
-    shape = f"{CLASSES} classes, {n} features"
-    yield Case("dense", shape, (features, weight, shift, score), (features, weight, shift, n, CLASSES, score))
-    z, active, e = (
-        random.integers(-9000, 9000, CLASSES, np.int32),
-        np.ones(CLASSES, np.uint8),
-        np.zeros(CLASSES, np.int16),
-    )
-    yield Case("softmax", f"{CLASSES} classes", (z, active, 0, e), (z, active, CLASSES, 0, e))
-    e, features = random.integers(-3000, 3000, BATCH * CLASSES, np.int16), made(BATCH * n, "int8")
-    master, velocity = made(CLASSES * n, "int16"), np.zeros(CLASSES * n, np.int16)
-    last = master, velocity, np.array([16, 10, -4, 3, 0], np.int8), rng
-    sizes = BATCH, CLASSES, n
-    shape = f"minibatch of {BATCH}, {CLASSES} classes, {n} features"
-    yield Case("head_update", shape, (e, features, active, *last), (e, features, active, *sizes, *last))
+    shift = np.full(CLASSES, -3, np.int8)
+    yield case("dense", f"{CLASSES} classes, {n} features", {"n": n, "classes": CLASSES}, shift=shift)
+    active, z = np.ones(CLASSES, np.uint8), random.integers(-9000, 9000, CLASSES, np.int32)
+    yield case("softmax", f"{CLASSES} classes", {"classes": CLASSES}, z=z, active=active, label=0)
+    e, weight = random.integers(-3000, 3000, BATCH * CLASSES, np.int16), random.integers(-(2**15), 2**15, CLASSES * n)
+    text = f"minibatch of {BATCH}, {CLASSES} classes, {n} features"
+    shape = {"samples": BATCH, "classes": CLASSES, "n": n, "bits": 16}
+    given = {"e": e, "active": active, "weight": weight.astype(np.int16)}
+    yield case("head_update", text, shape, **given, mantissa=10, exponent=-4, momentum=3, decay=0)
 
 
 def count(program: Program, case: Case) -> int:
     """The instructions of a case. UserError if its result is not that of the reference."""
-    case = copy.deepcopy(case)  # in whose copy the twin's arrays and those of the call are the same too
-    expected = copy.deepcopy(case.twin)
+    case = copy.deepcopy(case)  # in whose copy the reference's arrays and those of the call are the same too
+    expected = copy.deepcopy(case.reference)
     getattr(reference, case.kernel)(*expected)
     executed = program.count(case)
-    for one, other in zip(case.twin, expected, strict=True):
+    for one, other in zip(case.reference, expected, strict=True):
         if not np.array_equal(one, other):
             raise UserError(f"{case.kernel} {case.shape} is wrong on {program.name}: it differs from the reference")
     return executed

@@ -14,9 +14,10 @@ from time import ticks_diff, ticks_us
 
 import _bitreplay as kernels
 import bitreplay
+from kernel_arguments import KERNELS, SIZES, output_side, values
 
 BATCH, CLASSES = 32, 10
-PERIOD = 4099  # of made data: longer than what a branch predictor learns by heart
+PERIOD = 4099  # of synthetic data: longer than what a branch predictor learns by heart
 LONG = 200  # microseconds that a measurement takes at least: the clock counts whole ones
 
 try:
@@ -68,17 +69,39 @@ def executed(side, out, kernel, stride, padding):
     return sum([min(side, start + kernel) - max(0, start) for start in starts])
 
 
+def case(kernel, text, shape, rng, **given):
+    """(line, function) of a kernel. given: settings and buffers by name, of which as much as there is of it is taken.
+
+    Other inputs are noise, and outputs zeros.
+    """
+
+    def number(name, low, high):
+        return given[name]
+
+    def content(argument):
+        size = argument.count * SIZES[argument.typecode]
+        if argument.name == "rng":
+            return rng
+        if argument.name not in given:
+            return noise(size, rng) if argument.role == "input" else bytearray(size)
+        buffer = given[argument.name]
+        return memoryview(buffer)[:size] if type(buffer) is bytearray else buffer
+
+    function, arguments = getattr(kernels, kernel), values(KERNELS[kernel](*shape), number, content)
+    return {"kernel": kernel, "shape": text}, lambda: function(*arguments)
+
+
 def sign(net, rng, pool):
     """(line, function) of bconv2d_sign, as wide as the latent."""
     n, side = net.latent_shape[2], 2 * net.latent_shape[0]
-    geometry = array("H", [side, side, n, n, 3, 1, 1, 1])
-    x, threshold, flip = noise(side * side * n // 8, rng), array("h", [0] * n), bytes(n // 8)
-    shape = "%dx%dx%d to %dx%dx%d" % (side, side, n, side, side, n)
-    yield case("bconv2d_sign", shape, geometry, x, pool[: 9 * n * n // 8], threshold, flip, bytearray(len(x)))
+    text = "%dx%dx%d to %dx%dx%d" % (side, side, n, side, side, n)
+    threshold, flip = bytearray(2 * n), bytearray(n // 8)
+    shape = side, side, n, n, 3, 1, 1, 1
+    yield case("bconv2d_sign", text, shape, rng, weight=pool, threshold=threshold, flip=flip)
 
 
 def layers(graph, net, rng, pool):
-    """(line, function) of each convolution of the backbone, on made inputs; weights are taken from pool."""
+    """(line, function) of each convolution of the backbone, on synthetic inputs; weights are taken from pool."""
     height, width, channels = net.image_shape
     for layer in graph["layers"]:
         if layer["op"] == "latent":
@@ -86,74 +109,79 @@ def layers(graph, net, rng, pool):
         if layer["op"] not in ("conv2d", "bconv2d"):
             continue
         cout, kernel, stride, padding = layer["cout"], layer["kernel"], layer["stride"], layer["padding"]
-        geometry = array("H", [height, width, channels, cout, kernel, stride, padding, 1])
+        oh, ow = [output_side(side, kernel, stride, padding) for side in (height, width)]
         slope, bias = array("h", [1] * (2 * cout)), array("i", [0] * cout)
-        oh, ow = (height + 2 * padding - kernel) // stride + 1, (width + 2 * padding - kernel) // stride + 1
-        bits = 1 if layer["op"] == "bconv2d" else 8
-        x = noise(height * width * channels * bits // 8, rng)
-        weight = pool[: cout * kernel * kernel * channels * bits // 8]
-        arguments = (geometry, x, weight, slope, bias, layer["shift"], bytearray(oh * ow * cout))
-        line = {"kernel": layer["op"], "shape": "%dx%dx%d to %dx%dx%d" % (height, width, channels, oh, ow, cout)}
-        if bits == 1:
+        shape, text = (
+            (height, width, channels, cout, kernel, stride, padding, 1),
+            (height, width, channels, oh, ow, cout),
+        )
+        given = {"weight": pool, "slope": slope, "bias": bias, "shift": layer["shift"]}
+        line, function = case(layer["op"], "%dx%dx%d to %dx%dx%d" % text, shape, rng, **given)
+        if layer["op"] == "bconv2d":
             taps = executed(height, oh, kernel, stride, padding) * executed(width, ow, kernel, stride, padding)
             line["binary_macs"] = taps * channels * cout
             line["padded_macs"] = oh * ow * kernel * kernel * channels * cout
-        function = kernels.conv2d if layer["op"] == "conv2d" else kernels.bconv2d
-        yield line, lambda f=function, a=arguments: f(*a)
+        yield line, function
         height, width, channels = oh, ow, cout
 
 
-def case(kernel, shape, *arguments):
-    function = getattr(kernels, kernel)
-    return {"kernel": kernel, "shape": shape}, lambda: function(*arguments)
-
-
-def others(net, rng):
-    """The same for the other kernels, as the model and a learner with 16-bit head weights call them."""
+def stream(net, rng):
+    """The same for what is between convolutions, and for the trained layer on one latent."""
     height, width, n = net.latent_shape
-    groups, side = net.trainable.geometry[7], 2 * height
-    positions, inputs, stream = BATCH * height * width, n // groups, height * width * n
-    x, xt = noise(positions * n // 8, rng), bytearray(positions * n // 8)
-    kernels.transpose(x, n // 32, xt)
-    latent, wide, bits = x[: stream // 8], noise(side * side * n, rng), bytearray(side * side * n // 8)
-    yield case("binarize", "%dx%dx%d" % (side, side, n), wide, noise(n, rng), bits)
-    pooled = "%dx%dx%d to %dx%dx%d" % (side, side, n, height, width, n)
+    side, layer = 2 * height, net.trainable
+    wide = noise(side * side * n, rng)
+    yield case("binarize", "%dx%dx%d" % (side, side, n), (side * side, n), rng, x=wide)
+    text, shape = "%dx%dx%d to %dx%dx%d" % (side, side, n, height, width, n), (side, side, n, 2, 1)
     for kernel in ("avg_pool", "max_pool"):
-        yield case(kernel, pooled, array("H", [side, side, n, 2, 1]), wide, bytearray(stream))
-    yield case("add", "%dx%dx%d" % (side, side, n), noise(len(wide), rng), wide)
-    y = bytearray(stream)
-    yield case("expand", "%dx%dx%d" % (height, width, n), latent, net.expand_value, y)
-    layer = net.trainable
-    shape = "%dx%dx%d, 1x1, %d groups" % (height, width, n, groups)
-    yield case("bconv2d", shape, layer.geometry, latent, net.pack_signs(), layer.slope, layer.bias, layer.shift, y)
+        yield case(kernel, text, shape, rng, x=wide)
+    yield case("add", "%dx%dx%d" % (side, side, n), (len(wide),), rng, y=wide)
+    text = "%dx%dx%d" % (height, width, n)
+    yield case("expand", text, (height * width * n // 32,), rng, value=net.expand_value)
+    text += ", 1x1, %d groups" % layer.geometry[7]
+    given = {"weight": net.pack_signs(), "slope": layer.slope, "bias": layer.bias, "shift": layer.shift}
+    yield case("bconv2d", text, layer.geometry, rng, **given)
 
-    features, e, active = noise(BATCH * n, rng), noise(2 * BATCH * CLASSES, rng), b"\1" * CLASSES
-    head, velocity, score = noise(2 * CLASSES * n, rng), bytearray(2 * CLASSES * n), array("i", [0] * CLASSES)
-    quantized, shift = noise(CLASSES * n, rng), bytearray(CLASSES)
-    shape = "%d classes, %d features" % (CLASSES, n)
-    yield case("dense", shape, features[:n], quantized, shift, score)
-    yield case("softmax", "%d classes" % CLASSES, score, active, 0, e[: 2 * CLASSES])
-    yield case("head_backward", "minibatch of %d, one feature" % BATCH, e, head, 16, 0, bytearray(2 * BATCH))
-    hyper = array("b", [16, 10, -4, 3, 0])
-    yield case("head_update", "minibatch of %d" % BATCH, e, features, active, head, velocity, hyper, rng)
-    yield case("head_quantize", shape, head, 16, 8, quantized, shift)
-    yield case("head_sum", "%d features" % n, head[: 2 * n], 16)
-    yield case("consolidate", "%d features" % n, bytearray(2 * n), head[: 2 * n], 16, 0, 16384)
-    yield case("random", "one draw", rng, 1000)
 
-    yield case("transpose", "%dx%d bits" % (positions, n), x, n // 32, xt)
+def head(net, rng):
+    """The same for the head, as a learner with 16-bit weights calls it."""
+    n = net.latent_shape[2]
+    text = "%d classes, %d features" % (CLASSES, n)
+    errors, weight, active = noise(2 * BATCH * CLASSES, rng), noise(2 * CLASSES * n, rng), b"\1" * CLASSES
+    score = bytearray(4 * CLASSES)
+    yield case("dense", text, (n, CLASSES), rng, y=score)
+    yield case("softmax", "%d classes" % CLASSES, (CLASSES,), rng, z=score, active=active, label=0)
+    text, shape = "minibatch of %d" % BATCH, (BATCH, CLASSES, n, 16)
+    yield case("head_backward", text + ", one feature", shape, rng, e=errors, weight=weight, feature=0)
+    given = {"e": errors, "active": active, "weight": weight}
+    yield case("head_update", text, shape, rng, mantissa=10, exponent=-4, momentum=3, decay=0, **given)
+    text = "%d classes, %d features" % (CLASSES, n)
+    yield case("head_quantize", text, (CLASSES, n, 16), rng, weight=weight, q_f=8)
+    yield case("head_sum", "%d features" % n, (n, 16), rng, weight=weight)
+    yield case("consolidate", "%d features" % n, (n, 16), rng, tw=weight, mean=0, alpha=16384)
+    yield case("random", "one draw", (), rng, n=1000)
+
+
+def training(net, rng):
+    """The same for the trained layer's backward pass."""
+    height, width, n = net.latent_shape
+    layer, groups = net.trainable, net.trainable.geometry[7]
+    positions, inputs = BATCH * height * width, n // groups
+    x, xt = noise(positions * n // 8, rng), bytearray(positions * n // 8)
+    yield case("transpose", "%dx%d bits" % (positions, n), (positions, n // 32), rng, x=x, y=xt)
     g = array("i", [kernels.random(rng, 60000) - 30000 for _ in range(positions)])
-    planes, dw = bytearray(4 * positions // 8), array("i", [0] * inputs)
-    yield case("quantize_gradient", "%d positions, 4 bits" % positions, g, 4, 1, planes, rng)
-    one = "%d positions, %d inputs" % (positions, inputs)
-    yield case("dot_planes", one + ", 4 bits", planes, 4, xt[: len(xt) // groups], dw)
-    yield case("dot_signs", one, noise(2 * positions, rng), x[: len(x) // groups], array("i", dw))
-    row, packed = noise(inputs, rng), bytearray(inputs // 8)
-    yield case("update_weights", "%d weights" % inputs, row, dw, 10, -20, packed, rng)
-    hyper = array("b", [layer.shift, net.expand_value, 4, 1, 10, -14 - layer.shift, 16])
-    first = layer.geometry, x, xt, e, head, bytearray(layer.weight), net.pack_signs(), layer.slope, layer.bias, hyper
-    scratch = bytearray(4 * (positions + 4 * positions // 32 + inputs + (BATCH + 1) // 2))
-    yield case("bconv_backward", "minibatch of %d, 4 bits" % BATCH, *first, scratch, rng)
+    planes = bytearray(4 * positions // 8)
+    text = "%d positions, 4 bits" % positions
+    yield case("quantize_gradient", text, (positions, 4), rng, g=g, stochastic=1, planes=planes)
+    text, dw = "%d positions, %d inputs" % (positions, inputs), bytearray(4 * inputs)
+    yield case("dot_planes", text + ", 4 bits", (positions // 32, 4, inputs), rng, planes=planes, rows=xt, out=dw)
+    yield case("dot_signs", text, (positions, inputs // 32), rng, x=x)
+    text, given = "%d weights" % inputs, {"weight": noise(inputs, rng), "dw": dw}
+    yield case("update_weights", text, (inputs,), rng, mantissa=10, exponent=-20, **given)
+    shape = height, width, n, groups, BATCH, CLASSES, 4, 16
+    given = {"x": x, "xt": xt, "weight": bytearray(layer.weight), "packed": net.pack_signs()}
+    given.update({"slope": layer.slope, "bias": layer.bias, "shift": layer.shift, "value": net.expand_value})
+    given.update({"stochastic": 1, "mantissa": 10, "exponent": -14 - layer.shift})
+    yield case("bconv_backward", "minibatch of %d, 4 bits" % BATCH, shape, rng, **given)
 
 
 def gradients(net, repeats, rng):
@@ -222,11 +250,12 @@ def main(config):
     repeats, rng = config["repeats"], array("I", [1])
     net = bitreplay.load(config["model"])
     graph = config["graph"]
-    pool = memoryview(noise(largest(graph, net), rng))
+    pool = noise(largest(graph, net), rng)
     measure(layers(graph, net, rng, pool), repeats)
     measure(sign(net, rng, pool), repeats)
     del pool
-    measure(others(net, rng), repeats)
+    for cases in (stream, head, training):
+        measure(cases(net, rng), repeats)
     measure(backbone(net, rng), repeats)
     gradients(net, repeats, rng)
 

@@ -1,14 +1,24 @@
-"""The NumPy twin of every kernel: the golden model, written from docs/numbers.md and equal to the C core in every bit.
+"""The NumPy reference of every kernel, written from docs/numbers.md and equal to the C core in every bit.
 
 Arguments are what MicroPython would take: anything with the buffer protocol, read as the element type that the
 specification states. Outputs are written in place and must be writable. Every size and range is checked: a ValueError
 names the argument. Names, argument order and return values are those of the C module `_bitreplay`.
 """
 
-from .generator import random
-from .gradients import bconv_backward, dot_planes, dot_signs, quantize_gradient, transpose, update_weights
-from .head import consolidate, head_backward, head_quantize, head_sum, head_update, softmax
-from .inference import add, avg_pool, bconv2d, bconv2d_sign, binarize, conv2d, dense, expand, max_pool
+from .bconv2d import bconv2d, bconv2d_sign
+from .conv2d import conv2d
+from .gradient import (
+    bconv_backward,
+    bconv_scratch,
+    dot_planes,
+    dot_signs,
+    quantize_gradient,
+    transpose,
+    update_weights,
+)
+from .head import consolidate, dense, head_backward, head_quantize, head_sum, head_update, softmax
+from .random import random
+from .stream import add, avg_pool, binarize, expand, max_pool
 
 __all__ = [
     "add",
@@ -16,6 +26,7 @@ __all__ = [
     "bconv2d",
     "bconv2d_sign",
     "bconv_backward",
+    "bconv_scratch",
     "binarize",
     "consolidate",
     "conv2d",
@@ -34,3 +45,5 @@ __all__ = [
     "transpose",
     "update_weights",
 ]
+
+KERNELS = [name for name in __all__ if name != "bconv_scratch"]  # which computes no buffer, but a size

@@ -17,7 +17,7 @@ MAX_ELEMENTS = 1 << 24  # more than any buffer holds
 Geometry = namedtuple("Geometry", "height width cin cout kernel stride padding groups out_height out_width")
 
 
-def source(name, buffer, dtype, count):
+def input_buffer(name, buffer, dtype, count):
     """A buffer of exactly `count` elements, as an array that shares its memory."""
     view = memoryview(buffer)
     expected = count * np.dtype(dtype).itemsize
@@ -26,11 +26,11 @@ def source(name, buffer, dtype, count):
     return np.frombuffer(view, dtype)
 
 
-def target(name, buffer, dtype, count):
-    """As `source`, for a buffer that is written."""
+def output_buffer(name, buffer, dtype, count):
+    """As `input_buffer`, for a buffer that is written."""
     if memoryview(buffer).readonly:
         raise TypeError(f"{name}: must be writable")
-    return source(name, buffer, dtype, count)
+    return input_buffer(name, buffer, dtype, count)
 
 
 def counted(name, buffer, size, limit):
@@ -50,7 +50,7 @@ def in_range(name, value, low, high):
 
 def checked_geometry(buffer, binary):
     """The u16[8] shape of a convolution, checked, with its output's height and width."""
-    given = [int(v) for v in source("geometry", buffer, np.uint16, 8)]
+    given = [int(v) for v in input_buffer("geometry", buffer, np.uint16, 8)]
     height, width, cin, cout, kernel, stride, padding, groups = given
     for name, value, low, high in (
         ("height", height, 1, MAX_SIDE),

@@ -15,13 +15,13 @@ from .arguments import (
     MAX_POSITIONS,
     counted,
     in_range,
+    input_buffer,
+    output_buffer,
     round_half_up,
     saturate,
-    source,
-    target,
     wrap32,
 )
-from .generator import draws, state
+from .random import draws, state
 
 
 def master_type(bits):
@@ -42,7 +42,7 @@ def top16(weight):
 
 
 def active_classes(active, classes):
-    flags = source("active", active, np.uint8, classes)
+    flags = input_buffer("active", active, np.uint8, classes)
     in_range("active", flags.max(), 0, 1)
     return flags.astype(bool)
 
@@ -50,6 +50,22 @@ def active_classes(active, classes):
 def shift_left(values, exponent):
     """values * 2^exponent: floor when negative."""
     return values << exponent if exponent >= 0 else values >> -exponent
+
+
+def dense(x, weight, shift, y):
+    """Scores of the head: y = (weight . x) << shift, or >> -shift (floor).
+
+    x i8[n], n <= 1024; weight i8[C*n]; shift i8[C], -16..6; y i32[C]. |acc| <= 2^24, so y fits.
+    ValueError for a size or range that differs.
+    """
+    n, classes = counted("x", x, 1, MAX_DENSE), counted("shift", shift, 1, MAX_CHANNELS)
+    x = input_buffer("x", x, np.int8, n).astype(np.int64)
+    weight = input_buffer("weight", weight, np.int8, classes * n).reshape(classes, n).astype(np.int64)
+    shift = input_buffer("shift", shift, np.int8, classes).astype(np.int64)
+    in_range("shift", shift.min(), -16, 6)
+    in_range("shift", shift.max(), -16, 6)
+    y = output_buffer("y", y, np.int32, classes)
+    y[:] = weight @ x << np.maximum(shift, 0) >> np.maximum(-shift, 0)
 
 
 def exponential(d):
@@ -68,14 +84,14 @@ def softmax(z, active, label, e):
     ValueError for a size or range that differs.
     """
     classes = counted("z", z, 4, MAX_CHANNELS)
-    z = source("z", z, np.int32, classes).astype(np.int64)
+    z = input_buffer("z", z, np.int32, classes).astype(np.int64)
     active = active_classes(active, classes)
     if not active.any():
         raise ValueError("active: no class is active")
     label = in_range("label", label, -1, classes - 1)
     if label >= 0 and not active[label]:
         raise ValueError("label: its class is not active")
-    e = target("e", e, np.int16, classes)
+    e = output_buffer("e", e, np.int16, classes)
     largest = z[active].max()
     x = np.where(active, exponential(np.where(active, largest - z, 0)), 0)
     error = (x << 14) // x.sum()
@@ -96,9 +112,9 @@ def head_backward(e, weight, bits, feature, df):
     classes = counted("e", e, 2 * samples, MAX_CHANNELS)
     n = counted("weight", weight, classes * bits // 8, MAX_DENSE)
     feature = in_range("feature", feature, 0, n - 1)
-    e = source("e", e, np.int16, samples * classes).reshape(samples, classes).astype(np.int64)
-    weight = top16(source("weight", weight, dtype, classes * n).reshape(classes, n)[:, feature])
-    df = target("df", df, np.int16, samples)
+    e = input_buffer("e", e, np.int16, samples * classes).reshape(samples, classes).astype(np.int64)
+    weight = top16(input_buffer("weight", weight, dtype, classes * n).reshape(classes, n)[:, feature])
+    df = output_buffer("df", df, np.int16, samples)
     df[:] = feature_gradient(e, weight)
 
 
@@ -111,28 +127,28 @@ def head_update(e, f, active, weight, velocity, hyper, rng):
     """One step of SGD with momentum and weight decay, on the rows of the active classes.
 
     e i16[N*C], Q14, N <= 64 samples; f i8[N*n]; active u8[C], 0 or 1; weight, velocity [C*n], i16 or i32 by bits;
-    hyper i8[5]: bits (16 or 32), rate 1..15, exponent -31..15, momentum 0..31, decay 0..31; rng u32[1], not 0.
-    g = sum of e * f; delta = sat32(g * rate * 2^exponent); V = sat32(sat32(V - (V >> momentum, or V)) + delta);
+    hyper i8[5]: bits (16 or 32), mantissa 1..15, exponent -31..15, momentum 0..31, decay 0..31; rng u32[1], not 0.
+    g = sum of e * f; delta = sat32(g * mantissa * 2^exponent); V = sat32(sat32(V - (V >> momentum, or V)) + delta);
     W = sat32(sat32(W - V) - (W >> decay, or 0)). 16 bits are stored rounded stochastically, one draw per weight.
     ValueError for a size or range that differs.
     """
-    bits, rate, exponent, momentum, decay = (int(v) for v in source("hyper", hyper, np.int8, 5))
+    bits, mantissa, exponent, momentum, decay = (int(v) for v in input_buffer("hyper", hyper, np.int8, 5))
     dtype = master_type(bits)
-    in_range("hyper: rate", rate, 1, 15)
+    in_range("hyper: mantissa", mantissa, 1, 15)
     in_range("hyper: exponent", exponent, -31, 15)
     in_range("hyper: momentum", momentum, 0, 31)
     in_range("hyper: decay", decay, 0, 31)
     classes = counted("active", active, 1, MAX_CHANNELS)
     samples = counted("e", e, 2 * classes, MAX_BATCH)
     n = counted("f", f, samples, MAX_DENSE)
-    e = source("e", e, np.int16, samples * classes).reshape(samples, classes).astype(np.int64)
-    f = source("f", f, np.int8, samples * n).reshape(samples, n).astype(np.int64)
+    e = input_buffer("e", e, np.int16, samples * classes).reshape(samples, classes).astype(np.int64)
+    f = input_buffer("f", f, np.int8, samples * n).reshape(samples, n).astype(np.int64)
     active = active_classes(active, classes)
-    weight = target("weight", weight, dtype, classes * n).reshape(classes, n)
-    velocity = target("velocity", velocity, dtype, classes * n).reshape(classes, n)
+    weight = output_buffer("weight", weight, dtype, classes * n).reshape(classes, n)
+    velocity = output_buffer("velocity", velocity, dtype, classes * n).reshape(classes, n)
     s = state(rng)
 
-    gradient = wrap32(e[:, active].T @ f * rate)
+    gradient = wrap32(e[:, active].T @ f * mantissa)
     delta = saturate(shift_left(gradient, exponent), 32)
     w, v = wide(weight[active]), wide(velocity[active])
     v = saturate(saturate(v - (v >> momentum if momentum else v), 32) + delta, 32)
@@ -154,9 +170,9 @@ def head_quantize(weight, bits, q_f, out, shift):
     q_f = in_range("q_f", q_f, 2, 8)
     classes = counted("shift", shift, 1, MAX_CHANNELS)
     n = counted("out", out, classes, MAX_DENSE)
-    weight = top16(source("weight", weight, dtype, classes * n).reshape(classes, n))
-    out = target("out", out, np.int8, classes * n).reshape(classes, n)
-    shift = target("shift", shift, np.int8, classes)
+    weight = top16(input_buffer("weight", weight, dtype, classes * n).reshape(classes, n))
+    out = output_buffer("out", out, np.int8, classes * n).reshape(classes, n)
+    shift = output_buffer("shift", shift, np.int8, classes)
     largest = (1 << (q_f - 1)) - 1
     for c, row in enumerate(weight):
         s = max(0, int(abs(row).max()).bit_length() - (q_f - 1))
@@ -171,7 +187,7 @@ def head_sum(weight, bits):
     """
     dtype = master_type(bits)
     n = counted("weight", weight, dtype.itemsize, 65536)
-    return int(wrap32(top16(source("weight", weight, dtype, n)).sum()))
+    return int(wrap32(top16(input_buffer("weight", weight, dtype, n)).sum()))
 
 
 def consolidate(cw, tw, bits, mean, alpha):
@@ -182,8 +198,8 @@ def consolidate(cw, tw, bits, mean, alpha):
     """
     dtype = master_type(bits)
     n = counted("cw", cw, 2, MAX_ELEMENTS)
-    tw = top16(source("tw", tw, dtype, n))
+    tw = top16(input_buffer("tw", tw, dtype, n))
     mean = in_range("mean", mean, -32768, 32767)
     alpha = in_range("alpha", alpha, 0, 1 << 15)
-    cw = target("cw", cw, np.int16, n)
+    cw = output_buffer("cw", cw, np.int16, n)
     cw[:] = round_half_up(cw.astype(np.int64) * alpha + saturate(tw - mean, 16) * ((1 << 15) - alpha), 15)

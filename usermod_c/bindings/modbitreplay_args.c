@@ -1,14 +1,10 @@
-// Argument checks: a buffer has exactly the size that the kernel needs and is aligned, and no output overlaps anything.
-//
-// None of them runs Python code, so that no buffer can move or shrink between its check and the kernel.
-#ifndef BITREPLAY_BINDINGS_ARGS_H
-#define BITREPLAY_BINDINGS_ARGS_H
+// Argument checks of all kernels.
+#include "modbitreplay.h"
 
 #if defined(MICROPY_ENABLE_DYNRUNTIME)
-#include "py/dynruntime.h"
 
-// dynruntime.h has nothing that formats; the % of str does. Takes %s, %d and %u, at most four.
-static NORETURN void br_raise(const mp_obj_type_t *type, const char *format, ...) {
+// dynruntime.h has nothing that formats; the % of str does.
+NORETURN void br_raise(const mp_obj_type_t *type, const char *format, ...) {
     mp_obj_t items[4];
     size_t n = 0, len = 0;
     va_list values;
@@ -29,28 +25,10 @@ static NORETURN void br_raise(const mp_obj_type_t *type, const char *format, ...
     mp_obj_t message = mp_binary_op(MP_BINARY_OP_MODULO, mp_obj_new_str(format, len), mp_obj_new_tuple(n, items));
     mp_raise_type_arg(type, message);
 }
-#else
-#include "py/runtime.h"
 
-#define br_raise mp_raise_msg_varg
 #endif
 
-#include "bitreplay.h"
-
-#define BR_MAX_BUFFERS (16)
-
-// The buffers of one call.
-typedef struct _br_args_t {
-    size_t n;
-    struct {
-        const char *name;
-        const uint8_t *start;
-        size_t len;
-        bool output;
-    } buffers[BR_MAX_BUFFERS];
-} br_args_t;
-
-static inline void br_get_buffer(mp_obj_t obj, const char *name, mp_buffer_info_t *info, bool output) {
+void br_get_buffer(mp_obj_t obj, const char *name, mp_buffer_info_t *info, bool output) {
     // MicroPython's str is a buffer, CPython's is not.
     if (mp_obj_get_type(obj) == &mp_type_str || !mp_get_buffer(obj, info, MP_BUFFER_READ)) {
         br_raise(&mp_type_TypeError, MP_ERROR_TEXT("%s: must be a buffer, such as bytes or bytearray"), name);
@@ -60,7 +38,7 @@ static inline void br_get_buffer(mp_obj_t obj, const char *name, mp_buffer_info_
     }
 }
 
-static inline void *br_buffer(br_args_t *args, mp_obj_t obj, const char *name, size_t len, size_t align, bool output) {
+void *br_buffer(br_args_t *args, mp_obj_t obj, const char *name, size_t len, size_t align, bool output) {
     mp_buffer_info_t info;
     br_get_buffer(obj, name, &info, output);
     if (info.len != len) {
@@ -84,16 +62,7 @@ static inline void *br_buffer(br_args_t *args, mp_obj_t obj, const char *name, s
     return info.buf;
 }
 
-static inline const void *br_input(br_args_t *args, mp_obj_t obj, const char *name, size_t len, size_t align) {
-    return br_buffer(args, obj, name, len, align, false);
-}
-
-static inline void *br_output(br_args_t *args, mp_obj_t obj, const char *name, size_t len, size_t align) {
-    return br_buffer(args, obj, name, len, align, true);
-}
-
-// The number of `size`-byte elements in a buffer, 1..limit.
-static inline size_t br_count(mp_obj_t obj, const char *name, size_t size, size_t limit) {
+size_t br_count(mp_obj_t obj, const char *name, size_t size, size_t limit) {
     mp_buffer_info_t info;
     br_get_buffer(obj, name, &info, false);
     size_t rest, count = br_divide(info.len, size, &rest);
@@ -104,7 +73,7 @@ static inline size_t br_count(mp_obj_t obj, const char *name, size_t size, size_
     return count;
 }
 
-static inline mp_int_t br_check(mp_int_t value, const char *name, mp_int_t low, mp_int_t high) {
+mp_int_t br_check(mp_int_t value, const char *name, mp_int_t low, mp_int_t high) {
     if (value < low || value > high) {
         br_raise(&mp_type_ValueError, MP_ERROR_TEXT("%s: must be %d..%d"), name, (int)low, (int)high);
     }
@@ -112,7 +81,7 @@ static inline mp_int_t br_check(mp_int_t value, const char *name, mp_int_t low, 
 }
 
 // An int or bool (no __int__ is called). One that is larger than a machine word becomes INT32_MAX, which no kernel takes.
-static inline mp_int_t br_get_int(mp_obj_t obj, const char *name) {
+mp_int_t br_get_int(mp_obj_t obj, const char *name) {
     const mp_obj_type_t *type = mp_obj_get_type(obj);
     if (type != &mp_type_int && type != &mp_type_bool) {
         br_raise(&mp_type_TypeError, MP_ERROR_TEXT("%s: must be an integer"), name);
@@ -121,11 +90,7 @@ static inline mp_int_t br_get_int(mp_obj_t obj, const char *name) {
     return mp_binary_op(MP_BINARY_OP_EQUAL, obj, mp_obj_new_int(value)) == mp_const_true ? value : INT32_MAX;
 }
 
-static inline mp_int_t br_int(mp_obj_t obj, const char *name, mp_int_t low, mp_int_t high) {
-    return br_check(br_get_int(obj, name), name, low, high);
-}
-
-static inline uint32_t *br_rng(br_args_t *args, mp_obj_t obj) {
+uint32_t *br_rng(br_args_t *args, mp_obj_t obj) {
     uint32_t *rng = br_output(args, obj, "rng", 4, 4);
     if (*rng == 0) {
         mp_raise_ValueError(MP_ERROR_TEXT("rng: state must not be 0"));
@@ -133,4 +98,39 @@ static inline uint32_t *br_rng(br_args_t *args, mp_obj_t obj) {
     return rng;
 }
 
-#endif // BITREPLAY_BINDINGS_ARGS_H
+const br_geometry_t *br_get_geometry(br_args_t *args, mp_obj_t obj, bool binary) {
+    const br_geometry_t *g = br_input(args, obj, "geometry", sizeof(br_geometry_t), 2);
+    br_check(g->height, "geometry: height", 1, BR_MAX_SIDE);
+    br_check(g->width, "geometry: width", 1, BR_MAX_SIDE);
+    br_check(g->cin, "geometry: cin", 1, binary ? BR_MAX_CHANNELS : BR_MAX_FIRST_CIN);
+    br_check(g->cout, "geometry: cout", 1, BR_MAX_CHANNELS);
+    br_check(g->kernel, "geometry: kernel", 1, BR_MAX_KERNEL);
+    br_check(g->stride, "geometry: stride", 1, 2);
+    br_check(g->padding, "geometry: padding", 0, g->kernel - 1);
+    br_check(g->groups, "geometry: groups", 1, binary ? g->cout : 1);
+    if (g->height + 2 * g->padding < g->kernel || g->width + 2 * g->padding < g->kernel) {
+        mp_raise_ValueError(MP_ERROR_TEXT("geometry: kernel is larger than the padded image"));
+    }
+    size_t cin_rest, cout_rest;
+    br_divide(g->cin, 32 * g->groups, &cin_rest);
+    br_divide(g->cout, g->groups, &cout_rest);
+    if (binary && (cin_rest || cout_rest)) {
+        mp_raise_ValueError(MP_ERROR_TEXT("geometry: cin / groups must be a multiple of 32, and cout of groups"));
+    }
+    return g;
+}
+
+br_affine_t br_get_affine(br_args_t *args, mp_obj_t slope, mp_obj_t bias, mp_int_t shift, size_t cout) {
+    br_affine_t affine;
+    affine.slope = br_input(args, slope, "slope", cout * 4, 2);
+    affine.bias = br_input(args, bias, "bias", cout * 4, 4);
+    affine.shift = (uint32_t)br_check(shift, "shift", 1, 24);
+    return affine;
+}
+
+mp_int_t br_get_master_bits(mp_int_t bits) {
+    if (bits != 16 && bits != 32) {
+        mp_raise_ValueError(MP_ERROR_TEXT("bits: must be 16 or 32"));
+    }
+    return bits;
+}

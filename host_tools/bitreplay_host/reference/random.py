@@ -4,14 +4,14 @@ from functools import cache
 
 import numpy as np
 
-from .arguments import in_range, target
+from .arguments import in_range, output_buffer
 
 BLOCK = 1024
 
 
 def state(rng):
     """The generator's state, u32[1], checked."""
-    s = target("rng", rng, np.uint32, 1)
+    s = output_buffer("rng", rng, np.uint32, 1)
     if s[0] == 0:
         raise ValueError("rng: state must not be 0")
     return s

@@ -14,16 +14,16 @@ from .arguments import (
     checked_geometry,
     counted,
     in_range,
+    input_buffer,
+    output_buffer,
     pack,
     saturate,
     signs,
-    source,
-    target,
     wrap32,
 )
-from .generator import draws, state
+from .convolution import affine, affine_arguments, convolve
 from .head import feature_gradient, master_type, shift_left, top16
-from .inference import affine, affine_arguments, convolve
+from .random import draws, state
 
 
 def counted_positions(name, buffer, size):
@@ -38,8 +38,8 @@ def transpose(x, words, y):
     """
     words = in_range("words", words, 1, MAX_CHANNELS // 32)
     positions = counted_positions("x", x, 4 * words)
-    x = source("x", x, np.uint32, positions * words).reshape(positions, words)
-    y = target("y", y, np.uint32, positions * words)
+    x = input_buffer("x", x, np.uint32, positions * words).reshape(positions, words)
+    y = output_buffer("y", y, np.uint32, positions * words)
     y[:] = pack(np.ascontiguousarray((signs(x, np.int8) > 0).T)).ravel()
 
 
@@ -64,8 +64,8 @@ def quantize_gradient(g, bits, stochastic, planes, rng):
     n = counted_positions("g", g, 4)
     bits = in_range("bits", bits, 2, 16)
     stochastic = in_range("stochastic", stochastic, 0, 1)
-    g = source("g", g, np.int32, n).astype(np.int64)
-    planes = target("planes", planes, np.uint32, bits * n // 32)
+    g = input_buffer("g", g, np.int32, n).astype(np.int64)
+    planes = output_buffer("planes", planes, np.uint32, bits * n // 32)
     q, k = quantize(g, bits, stochastic, state(rng))
     planes[:] = pack(q >> np.arange(bits)[:, None] & 1).ravel()
     return k
@@ -81,9 +81,9 @@ def dot_planes(planes, bits, rows, out):
     bits = in_range("bits", bits, 2, 16)
     words = counted("planes", planes, 4 * bits, MAX_POSITIONS // 32)
     count = counted("rows", rows, 4 * words, MAX_ELEMENTS)
-    planes = source("planes", planes, np.uint32, bits * words).reshape(bits, words)
-    rows = source("rows", rows, np.uint32, count * words).reshape(count, words)
-    out = target("out", out, np.int32, count)
+    planes = input_buffer("planes", planes, np.uint32, bits * words).reshape(bits, words)
+    rows = input_buffer("rows", rows, np.uint32, count * words).reshape(count, words)
+    out = output_buffer("out", out, np.int32, count)
     value = 1 << np.arange(bits)
     value[-1] = -value[-1]
     q = value @ (signs(planes, np.int64) > 0)
@@ -97,15 +97,15 @@ def dot_signs(q, x, out):
     """
     n = counted_positions("q", q, 2)
     words = counted("x", x, 4 * n, MAX_CHANNELS // 32)
-    q = source("q", q, np.int16, n).astype(np.int64)
-    x = source("x", x, np.uint32, n * words).reshape(n, words)
-    out = target("out", out, np.int32, 32 * words)
+    q = input_buffer("q", q, np.int16, n).astype(np.int64)
+    x = input_buffer("x", x, np.uint32, n * words).reshape(n, words)
+    out = output_buffer("out", out, np.int32, 32 * words)
     out[:] = wrap32(q @ signs(x, np.int64))
 
 
-def updated(weight, dw, rate, exponent, s):
+def updated(weight, dw, mantissa, exponent, s):
     """The latent weights after one stochastically rounded step: weight [n], dw [n], both int64."""
-    p = wrap32(dw * rate)
+    p = wrap32(dw * mantissa)
     drawn = draws(s, weight.size)
     if exponent < 0:
         p = saturate(p + (drawn >> (32 + exponent)), 32)
@@ -113,20 +113,43 @@ def updated(weight, dw, rate, exponent, s):
     return np.clip(weight - delta, -127, 127)
 
 
-def update_weights(weight, dw, rate, exponent, packed, rng):
-    """One step of SGD on latent weights: weight = clamp(weight - dw * rate * 2^exponent), rounded stochastically.
+def update_weights(weight, dw, mantissa, exponent, packed, rng):
+    """One step of SGD on latent weights: weight = clamp(weight - dw * mantissa * 2^exponent), rounded stochastically.
 
-    weight i8[n], n a multiple of 32, clamped to +-127; dw i32[n]; rate 1..15; exponent -31..8; packed u32[n/32], the
-    bits weight >= 0; rng u32[1], not 0: one draw per weight. ValueError for a size or range that differs.
+    weight i8[n], n a multiple of 32, clamped to +-127; dw i32[n]; mantissa 1..15; exponent -31..8; packed u32[n/32],
+    the bits weight >= 0; rng u32[1], not 0: one draw per weight. ValueError for a size or range that differs.
     """
     n = 32 * counted("weight", weight, 32, MAX_ELEMENTS)
-    rate = in_range("rate", rate, 1, 15)
+    mantissa = in_range("mantissa", mantissa, 1, 15)
     exponent = in_range("exponent", exponent, -31, 8)
-    dw = source("dw", dw, np.int32, n).astype(np.int64)
-    weight = target("weight", weight, np.int8, n)
-    packed = target("packed", packed, np.uint32, n // 32)
-    weight[:] = updated(weight.astype(np.int64), dw, rate, exponent, state(rng))
+    dw = input_buffer("dw", dw, np.int32, n).astype(np.int64)
+    weight = output_buffer("weight", weight, np.int8, n)
+    packed = output_buffer("packed", packed, np.uint32, n // 32)
+    weight[:] = updated(weight.astype(np.int64), dw, mantissa, exponent, state(rng))
     packed[:] = pack(weight >= 0)
+
+
+def trained_geometry(geometry):
+    """The geometry of a layer that can be trained, checked."""
+    g = checked_geometry(geometry, binary=True)
+    if g.kernel != 1 or g.stride != 1 or g.cin != g.cout:
+        raise ValueError("geometry: kernel and stride must be 1, and cin equal to cout")
+    return g
+
+
+def bconv_scratch(geometry, samples, bits):
+    """How many i32 bconv_backward's scratch has: a channel's gradient, its bit planes, a row of dW, df.
+
+    geometry u16[8], as bconv_backward takes it; bits 2..16; samples * height * width is a multiple of 32 up to 4096.
+    ValueError for a size or range that differs.
+    """
+    g = trained_geometry(geometry)
+    samples = in_range("samples", samples, 1, MAX_POSITIONS)
+    bits = in_range("bits", bits, 2, 16)
+    positions = samples * g.height * g.width
+    if positions % 32 or positions > MAX_POSITIONS:
+        raise ValueError(f"samples: samples * height * width must be a multiple of 32 up to {MAX_POSITIONS}")
+    return positions + bits * positions // 32 + g.cin // g.groups + (samples + 1) // 2
 
 
 def bconv_backward(geometry, x, xt, e, head, weight, packed, slope, bias, hyper, scratch, rng):
@@ -137,19 +160,19 @@ def bconv_backward(geometry, x, xt, e, head, weight, packed, slope, bias, hyper,
     xt u32[cin*J/32], its transpose; e i16[N*C], the head's errors; head [C*cout], its master weights, i16 or i32;
     weight i8[cout*cin/groups]; packed
     u32[cout*cin/groups/32], its signs; slope i16[cout*2]; bias i32[cout]; hyper i8[7]: shift 1..24, value 1..127,
-    bits 2..16, stochastic 0 or 1, rate 1..15, exponent -64..8, bits of head;
-    scratch i32[J + bits*J/32 + cin/groups + (N+1)/2], working memory of the C kernel, left as it is here; rng u32[1],
-    not 0.
+    bits 2..16, stochastic 0 or 1, mantissa 1..15, exponent -64..8, bits of head;
+    scratch i32[bconv_scratch(geometry, N, bits)], working memory of the C kernel, left as it is here;
+    rng u32[1], not 0.
     ValueError for a size or range that differs.
     """
-    g = checked_geometry(geometry, binary=True)
-    if g.kernel != 1 or g.stride != 1 or g.cin != g.cout:
-        raise ValueError("geometry: kernel and stride must be 1, and cin equal to cout")
-    shift, value, bits, stochastic, rate, exponent, head_bits = (int(v) for v in source("hyper", hyper, np.int8, 7))
+    g = trained_geometry(geometry)
+    shift, value, bits, stochastic, mantissa, exponent, head_bits = (
+        int(v) for v in input_buffer("hyper", hyper, np.int8, 7)
+    )
     in_range("hyper: value", value, 1, 127)
     in_range("hyper: bits", bits, 2, 16)
     in_range("hyper: stochastic", stochastic, 0, 1)
-    in_range("hyper: rate", rate, 1, 15)
+    in_range("hyper: mantissa", mantissa, 1, 15)
     in_range("hyper: exponent", exponent, -64, 8)
     area, fan_in = g.height * g.width, g.cin // g.groups
     head_type = master_type(head_bits)
@@ -158,15 +181,15 @@ def bconv_backward(geometry, x, xt, e, head, weight, packed, slope, bias, hyper,
         raise ValueError(f"x: {positions} positions are not samples of {area}")
     samples = positions // area
     classes = counted("e", e, 2 * samples, MAX_CHANNELS)
-    x = source("x", x, np.uint32, positions * g.cin // 32).reshape(positions, -1)
-    xt = source("xt", xt, np.uint32, positions * g.cin // 32).reshape(g.groups, fan_in, -1)
-    e = source("e", e, np.int16, samples * classes).reshape(samples, classes).astype(np.int64)
-    head = source("head", head, head_type, classes * g.cout).reshape(classes, g.cout)
+    x = input_buffer("x", x, np.uint32, positions * g.cin // 32).reshape(positions, -1)
+    xt = input_buffer("xt", xt, np.uint32, positions * g.cin // 32).reshape(g.groups, fan_in, -1)
+    e = input_buffer("e", e, np.int16, samples * classes).reshape(samples, classes).astype(np.int64)
+    head = input_buffer("head", head, head_type, classes * g.cout).reshape(classes, g.cout)
     df = feature_gradient(e, top16(head))
-    weight = target("weight", weight, np.int8, g.cout * fan_in).reshape(g.cout, fan_in)
-    packed = target("packed", packed, np.uint32, g.cout * fan_in // 32).reshape(g.cout, -1)
+    weight = output_buffer("weight", weight, np.int8, g.cout * fan_in).reshape(g.cout, fan_in)
+    packed = output_buffer("packed", packed, np.uint32, g.cout * fan_in // 32).reshape(g.cout, -1)
     slope, bias, shift = affine_arguments(g.cout, slope, bias, shift)
-    target("scratch", scratch, np.int32, positions + bits * positions // 32 + fan_in + (samples + 1) // 2)
+    output_buffer("scratch", scratch, np.int32, bconv_scratch(geometry, samples, bits))
     s = state(rng)
 
     # A row of weights decides its own channel only, so what all channels see can be found before any row changes.
@@ -181,5 +204,5 @@ def bconv_backward(geometry, x, xt, e, head, weight, packed, slope, bias, hyper,
     for o in range(g.cout):
         q, k = quantize(gradient[:, o], bits, stochastic, s)
         dw = wrap32(seen[o // (g.cout // g.groups)] @ q)
-        weight[o] = updated(weight[o].astype(np.int64), dw, rate, max(-31, min(8, exponent + k)), s)
+        weight[o] = updated(weight[o].astype(np.int64), dw, mantissa, max(-31, min(8, exponent + k)), s)
         packed[o] = pack(weight[o] >= 0)

@@ -1,0 +1,269 @@
+# What every kernel takes, given its shape (docs/numbers.md). Works on MicroPython and CPython.
+#
+# KERNELS has a function for each kernel, from its shape to its arguments in order. Whoever makes calls, to compare
+# implementations, to time them or to break them, takes the arguments from here and says what is in the buffers.
+
+from array import array
+from collections import namedtuple
+
+from _bitreplay import bconv_scratch
+
+# role: "scalar"; or of a buffer "input", "settings" (an input whose content is checked), "output" (which is read too
+# where the specification says so), "scratch". typecode: of array. low, high: of a scalar or of each element; where
+# elements differ in that, fields are their (name, low, high) instead.
+Argument = namedtuple("Argument", ("name", "role", "typecode", "count", "low", "high", "fields"))
+
+RANGES = {
+    "b": (-128, 127),
+    "B": (0, 255),
+    "h": (-32768, 32767),
+    "H": (0, 65535),
+    "i": (-(1 << 31), (1 << 31) - 1),
+    "I": (0, (1 << 32) - 1),
+}
+SIZES = {"b": 1, "B": 1, "h": 2, "H": 2, "i": 4, "I": 4}  # of elements, in bytes
+MASTER = {16: "h", 32: "i"}  # weights of the head
+GEOMETRY = "height", "width", "cin", "cout", "kernel", "stride", "padding", "groups"
+POOL = "height", "width", "channels", "size", "repeat"
+
+
+def values(arguments, number, content):
+    """A value for each argument. number(name, low, high) gives those of scalars and fields that the shape leaves open,
+    content(argument) the buffers that have no fields."""
+
+    def one(name, low, high):
+        return low if low == high else number(name, low, high)
+
+    found = []
+    for a in arguments:
+        if a.role == "scalar":
+            found.append(one(a.name, a.low, a.high))
+        elif a.fields:
+            found.append(array(a.typecode, [one(*field) for field in a.fields]))
+        else:
+            found.append(content(a))
+    return found
+
+
+def _scalar(name, low, high):
+    return Argument(name, "scalar", None, 1, low, high, None)
+
+
+def _buffer(name, typecode, count, role="input"):
+    return Argument(name, role, typecode, count, RANGES[typecode][0], RANGES[typecode][1], None)
+
+
+def _output(name, typecode, count):
+    return _buffer(name, typecode, count, "output")
+
+
+def _settings(name, typecode, count, low, high):
+    return Argument(name, "settings", typecode, count, low, high, None)
+
+
+def _fields(name, typecode, fields):
+    return Argument(name, "settings", typecode, len(fields), None, None, fields)
+
+
+def _shape(name, names, numbers):
+    return _fields(name, "H", [(names[i], numbers[i], numbers[i]) for i in range(len(names))])
+
+
+RNG = Argument("rng", "output", "I", 1, 1, RANGES["I"][1], None)
+
+
+def output_side(side, kernel, stride, padding):
+    """Height or width of a convolution's output."""
+    return (side + 2 * padding - kernel) // stride + 1
+
+
+def _pixels(height, width, kernel, stride, padding):
+    return output_side(height, kernel, stride, padding) * output_side(width, kernel, stride, padding)
+
+
+def _affine(cout):
+    return [_buffer("slope", "h", 2 * cout), _buffer("bias", "i", cout), _scalar("shift", 1, 24)]
+
+
+def conv2d(height, width, cin, cout, kernel, stride, padding, groups=1):
+    return (
+        [
+            _shape("geometry", GEOMETRY, (height, width, cin, cout, kernel, stride, padding, groups)),
+            _buffer("x", "B", height * width * cin),
+            _buffer("weight", "b", cout * kernel * kernel * cin),
+        ]
+        + _affine(cout)
+        + [_output("y", "b", _pixels(height, width, kernel, stride, padding) * cout)]
+    )
+
+
+def _binary(height, width, cin, cout, kernel, stride, padding, groups):
+    return [
+        _shape("geometry", GEOMETRY, (height, width, cin, cout, kernel, stride, padding, groups)),
+        _buffer("x", "I", height * width * cin // 32),
+        _buffer("weight", "I", cout * kernel * kernel * cin // groups // 32),
+    ]
+
+
+def bconv2d(height, width, cin, cout, kernel, stride, padding, groups):
+    y = _output("y", "b", _pixels(height, width, kernel, stride, padding) * cout)
+    return _binary(height, width, cin, cout, kernel, stride, padding, groups) + _affine(cout) + [y]
+
+
+def bconv2d_sign(height, width, cin, cout, kernel, stride, padding, groups):
+    return _binary(height, width, cin, cout, kernel, stride, padding, groups) + [
+        _buffer("threshold", "h", cout),
+        _buffer("flip", "I", cout // 32),
+        _output("y", "I", _pixels(height, width, kernel, stride, padding) * cout // 32),
+    ]
+
+
+def binarize(n, channels):
+    x, threshold = _buffer("x", "b", n * channels), _buffer("threshold", "b", channels)
+    return [x, threshold, _output("y", "I", n * channels // 32)]
+
+
+def expand(words):
+    return [_buffer("x", "I", words), _scalar("value", 1, 127), _output("y", "b", 32 * words)]
+
+
+def pool(height, width, channels, size, repeat):
+    return [
+        _shape("shape", POOL, (height, width, channels, size, repeat)),
+        _buffer("x", "b", height * width * channels),
+        _output("y", "b", height // size * (width // size) * channels * repeat),
+    ]
+
+
+def add(n):
+    return [_buffer("x", "b", n), _output("y", "b", n)]
+
+
+def dense(n, classes):
+    return [
+        _buffer("x", "b", n),
+        _buffer("weight", "b", classes * n),
+        _settings("shift", "b", classes, -16, 6),
+        _output("y", "i", classes),
+    ]
+
+
+def random():
+    return [RNG, _scalar("n", 1, 65536)]
+
+
+def _active(classes):
+    return _settings("active", "B", classes, 0, 1)
+
+
+def softmax(classes):
+    """At least one class is active, and label is -1 or one of these."""
+    z, label = _buffer("z", "i", classes), _scalar("label", -1, classes - 1)
+    return [z, _active(classes), label, _output("e", "h", classes)]
+
+
+def _bits(bits):
+    return _scalar("bits", bits, bits)
+
+
+def head_backward(samples, classes, n, bits):
+    e, weight = _buffer("e", "h", samples * classes), _buffer("weight", MASTER[bits], classes * n)
+    return [e, weight, _bits(bits), _scalar("feature", 0, n - 1), _output("df", "h", samples)]
+
+
+def head_update(samples, classes, n, bits):
+    hyper = ("bits", bits, bits), ("mantissa", 1, 15), ("exponent", -31, 15), ("momentum", 0, 31), ("decay", 0, 31)
+    return [
+        _buffer("e", "h", samples * classes),
+        _buffer("f", "b", samples * n),
+        _active(classes),
+        _output("weight", MASTER[bits], classes * n),
+        _output("velocity", MASTER[bits], classes * n),
+        _fields("hyper", "b", hyper),
+        RNG,
+    ]
+
+
+def head_quantize(classes, n, bits):
+    outputs = [_output("out", "b", classes * n), _output("shift", "b", classes)]
+    return [_buffer("weight", MASTER[bits], classes * n), _bits(bits), _scalar("q_f", 2, 8)] + outputs
+
+
+def head_sum(n, bits):
+    return [_buffer("weight", MASTER[bits], n), _bits(bits)]
+
+
+def consolidate(n, bits):
+    scalars = [_bits(bits), _scalar("mean", -32768, 32767), _scalar("alpha", 0, 1 << 15)]
+    return [_output("cw", "h", n), _buffer("tw", MASTER[bits], n)] + scalars
+
+
+def transpose(rows, words):
+    return [_buffer("x", "I", rows * words), _scalar("words", words, words), _output("y", "I", rows * words)]
+
+
+def quantize_gradient(n, bits):
+    scalars = [_bits(bits), _scalar("stochastic", 0, 1)]
+    return [_buffer("g", "i", n)] + scalars + [_output("planes", "I", bits * n // 32), RNG]
+
+
+def dot_planes(words, bits, count):
+    rows, out = _buffer("rows", "I", count * words), _output("out", "i", count)
+    return [_buffer("planes", "I", bits * words), _bits(bits), rows, out]
+
+
+def dot_signs(n, words):
+    return [_buffer("q", "h", n), _buffer("x", "I", n * words), _output("out", "i", 32 * words)]
+
+
+def update_weights(n):
+    scalars = [_scalar("mantissa", 1, 15), _scalar("exponent", -31, 8)]
+    return [_output("weight", "b", n), _buffer("dw", "i", n)] + scalars + [_output("packed", "I", n // 32), RNG]
+
+
+def bconv_backward(height, width, channels, groups, samples, classes, bits, head_bits):
+    geometry = _shape("geometry", GEOMETRY, (height, width, channels, channels, 1, 1, 0, groups))
+    words, weights = samples * height * width * channels // 32, channels * (channels // groups)
+    hyper = [("shift", 1, 24), ("value", 1, 127), ("bits", bits, bits), ("stochastic", 0, 1), ("mantissa", 1, 15)]
+    hyper += [("exponent", -64, 8), ("head_bits", head_bits, head_bits)]
+    scratch = bconv_scratch(array("H", [field[1] for field in geometry.fields]), samples, bits)
+    return [
+        geometry,
+        _buffer("x", "I", words),
+        _buffer("xt", "I", words),
+        _buffer("e", "h", samples * classes),
+        _buffer("head", MASTER[head_bits], classes * channels),
+        _output("weight", "b", weights),
+        _output("packed", "I", weights // 32),
+        _buffer("slope", "h", 2 * channels),
+        _buffer("bias", "i", channels),
+        _fields("hyper", "b", hyper),
+        _buffer("scratch", "i", scratch, "scratch"),
+        RNG,
+    ]
+
+
+KERNELS = {
+    "conv2d": conv2d,
+    "bconv2d": bconv2d,
+    "bconv2d_sign": bconv2d_sign,
+    "binarize": binarize,
+    "expand": expand,
+    "avg_pool": pool,
+    "max_pool": pool,
+    "add": add,
+    "dense": dense,
+    "random": random,
+    "softmax": softmax,
+    "head_backward": head_backward,
+    "head_update": head_update,
+    "head_quantize": head_quantize,
+    "head_sum": head_sum,
+    "consolidate": consolidate,
+    "transpose": transpose,
+    "quantize_gradient": quantize_gradient,
+    "dot_planes": dot_planes,
+    "dot_signs": dot_signs,
+    "update_weights": update_weights,
+    "bconv_backward": bconv_backward,
+}

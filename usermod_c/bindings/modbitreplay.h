@@ -1,0 +1,87 @@
+// What the parts of the binding share: argument checks, and the functions of the module.
+//
+// A buffer has exactly the size that the kernel needs and is aligned, and no output overlaps anything. No check runs Python
+// code, so that no buffer can move or shrink between its check and the kernel.
+#ifndef BITREPLAY_BINDINGS_MODBITREPLAY_H
+#define BITREPLAY_BINDINGS_MODBITREPLAY_H
+
+#if defined(MICROPY_ENABLE_DYNRUNTIME)
+#include "py/dynruntime.h"
+
+// Takes %s, %d and %u, at most four.
+NORETURN void br_raise(const mp_obj_type_t *type, const char *format, ...);
+#else
+#include "py/runtime.h"
+
+#define br_raise mp_raise_msg_varg
+#endif
+
+#include "bitreplay.h"
+
+#define BR_ELEMENTS (1u << 24) // more than any buffer of these kernels holds
+#define BR_MAX_BUFFERS (16)
+
+// The buffers of one call.
+typedef struct _br_args_t {
+    size_t n;
+    struct {
+        const char *name;
+        const uint8_t *start;
+        size_t len;
+        bool output;
+    } buffers[BR_MAX_BUFFERS];
+} br_args_t;
+
+void br_get_buffer(mp_obj_t obj, const char *name, mp_buffer_info_t *info, bool output);
+void *br_buffer(br_args_t *args, mp_obj_t obj, const char *name, size_t len, size_t align, bool output);
+
+static inline const void *br_input(br_args_t *args, mp_obj_t obj, const char *name, size_t len, size_t align) {
+    return br_buffer(args, obj, name, len, align, false);
+}
+
+static inline void *br_output(br_args_t *args, mp_obj_t obj, const char *name, size_t len, size_t align) {
+    return br_buffer(args, obj, name, len, align, true);
+}
+
+// The number of `size`-byte elements in a buffer, 1..limit.
+size_t br_count(mp_obj_t obj, const char *name, size_t size, size_t limit);
+
+mp_int_t br_check(mp_int_t value, const char *name, mp_int_t low, mp_int_t high);
+mp_int_t br_get_int(mp_obj_t obj, const char *name);
+
+static inline mp_int_t br_int(mp_obj_t obj, const char *name, mp_int_t low, mp_int_t high) {
+    return br_check(br_get_int(obj, name), name, low, high);
+}
+
+uint32_t *br_rng(br_args_t *args, mp_obj_t obj);
+
+const br_geometry_t *br_get_geometry(br_args_t *args, mp_obj_t obj, bool binary);
+br_affine_t br_get_affine(br_args_t *args, mp_obj_t slope, mp_obj_t bias, mp_int_t shift, size_t cout);
+mp_int_t br_get_master_bits(mp_int_t bits);
+
+// The functions of the module.
+mp_obj_t mod_conv2d(size_t n_args, const mp_obj_t *a);
+mp_obj_t mod_bconv2d(size_t n_args, const mp_obj_t *a);
+mp_obj_t mod_bconv2d_sign(size_t n_args, const mp_obj_t *a);
+mp_obj_t mod_binarize(size_t n_args, const mp_obj_t *a);
+mp_obj_t mod_expand(size_t n_args, const mp_obj_t *a);
+mp_obj_t mod_avg_pool(size_t n_args, const mp_obj_t *a);
+mp_obj_t mod_max_pool(size_t n_args, const mp_obj_t *a);
+mp_obj_t mod_add(size_t n_args, const mp_obj_t *a);
+mp_obj_t mod_dense(size_t n_args, const mp_obj_t *a);
+mp_obj_t mod_random(size_t n_args, const mp_obj_t *a);
+mp_obj_t mod_softmax(size_t n_args, const mp_obj_t *a);
+mp_obj_t mod_head_backward(size_t n_args, const mp_obj_t *a);
+mp_obj_t mod_head_update(size_t n_args, const mp_obj_t *a);
+mp_obj_t mod_head_quantize(size_t n_args, const mp_obj_t *a);
+mp_obj_t mod_head_sum(size_t n_args, const mp_obj_t *a);
+mp_obj_t mod_consolidate(size_t n_args, const mp_obj_t *a);
+mp_obj_t mod_transpose(size_t n_args, const mp_obj_t *a);
+mp_obj_t mod_quantize_gradient(size_t n_args, const mp_obj_t *a);
+mp_obj_t mod_dot_planes(size_t n_args, const mp_obj_t *a);
+mp_obj_t mod_dot_signs(size_t n_args, const mp_obj_t *a);
+mp_obj_t mod_update_weights(size_t n_args, const mp_obj_t *a);
+mp_obj_t mod_bconv_scratch(size_t n_args, const mp_obj_t *a);
+mp_obj_t mod_bconv_backward(size_t n_args, const mp_obj_t *a);
+
+#endif // BITREPLAY_BINDINGS_MODBITREPLAY_H
