@@ -33,14 +33,15 @@ enum { SYS_READ = 12, SYS_WRITE = 13, SYS_EXIT = 118 };
 #define THIRD "a4"
 #define RESULT "a2"
 // C has to be called with a window of four registers: of more, nothing says where they would be spilled.
-__asm__ (".section harness, \"ax\"\n.global _start\n.align 4\n_start: movi a0, 0\ncall4 start\n.text\n");
+__asm__(".section harness, \"ax\"\n.global _start\n.align 4\n_start: movi a0, 0\ncall4 start\n.text\n");
 #define _start start
 #endif
 
 static long HARNESS system_call(long number, long first, long second, long third) {
-    register long n __asm__(NUMBER) = number, a __asm__(FIRST) = first, b __asm__(SECOND) = second, c __asm__(THIRD) = third;
+    register long n __asm__(NUMBER) = number, a __asm__(FIRST) = first;
+    register long b __asm__(SECOND) = second, c __asm__(THIRD) = third;
     register long result __asm__(RESULT);
-    __asm__ volatile (CALL : "=r" (result) : "r" (n), "r" (a), "r" (b), "r" (c) : "memory");
+    __asm__ volatile(CALL : "=r"(result) : "r"(n), "r"(a), "r"(b), "r"(c) : "memory");
     return result;
 }
 

@@ -27,8 +27,7 @@
     X(MP_QSTR_bconv_scratch, mod_bconv_scratch, 3) \
     X(MP_QSTR_bconv_backward, mod_bconv_backward, 12)
 
-#define BR_OBJECT(name, function, n) \
-    static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(function##_obj, n, n, function);
+#define BR_OBJECT(name, function, n) static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(function##_obj, n, n, function);
 BR_FUNCTIONS(BR_OBJECT)
 
 #if defined(MICROPY_ENABLE_DYNRUNTIME)
@@ -55,8 +54,7 @@ mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *a
 #define BR_ROM_ENTRY(name, function, n) { MP_ROM_QSTR(name), MP_ROM_PTR(&function##_obj) },
 
 static const mp_rom_map_elem_t bitreplay_globals_table[] = {
-    { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR__bitreplay) },
-    BR_FUNCTIONS(BR_ROM_ENTRY)
+    { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR__bitreplay) }, BR_FUNCTIONS(BR_ROM_ENTRY)
 };
 static MP_DEFINE_CONST_DICT(bitreplay_globals, bitreplay_globals_table);
 

@@ -1,7 +1,7 @@
 // What the parts of the binding share: argument checks, and the functions of the module.
 //
-// A buffer has exactly the size that the kernel needs and is aligned, and no output overlaps anything. No check runs Python
-// code, so that no buffer can move or shrink between its check and the kernel.
+// A buffer has exactly the size that the kernel needs and is aligned, and no output overlaps anything. No check runs
+// Python code, so that no buffer can move or shrink between its check and the kernel.
 #ifndef BITREPLAY_BINDINGS_MODBITREPLAY_H
 #define BITREPLAY_BINDINGS_MODBITREPLAY_H
 

@@ -49,8 +49,8 @@ void *br_buffer(br_args_t *args, mp_obj_t obj, const char *name, size_t len, siz
     }
     const uint8_t *start = info.buf;
     for (size_t i = 0; i < args->n; i++) {
-        if ((output || args->buffers[i].output)
-            && start < args->buffers[i].start + args->buffers[i].len && args->buffers[i].start < start + len) {
+        if ((output || args->buffers[i].output) && start < args->buffers[i].start + args->buffers[i].len
+            && args->buffers[i].start < start + len) {
             br_raise(&mp_type_ValueError, MP_ERROR_TEXT("%s: must not overlap %s"), name, args->buffers[i].name);
         }
     }
@@ -67,8 +67,8 @@ size_t br_count(mp_obj_t obj, const char *name, size_t size, size_t limit) {
     br_get_buffer(obj, name, &info, false);
     size_t rest, count = br_divide(info.len, size, &rest);
     if (count == 0 || rest || count > limit) {
-        br_raise(&mp_type_ValueError, MP_ERROR_TEXT("%s: %u bytes are not 1..%u elements of %u bytes"),
-            name, (uint)info.len, (uint)limit, (uint)size);
+        br_raise(&mp_type_ValueError, MP_ERROR_TEXT("%s: %u bytes are not 1..%u elements of %u bytes"), name,
+            (uint)info.len, (uint)limit, (uint)size);
     }
     return count;
 }
@@ -80,7 +80,8 @@ mp_int_t br_check(mp_int_t value, const char *name, mp_int_t low, mp_int_t high)
     return value;
 }
 
-// An int or bool (no __int__ is called). One that is larger than a machine word becomes INT32_MAX, which no kernel takes.
+// An int or bool (no __int__ is called). One that is larger than a machine word becomes INT32_MAX, which no kernel
+// takes.
 mp_int_t br_get_int(mp_obj_t obj, const char *name) {
     const mp_obj_type_t *type = mp_obj_get_type(obj);
     if (type != &mp_type_int && type != &mp_type_bool) {

@@ -104,8 +104,8 @@ mp_obj_t mod_bconv_backward(size_t n_args, const mp_obj_t *a) {
     size_t positions = get_positions(a[1], "x", g->cin / 8), area = (size_t)g->height * g->width;
     size_t fan_in = br_quotient(g->cin, g->groups), rest, samples = br_divide(positions, area, &rest);
     if (rest) {
-        br_raise(&mp_type_ValueError, MP_ERROR_TEXT("x: %u positions are not samples of %u"),
-            (unsigned int)positions, (unsigned int)area);
+        br_raise(&mp_type_ValueError, MP_ERROR_TEXT("x: %u positions are not samples of %u"), (unsigned int)positions,
+            (unsigned int)area);
     }
     size_t classes = br_count(a[3], "e", samples * 2, BR_MAX_CHANNELS);
     const uint32_t *x = br_input(&args, a[1], "x", positions * g->cin / 8, 4);
@@ -116,6 +116,7 @@ mp_obj_t mod_bconv_backward(size_t n_args, const mp_obj_t *a) {
     uint32_t *packed = br_output(&args, a[6], "packed", g->cout * fan_in / 8, 4);
     br_affine_t affine = br_get_affine(&args, a[7], a[8], hyper->shift, g->cout);
     int32_t *scratch = br_output(&args, a[10], "scratch", 4 * br_bconv_scratch(g, samples, bits).words, 4);
-    br_bconv_backward(g, samples, classes, x, xt, e, head, weight, packed, &affine, hyper, scratch, br_rng(&args, a[11]));
+    br_bconv_backward(g, samples, classes, x, xt, e, head, weight, packed, &affine, hyper, scratch,
+        br_rng(&args, a[11]));
     return mp_const_none;
 }

@@ -45,8 +45,8 @@ static void BR_HOT br_gather(br_window_t *window) {
     window->rows = 1;
 }
 
-static void BR_HOT br_find_window(const br_geometry_t *g, const uint32_t *x, size_t tap_words, uint32_t oy, uint32_t ox,
-    br_window_t *window) {
+static void BR_HOT br_find_window(const br_geometry_t *g, const uint32_t *x, size_t tap_words, uint32_t oy,
+    uint32_t ox, br_window_t *window) {
     int32_t top = (int32_t)(oy * g->stride) - g->padding, left = (int32_t)(ox * g->stride) - g->padding;
     uint32_t ky0, ky1, kx0, kx1, words = g->cin >> 5;
     br_taps(top, g->height, g->kernel, &ky0, &ky1);
@@ -71,7 +71,8 @@ static void BR_HOT br_find_window(const br_geometry_t *g, const uint32_t *x, siz
     runs->filter_next = g->kernel * window->filter_row - used;
 }
 
-static void BR_HOT br_window_distances(const br_window_t *window, const uint32_t *filter, size_t count, uint32_t *distance) {
+static void BR_HOT br_window_distances(const br_window_t *window, const uint32_t *filter, size_t count,
+    uint32_t *distance) {
     br_runs_t runs = window->runs;
     filter += window->filter_start;
     br_hamming_distances(&runs, filter, count, distance);
@@ -99,8 +100,8 @@ typedef struct _br_output_t {
 typedef void (*br_write_t)(const br_output_t *out, int32_t inputs, const uint32_t *distance, size_t count);
 
 // Block by block of filters, all pixels: weights in flash are read once then, as a block fits in a small cache.
-static inline void BR_HOT br_convolve(const br_geometry_t *g, const uint32_t *x, const uint32_t *weight, br_output_t *first,
-    br_write_t write) {
+static inline void BR_HOT br_convolve(const br_geometry_t *g, const uint32_t *x, const uint32_t *weight,
+    br_output_t *first, br_write_t write) {
     size_t tap_words = br_quotient(g->cin >> 5, g->groups), filter_words = g->kernel * (size_t)g->kernel * tap_words;
     size_t group_outputs = br_quotient(g->cout, g->groups), block = BR_BLOCK;
     while (block > 1 && block * filter_words > BR_CACHED) {
@@ -145,7 +146,8 @@ static void BR_HOT br_write_sign(const br_output_t *out, int32_t inputs, const u
     }
 }
 
-void BR_HOT br_bconv2d(const br_geometry_t *g, const uint32_t *x, const uint32_t *weight, const br_affine_t *affine, int8_t *y) {
+void BR_HOT br_bconv2d(const br_geometry_t *g, const uint32_t *x, const uint32_t *weight, const br_affine_t *affine,
+    int8_t *y) {
     br_output_t out = { .pixel = y, .pixel_bytes = g->cout, .affine = affine };
     br_convolve(g, x, weight, &out, br_write_affine);
 }

@@ -1,9 +1,9 @@
 // BitReplay's kernels: portable C99, no float, no allocation, no libc beyond string.h.
 //
 // docs/numbers.md is the specification (shapes, units, ranges); host_tools/bitreplay_host/reference has the NumPy
-// reference, which every kernel here equals bit for bit. The caller owns all buffers and has checked their sizes; uint32_t buffers are
-// aligned to 4, int16_t buffers to 2. Every sum that could leave 32 bits is formed in uint32_t, so nothing here is
-// undefined for any content of the buffers.
+// reference, which every kernel here equals bit for bit. The caller owns all buffers and has checked their sizes;
+// uint32_t buffers are aligned to 4, int16_t buffers to 2. Every sum that could leave 32 bits is formed in uint32_t,
+// so nothing here is undefined for any content of the buffers.
 #ifndef BITREPLAY_H
 #define BITREPLAY_H
 
@@ -87,11 +87,12 @@ void br_conv2d(const br_geometry_t *g, const uint8_t *x, const int8_t *weight, c
 
 // x [height][width][cin/32], weight [cout][kernel][kernel][cin/groups/32], y [oh][ow][cout], added to.
 // |acc| <= 49 * 1024 < 2^16; the loader bounds |acc * slope| + |bias| below 2^31.
-void br_bconv2d(const br_geometry_t *g, const uint32_t *x, const uint32_t *weight, const br_affine_t *affine, int8_t *y);
+void br_bconv2d(const br_geometry_t *g, const uint32_t *x, const uint32_t *weight, const br_affine_t *affine,
+    int8_t *y);
 
 // As br_bconv2d, but y [oh][ow][cout/32]: bit = (acc >= threshold[c]) ^ flip[c].
-void br_bconv2d_sign(const br_geometry_t *g, const uint32_t *x, const uint32_t *weight,
-    const int16_t *threshold, const uint32_t *flip, uint32_t *y);
+void br_bconv2d_sign(const br_geometry_t *g, const uint32_t *x, const uint32_t *weight, const int16_t *threshold,
+    const uint32_t *flip, uint32_t *y);
 
 // x [n][channels], threshold [channels], y [n][channels/32].
 void br_binarize(const int8_t *x, const int8_t *threshold, size_t n, size_t channels, uint32_t *y);
@@ -99,8 +100,8 @@ void br_binarize(const int8_t *x, const int8_t *threshold, size_t n, size_t chan
 // x [words], y [words * 32].
 void br_expand(const uint32_t *x, size_t words, int8_t value, int8_t *y);
 
-// x [height][width][channels], y [height/size][width/size][repeat * channels]; y may be x, since every output lies at or
-// before its first input and is written after its last. |sum| <= 64 * 128.
+// x [height][width][channels], y [height/size][width/size][repeat * channels]; y may be x, since every output lies at
+// or before its first input and is written after its last. |sum| <= 64 * 128.
 void br_avg_pool(const br_pool_t *p, const int8_t *x, int8_t *y);
 void br_max_pool(const br_pool_t *p, const int8_t *x, int8_t *y);
 
@@ -119,8 +120,8 @@ uint32_t br_random(uint32_t *rng, uint32_t n);
 // Returns the index of the largest active score. The sum of exponentials is <= 2^15 * classes < 2^31; x << 14 <= 2^29.
 size_t br_softmax(const int32_t *z, const uint8_t *active, size_t classes, int32_t label, int16_t *e);
 
-// e [samples][classes], weight [classes][n], df [samples]: the gradient of one feature. With e from br_softmax, sum|e| <= 2^15,
-// so the sum is <= 2^30.
+// e [samples][classes], weight [classes][n], df [samples]: the gradient of one feature. With e from br_softmax, sum|e|
+// <= 2^15, so the sum is <= 2^30.
 void br_head_backward(const int16_t *e, const void *weight, uint32_t bits, size_t samples, size_t classes, size_t n,
     size_t feature, int16_t *df);
 
@@ -129,7 +130,8 @@ void br_head_update(const int16_t *e, const int8_t *f, const uint8_t *active, si
     void *weight, void *velocity, const br_head_hyper_t *hyper, uint32_t *rng);
 
 // out [classes][n], shift [classes].
-void br_head_quantize(const void *weight, uint32_t bits, uint32_t q_f, size_t classes, size_t n, int8_t *out, int8_t *shift);
+void br_head_quantize(const void *weight, uint32_t bits, uint32_t q_f, size_t classes, size_t n, int8_t *out,
+    int8_t *shift);
 
 // At most 65536 weights: |sum| <= 2^31 - 1 unless all are -32768 (then it wraps).
 int32_t br_head_sum(const void *weight, uint32_t bits, size_t n);
@@ -143,19 +145,22 @@ void br_consolidate(int16_t *cw, const void *tw, uint32_t bits, int32_t mean, ui
 void br_transpose(const uint32_t *x, size_t rows, size_t words, uint32_t *y);
 
 // planes [bits][n/32]; returns the exponent.
-uint32_t br_quantize_gradient(const int32_t *g, size_t n, uint32_t bits, int stochastic, uint32_t *planes, uint32_t *rng);
+uint32_t br_quantize_gradient(const int32_t *g, size_t n, uint32_t bits, int stochastic, uint32_t *planes,
+    uint32_t *rng);
 
 // rows [count][words], planes [bits][words]. |out| <= 2^15 * 4096 = 2^27.
-void br_dot_planes(const uint32_t *planes, uint32_t bits, size_t words, const uint32_t *rows, size_t count, int32_t *out);
+void br_dot_planes(const uint32_t *planes, uint32_t bits, size_t words, const uint32_t *rows, size_t count,
+    int32_t *out);
 
 // q [n], x [n][words], out [32 * words].
 void br_dot_signs(const int16_t *q, size_t n, const uint32_t *x, size_t words, int32_t *out);
 
 // |dw| <= 2^27 and mantissa <= 15: the product is < 2^31.
-void br_update_weights(int8_t *weight, const int32_t *dw, size_t n, int32_t mantissa, int32_t exponent, uint32_t *packed,
-    uint32_t *rng);
+void br_update_weights(int8_t *weight, const int32_t *dw, size_t n, int32_t mantissa, int32_t exponent,
+    uint32_t *packed, uint32_t *rng);
 
-// Where br_bconv_backward has what in its scratch, in words. A channel's gradient [J] comes first, J = samples * height * width.
+// Where br_bconv_backward has what in its scratch, in words. A channel's gradient [J] comes first, J = samples *
+// height * width.
 typedef struct _br_scratch_t {
     size_t planes; // uint32_t [bits][J/32]
     size_t dw; // int32_t [cin/groups]

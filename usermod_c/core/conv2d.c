@@ -17,7 +17,8 @@ static void BR_HOT br_pixels(const br_geometry_t *g, const uint8_t *x, uint32_t 
     }
 }
 
-void BR_HOT br_conv2d(const br_geometry_t *g, const uint8_t *x, const int8_t *weight, const br_affine_t *affine, int8_t *y) {
+void BR_HOT br_conv2d(const br_geometry_t *g, const uint8_t *x, const int8_t *weight, const br_affine_t *affine,
+    int8_t *y) {
     uint32_t oh = br_output_side(g->height, g), ow = br_output_side(g->width, g);
     size_t taps = g->kernel * (size_t)g->kernel * g->cin;
     br_affine_t to = *affine; // a copy, since y may point at anything

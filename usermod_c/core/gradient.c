@@ -31,7 +31,8 @@ void BR_HOT br_transpose(const uint32_t *x, size_t rows, size_t words, uint32_t 
     }
 }
 
-uint32_t BR_HOT br_quantize_gradient(const int32_t *g, size_t n, uint32_t bits, int stochastic, uint32_t *planes, uint32_t *rng) {
+uint32_t BR_HOT br_quantize_gradient(const int32_t *g, size_t n, uint32_t bits, int stochastic, uint32_t *planes,
+    uint32_t *rng) {
     uint32_t largest = 0, exponent = 0;
     for (size_t j = 0; j < n; j++) {
         uint32_t magnitude = br_abs(br_clamp(g[j], -BR_GRADIENT_LIMIT, BR_GRADIENT_LIMIT));
@@ -63,7 +64,8 @@ uint32_t BR_HOT br_quantize_gradient(const int32_t *g, size_t n, uint32_t bits, 
 
 #define BR_ROWS (64) // that are counted at a time
 
-void BR_HOT br_dot_planes(const uint32_t *planes, uint32_t bits, size_t words, const uint32_t *rows, size_t count, int32_t *out) {
+void BR_HOT br_dot_planes(const uint32_t *planes, uint32_t bits, size_t words, const uint32_t *rows, size_t count,
+    int32_t *out) {
     // q . x = sum of weights 2^t times (2 popcount(plane & row) - popcount(plane)).
     int32_t base = 0;
     for (uint32_t t = 0; t < bits; t++) {
@@ -105,8 +107,8 @@ void BR_HOT br_dot_signs(const int16_t *q, size_t n, const uint32_t *x, size_t w
     }
 }
 
-void BR_HOT br_update_weights(int8_t *weight, const int32_t *dw, size_t n, int32_t mantissa, int32_t exponent, uint32_t *packed,
-    uint32_t *rng) {
+void BR_HOT br_update_weights(int8_t *weight, const int32_t *dw, size_t n, int32_t mantissa, int32_t exponent,
+    uint32_t *packed, uint32_t *rng) {
     uint32_t bits = 0;
     for (size_t i = 0; i < n; i++) {
         int32_t delta = br_mul(dw[i], mantissa);
@@ -126,9 +128,11 @@ void BR_HOT br_update_weights(int8_t *weight, const int32_t *dw, size_t n, int32
     }
 }
 
-// The gradient at channel o's accumulators: forward again, then the chain rule through shortcut, affine and saturation.
-static void BR_HOT br_channel_gradient(const br_geometry_t *geometry, size_t o, size_t group_word, size_t samples, const uint32_t *x,
-    const int16_t *df, const uint32_t *filter, size_t filter_words, const br_affine_t *affine, int32_t value, int32_t *g) {
+// The gradient at channel o's accumulators: forward again, then the chain rule through shortcut, affine and
+// saturation.
+static void BR_HOT br_channel_gradient(const br_geometry_t *geometry, size_t o, size_t group_word, size_t samples,
+    const uint32_t *x, const int16_t *df, const uint32_t *filter, size_t filter_words, const br_affine_t *affine,
+    int32_t value, int32_t *g) {
     size_t positions = (size_t)geometry->height * geometry->width, words = geometry->cin >> 5;
     int32_t inputs = (int32_t)filter_words * 32;
     uint32_t *distance = (uint32_t *)g; // each becomes a gradient in place
@@ -146,9 +150,9 @@ static void BR_HOT br_channel_gradient(const br_geometry_t *geometry, size_t o, 
     }
 }
 
-void BR_HOT br_bconv_backward(const br_geometry_t *geometry, size_t samples, size_t classes, const uint32_t *x, const uint32_t *xt,
-    const int16_t *e, const void *head, int8_t *weight, uint32_t *packed, const br_affine_t *affine, const br_backward_hyper_t *hyper, int32_t *scratch,
-    uint32_t *rng) {
+void BR_HOT br_bconv_backward(const br_geometry_t *geometry, size_t samples, size_t classes, const uint32_t *x,
+    const uint32_t *xt, const int16_t *e, const void *head, int8_t *weight, uint32_t *packed,
+    const br_affine_t *affine, const br_backward_hyper_t *hyper, int32_t *scratch, uint32_t *rng) {
     size_t positions = samples * geometry->height * geometry->width, plane_words = positions >> 5;
     uint32_t bits = (uint32_t)hyper->bits;
     size_t filter_words = br_quotient(geometry->cin >> 5, geometry->groups), fan_in = filter_words * 32;
@@ -168,7 +172,8 @@ void BR_HOT br_bconv_backward(const br_geometry_t *geometry, size_t samples, siz
         br_channel_gradient(geometry, o, group_word, samples, x, df, packed, filter_words, affine, hyper->value, g);
         uint32_t k = br_quantize_gradient(g, positions, bits, hyper->stochastic, planes, rng);
         br_dot_planes(planes, bits, plane_words, xt + group_word * 32 * plane_words, fan_in, dw);
-        br_update_weights(weight, dw, fan_in, hyper->mantissa, br_clamp(hyper->exponent + (int32_t)k, -31, 8), packed, rng);
+        br_update_weights(weight, dw, fan_in, hyper->mantissa, br_clamp(hyper->exponent + (int32_t)k, -31, 8), packed,
+            rng);
         weight += fan_in;
         packed += filter_words;
     }

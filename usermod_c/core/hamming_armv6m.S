@@ -1,4 +1,5 @@
-// br_hamming_distances and br_overlaps of hamming.c for ARMv6-M (Cortex-M0+), where compilers run out of the eight low registers.
+// br_hamming_distances and br_overlaps of hamming.c for ARMv6-M (Cortex-M0+), where compilers run out of the eight low
+// registers.
 //
 // Three words at a time, merged by the third: two words of 2-bit counts of 0..2 take the halves of the third word's
 // bits and hold 0..3; they fold to 4-bit counts of 0..12 and to bytes of 0..24: 39 cycles. Bytes hold six of these and

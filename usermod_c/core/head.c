@@ -22,7 +22,8 @@ static inline void br_store_master(void *weight, uint32_t bits, size_t i, int32_
     }
 }
 
-void BR_HOT br_dense(const int8_t *x, const int8_t *weight, const int8_t *shift, size_t n, size_t classes, int32_t *y) {
+void BR_HOT br_dense(const int8_t *x, const int8_t *weight, const int8_t *shift, size_t n, size_t classes,
+    int32_t *y) {
     for (size_t c = 0; c < classes; c++, weight += n) {
         int32_t acc = 0;
         for (size_t i = 0; i < n; i++) {
@@ -63,8 +64,8 @@ size_t BR_HOT br_softmax(const int32_t *z, const uint8_t *active, size_t classes
     return best;
 }
 
-void BR_HOT br_head_backward(const int16_t *e, const void *weight, uint32_t bits, size_t samples, size_t classes, size_t n,
-    size_t feature, int16_t *df) {
+void BR_HOT br_head_backward(const int16_t *e, const void *weight, uint32_t bits, size_t samples, size_t classes,
+    size_t n, size_t feature, int16_t *df) {
     uint32_t sum[BR_SAMPLES];
     for (size_t count; samples; samples -= count, e += count * classes, df += count) {
         count = samples < BR_SAMPLES ? samples : BR_SAMPLES;
@@ -90,8 +91,8 @@ static inline int32_t br_scale(int32_t g, const br_head_hyper_t *hyper) {
     return hyper->exponent < 0 ? product >> -hyper->exponent : br_sat_shl(product, (uint32_t)hyper->exponent);
 }
 
-void BR_HOT br_head_update(const int16_t *e, const int8_t *f, const uint8_t *active, size_t samples, size_t classes, size_t n,
-    void *weight, void *velocity, const br_head_hyper_t *hyper, uint32_t *rng) {
+void BR_HOT br_head_update(const int16_t *e, const int8_t *f, const uint8_t *active, size_t samples, size_t classes,
+    size_t n, void *weight, void *velocity, const br_head_hyper_t *hyper, uint32_t *rng) {
     uint32_t bits = (uint32_t)hyper->bits;
     for (size_t c = 0; c < classes; c++) {
         if (!active[c]) {
@@ -114,7 +115,8 @@ void BR_HOT br_head_update(const int16_t *e, const int8_t *f, const uint8_t *act
     }
 }
 
-void BR_HOT br_head_quantize(const void *weight, uint32_t bits, uint32_t q_f, size_t classes, size_t n, int8_t *out, int8_t *shift) {
+void BR_HOT br_head_quantize(const void *weight, uint32_t bits, uint32_t q_f, size_t classes, size_t n, int8_t *out,
+    int8_t *shift) {
     int32_t limit = (1 << (q_f - 1)) - 1;
     for (size_t c = 0; c < classes; c++) {
         uint32_t largest = 0;

@@ -7,8 +7,8 @@
 // For functions that are to be compiled for the constants that they are called with.
 #define BR_INLINE inline __attribute__((always_inline))
 
-// Carry-save adders take a third less instructions than a loop over words (`bitreplay bench --board instructions`), but
-// where compilers have vectors they make that loop the faster one.
+// Carry-save adders take a third less instructions than a loop over words (`bitreplay bench --board instructions`),
+// but where compilers have vectors they make that loop the faster one.
 #ifndef BR_CARRY_SAVE
 #if defined(__SSE2__) || defined(__ARM_NEON)
 #define BR_CARRY_SAVE (0)
@@ -104,9 +104,10 @@ static inline uint32_t br_carry(uint32_t *sum, uint32_t a, uint32_t b) {
     return carry;
 }
 
-// How many of a chunk's words have a 1 is kept for each position in two bits, ones and twos. What these carry are fours,
-// which are counted by bytes: one for every four words, up to 31 * 8 = 248.
-static BR_INLINE uint32_t br_count_chunk(const uint32_t *a, const uint32_t *b, size_t words, br_operation_t operation) {
+// How many of a chunk's words have a 1 is kept for each position in two bits, ones and twos. What these carry are
+// fours, which are counted by bytes: one for every four words, up to 31 * 8 = 248.
+static BR_INLINE uint32_t br_count_chunk(const uint32_t *a, const uint32_t *b, size_t words,
+    br_operation_t operation) {
     uint32_t ones = 0, twos = 0, fours = 0;
     const uint32_t *end = a + words;
     if (words & 1) {
@@ -126,7 +127,8 @@ static BR_INLINE uint32_t br_count_chunk(const uint32_t *a, const uint32_t *b, s
 }
 #else
 // Bytes are summed up before they reach 256 (31 * 8 = 248).
-static BR_INLINE uint32_t br_count_chunk(const uint32_t *a, const uint32_t *b, size_t words, br_operation_t operation) {
+static BR_INLINE uint32_t br_count_chunk(const uint32_t *a, const uint32_t *b, size_t words,
+    br_operation_t operation) {
     uint32_t count = 0;
     for (size_t n; words; words -= n, a += n, b += n) {
         n = words < 31 ? words : 31;
@@ -141,7 +143,8 @@ static BR_INLINE uint32_t br_count_chunk(const uint32_t *a, const uint32_t *b, s
 #endif
 
 // How many bits of a ^ b, or of a & b, are 1.
-static inline uint32_t BR_HOT br_count_bits(const uint32_t *a, const uint32_t *b, size_t words, br_operation_t operation) {
+static inline uint32_t BR_HOT br_count_bits(const uint32_t *a, const uint32_t *b, size_t words,
+    br_operation_t operation) {
     uint32_t count = 0;
     for (size_t n; words; words -= n, a += n, b += n) {
         n = words < BR_CHUNK ? words : BR_CHUNK;
@@ -158,7 +161,8 @@ typedef struct _br_runs_t {
     size_t filter_next; // words from the last run's end to the next filter's first run
 } br_runs_t;
 
-// out[i] = bits in which x and the i-th filter differ (the Hamming distance), or that both have, for count > 0 filters; runs->words > 0.
+// out[i] = bits in which x and the i-th filter differ (the Hamming distance), or that both have, for count > 0
+// filters; runs->words > 0.
 void br_hamming_distances(const br_runs_t *runs, const uint32_t *filter, size_t count, uint32_t *out);
 void br_overlaps(const br_runs_t *runs, const uint32_t *filter, size_t count, uint32_t *out);
 
@@ -171,7 +175,8 @@ static inline int32_t br_affine(const br_affine_t *affine, int32_t acc, size_t c
     return br_channel_affine(acc, affine->slope + 2 * channel, affine->bias[channel], affine->shift);
 }
 
-// The part of a kernel's side that lies inside the image: taps [first, last) for the window at `start` (may be negative).
+// The part of a kernel's side that lies inside the image: taps [first, last) for the window at `start` (may be
+// negative).
 static inline void br_taps(int32_t start, uint32_t side, uint32_t kernel, uint32_t *first, uint32_t *last) {
     int32_t end = (int32_t)side - start;
     *first = start < 0 ? (uint32_t)-start : 0;

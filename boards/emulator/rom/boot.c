@@ -18,7 +18,7 @@ void reset_usb_boot(uint32_t activity_pins, uint32_t disabled_interfaces) {
     (void)activity_pins;
     (void)disabled_interfaces;
     for (;;) {
-        __asm volatile ("bkpt 0xb0");
+        __asm volatile("bkpt 0xb0");
     }
 }
 

@@ -1,5 +1,5 @@
-// The flash functions: serial commands through the SSI, chip select forced by the pad, as the SDK does it. The emulated
-// flash therefore sees each erase and each program as one command.
+// The flash functions: serial commands through the SSI, chip select forced by the pad, as the SDK does it. The
+// emulated flash therefore sees each erase and each program as one command.
 #include "rom.h"
 
 #define REGISTER(address) (*(volatile uint32_t *)(address))

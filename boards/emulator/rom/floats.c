@@ -1,5 +1,5 @@
-// Floating point by the compiler's own routines: IEEE results, but not the real ROM's cycles. What MicroPython does not
-// ask for ends at a breakpoint.
+// Floating point by the compiler's own routines: IEEE results, but not the real ROM's cycles. What MicroPython does
+// not ask for ends at a breakpoint.
 #include "rom.h"
 
 #define LIMIT_I32 (0x1p31f)
@@ -37,7 +37,10 @@ static float scale(float x, int32_t n) {
     for (; n < -120; n += 120) {
         x *= 0x1p-120f;
     }
-    union { uint32_t bits; float value; } power = { .bits = (uint32_t)(127 + n) << 23 };
+    union {
+        uint32_t bits;
+        float value;
+    } power = { .bits = (uint32_t)(127 + n) << 23 };
     return x * power.value;
 }
 

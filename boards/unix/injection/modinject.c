@@ -1,6 +1,7 @@
 // The module _inject of `make unix-asan`: makes an allocation of MicroPython fail, so that tests can try each of them.
 //
-// The linker sends every call of gc_alloc and gc_realloc here (--wrap): all of MicroPython's memory comes from these two.
+// The linker sends every call of gc_alloc and gc_realloc here (--wrap): all of MicroPython's memory comes from these
+// two.
 
 #include "py/gc.h"
 #include "py/runtime.h"

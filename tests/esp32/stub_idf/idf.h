@@ -16,8 +16,12 @@ uint32_t esp_random(void);
 typedef int BaseType_t;
 typedef uint32_t TickType_t;
 typedef void *TaskHandle_t, *SemaphoreHandle_t;
-typedef struct { void *p[20]; } StaticSemaphore_t;
-typedef struct { int x; } portMUX_TYPE;
+typedef struct {
+    void *p[20];
+} StaticSemaphore_t;
+typedef struct {
+    int x;
+} portMUX_TYPE;
 #define pdFALSE 0
 #define portENTER_CRITICAL(mux) ((void)(mux))
 #define portEXIT_CRITICAL(mux) ((void)(mux))
@@ -46,16 +50,18 @@ typedef struct {
     char label[17];
     bool encrypted;
 } esp_partition_t;
-esp_partition_iterator_t esp_partition_find(esp_partition_type_t type, esp_partition_subtype_t subtype, const char *label);
-const esp_partition_t *esp_partition_find_first(esp_partition_type_t type, esp_partition_subtype_t subtype, const char *label);
+esp_partition_iterator_t esp_partition_find(esp_partition_type_t type, esp_partition_subtype_t subtype,
+    const char *label);
+const esp_partition_t *esp_partition_find_first(esp_partition_type_t type, esp_partition_subtype_t subtype,
+    const char *label);
 const esp_partition_t *esp_partition_get(esp_partition_iterator_t iterator);
 esp_partition_iterator_t esp_partition_next(esp_partition_iterator_t iterator);
 void esp_partition_iterator_release(esp_partition_iterator_t iterator);
 esp_err_t esp_partition_read(const esp_partition_t *partition, size_t at, void *to, size_t size);
 esp_err_t esp_partition_write(const esp_partition_t *partition, size_t at, const void *from, size_t size);
 esp_err_t esp_partition_erase_range(const esp_partition_t *partition, size_t at, size_t size);
-esp_err_t esp_partition_mmap(const esp_partition_t *partition, size_t at, size_t size, esp_partition_mmap_memory_t memory,
-    const void **out, esp_partition_mmap_handle_t *handle);
+esp_err_t esp_partition_mmap(const esp_partition_t *partition, size_t at, size_t size,
+    esp_partition_mmap_memory_t memory, const void **out, esp_partition_mmap_handle_t *handle);
 const esp_partition_t *esp_ota_get_boot_partition(void);
 const esp_partition_t *esp_ota_get_running_partition(void);
 const esp_partition_t *esp_ota_get_next_update_partition(const esp_partition_t *from);

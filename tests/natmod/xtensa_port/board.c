@@ -48,7 +48,7 @@ void uart_tx_strn(const char *buf, size_t len) {
 void gc_helper_collect_regs_and_stack(void) {
     uintptr_t *sp;
     spill_windows();
-    __asm volatile ("mov %0, sp" : "=r" (sp));
+    __asm volatile("mov %0, sp" : "=r"(sp));
     // The first four registers of the function that called this one are below this one's frame.
     sp -= 4;
     gc_collect_root((void **)sp, (uintptr_t *)MP_STATE_THREAD(stack_top) - sp);

@@ -13,7 +13,7 @@ union two_words {
 };
 
 double __extendsfdf2(float value) {
-    uint32_t bits = ((union word) {.value = value}).bits;
+    uint32_t bits = ((union word){ .value = value }).bits;
     uint32_t exponent = bits >> 23 & 255, fraction = bits & 0x7fffff;
     if (exponent == 255) {
         exponent = 2047;
@@ -26,11 +26,11 @@ double __extendsfdf2(float value) {
         fraction = fraction << shift & 0x7fffff;
     }
     uint64_t wide = (uint64_t)(bits >> 31 << 31 | exponent << 20) << 32 | (uint64_t)fraction << 29;
-    return ((union two_words) {.bits = wide}).value;
+    return ((union two_words){ .bits = wide }).value;
 }
 
 float __truncdfsf2(double value) {
-    uint64_t bits = ((union two_words) {.value = value}).bits;
+    uint64_t bits = ((union two_words){ .value = value }).bits;
     uint32_t sign = (uint32_t)(bits >> 32) & 0x80000000;
     int exponent = (int)(bits >> 52 & 2047) - 1023 + 127;
     uint64_t fraction = bits & 0xfffffffffffffull;
@@ -47,7 +47,7 @@ float __truncdfsf2(double value) {
         // What carries, and the 1 before the fraction, go into the exponent.
         narrow += exponent > 0 ? (uint32_t)(exponent - 1) << 23 : 0;
     }
-    return ((union word) {.bits = sign | narrow}).value;
+    return ((union word){ .bits = sign | narrow }).value;
 }
 
 double __floatsidf(int32_t value) {
@@ -58,5 +58,5 @@ double __floatsidf(int32_t value) {
         size = size << zeros << 1;
         wide = (uint64_t)(sign | (uint32_t)(1023 + 31 - zeros) << 20) << 32 | (uint64_t)size << 20;
     }
-    return ((union two_words) {.bits = wide}).value;
+    return ((union two_words){ .bits = wide }).value;
 }
