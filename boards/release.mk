@@ -12,11 +12,14 @@ release-of-debian:
 	@echo "make release is for Debian's sources, whose licences it knows: leave out MICROPYTHON_DIR= and ARM_BIN=" >&2; exit 1
 endif
 
-.PHONY: release
-release: mip
+.PHONY: release release-folder
+release-folder:
+	@[ "$$DIST" ] || { echo "DIST= names no folder" >&2; exit 1; }
+	@[ ! -e "$$DIST" ] || [ -e "$$DIST/SHA256SUMS" ] || { echo "DIST=$$DIST is there, and is no release" >&2; exit 1; }
+
+release: release-folder mip
 	@for board in $(RELEASE_BOARDS); do $(MAKE) --no-print-directory firmware BOARD=$$board; done
-	@[ ! -e "$$DIST" ] || [ -e "$$DIST/SHA256SUMS" ] || { echo "$$DIST is there, and is no release" >&2; exit 1; }
-	@rm -rf -- "$${DIST:?names no folder}" && mkdir -p -- "$$DIST/firmware" "$$DIST/licences"
+	@rm -rf -- "$$DIST" && mkdir -p -- "$$DIST/firmware" "$$DIST/licences"
 	@for board in $(RELEASE_BOARDS); do cp $(BUILD)/rp2/$$board/firmware.uf2 "$$DIST/firmware/$$board.uf2"; done
 	@cp -r -- $(BUILD)/mip models LICENSE CHANGELOG.md "$$DIST" && rm "$$DIST/mip/.made"
 	@python3 -c 'import sys, tarfile; tarfile.open(sys.argv[1]).extract("debian/copyright", sys.argv[2])' \

@@ -37,6 +37,6 @@ fi
 
 mkdir -p "$place/build" 2> /dev/null || fail "$why: it needs $cache"
 plain "$(cd "$place" && pwd -P)" || fail "$why by way of $cache: set XDG_CACHE_HOME="
-ln -sfn "$here" "$place/project"
-ln -sfn "$place/build" build
+[ "$place/project" -ef . ] || ln -sfn "$here" "$place/project"
+[ -L build ] || ln -s "$place/build" build
 echo "$place/project"

@@ -1,16 +1,14 @@
-"""The unix port of MicroPython, with and without sanitizers, and the modules of the other tests on the path."""
+"""The unix port of MicroPython, with and without sanitizers."""
 
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-sys.path[:0] = [str(HERE.parent / "core"), str(HERE.parent / "firmware")]
 
 
 def build(name):

@@ -7,13 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from bitreplay_host import cli, romfs
+from bitreplay_host.emulator import EmulatedPico
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "firmware")]
-
-from bitreplay_host import cli, romfs  # noqa: E402
-from bitreplay_host.emulator import EmulatedPico  # noqa: E402
-
-import models  # noqa: E402
+import models
 
 ROOT = Path(__file__).resolve().parents[2]
 ROMFS = 512 * 1024  # where that partition begins in the flash

@@ -13,6 +13,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.torch
 
 from bitreplay_host import torch_net  # noqa: E402
 from bitreplay_host.pretrain import WIDTHS  # noqa: E402

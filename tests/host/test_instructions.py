@@ -11,6 +11,8 @@ from bitreplay_host import bench, cli, instructions
 from bitreplay_host.errors import UserError
 from made_data import ROOT
 
+pytestmark = pytest.mark.qemu
+
 ARCHITECTURES = "armv6m", "rv32imc", "xtensawin"
 
 

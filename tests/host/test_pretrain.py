@@ -8,6 +8,7 @@ from bitreplay_host import cli, pretrain
 from made_data import make_dataset
 
 torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.torch
 
 from bitreplay_host import torch_net  # noqa: E402
 
