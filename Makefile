@@ -6,11 +6,25 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
-BUILD := $(CURDIR)/build
+# Every path below is one word: that of this folder (see plain-path.sh), and those that a user names.
+quoted = '$(subst ','\'',$(1))'
+plain_path = boards/toolchain/plain-path.sh $(foreach name,$(1),$(if $($(name)),$(call quoted,$(name)=$($(name)))))
+override ROOT := $(shell $(call plain_path,MICROPYTHON_DIR ARM_BIN PYTHON) 2>&1)
+ifneq ($(.SHELLSTATUS),0)
+$(error $(ROOT))
+endif
+override BUILD := $(ROOT)/build
 PYTHON ?= python3
 VENV := $(BUILD)/venv
 BIN := $(VENV)/bin
 BOARD ?= RPI_PICO
+
+# $(call inputs,FOLDERS) is what a build depends on: their files, and the folders too, as a file may go.
+inputs = $(shell find $(1) -name '*[!A-Za-z0-9_.-]*' -prune -o -name __pycache__ -prune -o -print)
+C_MODULE := $(call inputs,usermod_c/core usermod_c/bindings usermod_c/micropython.cmake usermod_c/micropython.mk)
+PACKAGE := $(call inputs,firmware/bitreplay)
+# $(call fresh,FOLDER) empties a build whose makefiles have changed: they say how it is compiled, and no compiler is told.
+fresh = $(if $(filter %.mk %/Makefile,$?),[ ! -e $@ ] || rm -rf "$(1)")
 
 include boards/toolchain/micropython.mk
 include boards/toolchain/arm.mk
@@ -26,7 +40,9 @@ include tests/natmod/build.mk
 
 define HELP
 make demo       teach the unix port of MicroPython new classes, and plot what it keeps
-make test       everything that is tested
+make check      before a commit: lint, kernels, learner and host tools, two minutes once all is built
+make test       what CI runs: that, emulated boards and processors, PyTorch, firmware
+make test-all   that and what takes long
 make lint       ruff and mypy
 
 make setup      the Python environment, with the command `bitreplay`    build/venv/bin/bitreplay
@@ -47,7 +63,7 @@ MICROPYTHON_DIR=FOLDER builds from your checkout of MicroPython (1.25 or newer) 
 Needs git, make, gcc, python3 with venv, cmake, node with npm. What is made goes to build/, where each step leaves a log.
 endef
 
-.PHONY: help setup lib data firmware demo test lint clean
+.PHONY: help setup lib data firmware no-such-board demo check test test-all test-builds lint clean
 help:
 	@: $(info $(HELP))
 
@@ -63,16 +79,14 @@ $(VENV)/.%: pyproject.toml constraints.txt
 	@touch $@
 
 CORE := $(wildcard usermod_c/core/*.c)
-# A board is a folder of its port's.
-firmware:
-	@port=$(word 2,$(subst /, ,$(wildcard boards/*/$(BOARD)/mpconfigboard.h))); \
-	[ "$$port" ] || { echo "there is no BOARD=$(BOARD); there are: $(RP2_BOARDS) $(ESP32_BOARDS)" >&2; exit 1; }; \
-	$(MAKE) --no-print-directory $$port-firmware
+firmware: $(if $(filter $(RP2_BOARDS),$(BOARD)),rp2-firmware,$(if $(filter $(ESP32_BOARDS),$(BOARD)),esp32-firmware,no-such-board))
+no-such-board:
+	@echo there is no BOARD=$(call quoted,$(BOARD))\; there are: $(RP2_BOARDS) $(ESP32_BOARDS) >&2; exit 1
 
 lib: $(BUILD)/libbitreplay.so
 	@:
 $(BUILD)/libbitreplay.so: $(CORE) $(wildcard usermod_c/core/*.h)
-	@mkdir -p $(BUILD)
+	@mkdir -p "$(BUILD)"
 	@$(CC) -O2 -std=c99 -Wall -Wextra -Werror -fPIC -shared -o $@ $(CORE)
 
 data: setup
@@ -82,10 +96,21 @@ data: setup
 demo: setup unix
 	@$(BIN)/bitreplay demo --out $(BUILD)/demo
 
-test: DIST = $(BUILD)/dist
-test: RELEASE_BOARDS = RPI_PICO
-test: $(VENV)/.pretrain unix unix-asan lib emulator cross release natmod-hosts stock-pico data
-	@$(BIN)/pytest -n 2 tests
+# The tests that take longest come first (tests/conftest.py), and a core with nothing left to do takes from the other's.
+PYTEST := $(BIN)/pytest -n $(JOBS) --dist worksteal
+
+check: lint unix unix-asan lib data
+	@$(PYTEST) -m "not (emulator or qemu or toolchain or torch or slow)"
+
+test-builds: DIST = $(BUILD)/dist
+test-builds: RELEASE_BOARDS = RPI_PICO
+test-builds: lint $(VENV)/.pretrain unix unix-asan lib emulator cross release natmod-hosts stock-pico data
+
+test: test-builds
+	@$(PYTEST)
+
+test-all: test-builds
+	@$(PYTEST) -m ""
 
 lint: setup
 	@$(BIN)/ruff check
@@ -93,4 +118,4 @@ lint: setup
 	@$(BIN)/mypy
 
 clean:
-	@rm -rf $(MPY_BUILDS) $(BUILD)/*.so $(BUILD)/*.log
+	@[ ! -d "$(BUILD)" ] || { cd "$(BUILD)"; rm -rf $(MPY_BUILDS) *.so *.log; }

@@ -1,6 +1,6 @@
 # What is given to users, in a folder that can be put on a web server as it is: firmware, packages for `mip`, models.
 
-DIST ?= dist
+export DIST ?= dist
 RELEASE_BOARDS ?= RPI_PICO RPI_PICO2
 SDK_DOC := $(SOURCES)/sdk/usr/share/doc
 # Of all that is linked into firmware. Debian lists those of what is inside MicroPython.
@@ -12,16 +12,19 @@ release-of-debian:
 	@echo "make release is for Debian's sources, whose licences it knows: leave out MICROPYTHON_DIR= and ARM_BIN=" >&2; exit 1
 endif
 
-.PHONY: release
-release: mip
+.PHONY: release release-folder
+release-folder:
+	@[ "$$DIST" ] || { echo "DIST= names no folder" >&2; exit 1; }
+	@[ ! -e "$$DIST" ] || [ -e "$$DIST/SHA256SUMS" ] || { echo "DIST=$$DIST is there, and is no release" >&2; exit 1; }
+
+release: release-folder mip
 	@for board in $(RELEASE_BOARDS); do $(MAKE) --no-print-directory firmware BOARD=$$board; done
-	@[ ! -e $(DIST) ] || [ -e $(DIST)/SHA256SUMS ] || { echo "$(DIST) is there, and is no release" >&2; exit 1; }
-	@rm -rf $(DIST) && mkdir -p $(DIST)/firmware $(DIST)/licences
-	@for board in $(RELEASE_BOARDS); do cp $(BUILD)/rp2/$$board/firmware.uf2 $(DIST)/firmware/$$board.uf2; done
-	@cp -r $(BUILD)/mip models LICENSE CHANGELOG.md $(DIST)
+	@rm -rf -- "$$DIST" && mkdir -p -- "$$DIST/firmware" "$$DIST/licences"
+	@for board in $(RELEASE_BOARDS); do cp $(BUILD)/rp2/$$board/firmware.uf2 "$$DIST/firmware/$$board.uf2"; done
+	@cp -r -- $(BUILD)/mip models LICENSE CHANGELOG.md "$$DIST" && rm "$$DIST/mip/.made"
 	@python3 -c 'import sys, tarfile; tarfile.open(sys.argv[1]).extract("debian/copyright", sys.argv[2])' \
 	    $(SOURCES)/micropython_$(MPY_VERSION)+ds-1.debian.tar.xz $(BUILD)
-	@cat $(MPY)/LICENSE $(BUILD)/debian/copyright > $(DIST)/licences/micropython.txt
-	@for licence in $(LICENCES); do cp $${licence#*=} $(DIST)/licences/$${licence%%=*}.txt; done
-	@cd $(DIST) && find . -type f ! -name SHA256SUMS | sort | xargs sha256sum > SHA256SUMS
-	@echo $(DIST)
+	@cat $(MPY)/LICENSE $(BUILD)/debian/copyright > "$$DIST/licences/micropython.txt"
+	@for licence in $(LICENCES); do cp $${licence#*=} "$$DIST/licences/$${licence%%=*}.txt"; done
+	@cd -- "$$DIST" && find . -type f ! -name SHA256SUMS | sort | xargs sha256sum > SHA256SUMS
+	@echo "$$DIST"

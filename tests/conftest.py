@@ -1,12 +1,12 @@
-"""Settings for all tests: reproducible examples, one core, the host packages on the path."""
+"""Settings for all tests: reproducible examples, one core, what a folder of tests needs, the longest first."""
 
 import gc
 import os
-import sys
 from pathlib import Path
 
+import pytest
+
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "host_tools"))
 
 from hypothesis import HealthCheck, settings  # noqa: E402
 
@@ -20,6 +20,23 @@ for name, examples in (("thorough", 120), ("short", 50)):
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
 settings.load_profile("thorough")
+
+TESTS = Path(__file__).parent
+NEEDS = {"device": "emulator", "natmod": "qemu", "esp32": "toolchain"}  # by folder, what all tests there do
+LONGEST = "slow", "emulator", "qemu", "toolchain", "torch"  # in this order
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m
+def pytest_collection_modifyitems(config, items):
+    """Marks the tests of a folder, and puts the long ones where each worker begins."""
+    for item in items:
+        need = NEEDS.get(item.path.relative_to(TESTS).parts[0])
+        if need:
+            item.add_marker(need)
+    # Work stealing deals the tests out in as many runs as there are workers.
+    workers = getattr(config, "workerinput", {}).get("workercount", 1)
+    ranked = sorted(items, key=lambda item: [item.get_closest_marker(name) is None for name in LONGEST])
+    items[:] = [item for worker in range(workers) for item in ranked[worker::workers]]
 
 
 def pytest_collection_finish():

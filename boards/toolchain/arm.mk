@@ -4,7 +4,7 @@
 
 .PHONY: arm
 ifndef ARM_BIN
-ARM := $(BUILD)/arm
+override ARM := $(BUILD)/arm
 ARM_BIN := $(ARM)/usr/bin
 ARM_PACKAGES := gcc-arm-none-eabi binutils-arm-none-eabi libnewlib-arm-none-eabi libnewlib-dev
 
@@ -15,7 +15,7 @@ $(ARM)/.extracted:
 	@. /etc/os-release; $(TOOLCHAIN)/private-apt.sh $(BUILD)/apt-arm $$VERSION_CODENAME
 	@cd $(ARM)/packages && APT_CONFIG=$(BUILD)/apt-arm/apt.conf apt-get -qq download $(ARM_PACKAGES)
 	@for package in $(ARM)/packages/*.deb; do dpkg-deb -x $$package $(ARM); done
-	@rm -r $(ARM)/packages
+	@rm -r "$(ARM)/packages"
 	@# Debian's newlib lies beside the compiler's folder, where only an installed compiler looks.
 	@ln -sfn newlib $(ARM)/usr/lib/arm-none-eabi/lib
 	@ln -sfn ../../include/newlib $(ARM)/usr/lib/arm-none-eabi/include

@@ -5,7 +5,7 @@
 #
 # Gives CROSS_BIN, XTENSA_CONFIG (for XTENSA_GNU_CONFIG) and the target `cross`.
 
-CROSS := $(BUILD)/cross
+override CROSS := $(BUILD)/cross
 CROSS_BIN := $(CROSS)/usr/bin
 XTENSA_CONFIG := $(CROSS)/esp32.so
 CROSS_PACKAGES := gcc-xtensa-lx106 picolibc-xtensa-lx106-elf gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf \
@@ -20,7 +20,7 @@ cross: $(CROSS)/.extracted $(XTENSA_CONFIG)
 	@:
 $(CROSS)/.extracted: $(TOOLCHAIN)/unpack-debian.sh
 	@echo "Fetching compilers for RISC-V and Xtensa, and QEMU (350 MB) ..."
-	@rm -rf $(CROSS) && mkdir -p $(CROSS)
+	@rm -rf "$(CROSS)" && mkdir -p "$(CROSS)"
 	@$(call quiet,$(BUILD)/cross.log,$(TOOLCHAIN)/unpack-debian.sh $(CROSS) trixie $(CROSS_PACKAGES))
 	@# Where installed, picolibc's settings name its folders and lie in the compiler's.
 	@for specs in $(CROSS)/usr/lib/*/picolibc.specs $(CROSS)/usr/lib/picolibc/*/picolibc.specs; do \
@@ -30,7 +30,7 @@ $(CROSS)/.extracted: $(TOOLCHAIN)/unpack-debian.sh
 
 $(XTENSA_CONFIG): $(TOOLCHAIN)/xtensa/config.c $(TOOLCHAIN)/xtensa/table.sha256 $(CROSS)/.extracted
 	@echo "Fetching the table of Xtensa instructions, in QEMU's source (40 MB) ..."
-	@rm -rf $(SOURCES)/qemu && mkdir -p $(SOURCES)/qemu
+	@rm -rf "$(SOURCES)/qemu" && mkdir -p "$(SOURCES)/qemu"
 	@$(TOOLCHAIN)/private-apt.sh $(BUILD)/apt trixie
 	@cd $(SOURCES)/qemu && APT_CONFIG=$(BUILD)/apt/apt.conf apt-get -qq source --download-only qemu
 	@cd $(SOURCES)/qemu && python3 -c 'import lzma, shutil, sys; shutil.copyfileobj(lzma.open(sys.argv[1]), sys.stdout.buffer)' \

@@ -4,11 +4,15 @@
 # module `_inject` that makes allocations fail. MicroPython's heap is one block to AddressSanitizer, though: an overrun
 # from one buffer of that heap into the next goes unseen.
 
-MPY_BUILDS += $(BUILD)/unix $(BUILD)/unix-asan
+MPY_BUILDS += unix unix-asan
 
 .PHONY: unix unix-asan
-unix-asan: export BITREPLAY_SANITIZE := 1
-unix unix-asan: mpy-cross
-	@[ -e $(BUILD)/$@/micropython ] || echo "Building MicroPython's unix port ($@, half a minute) ..."
-	@$(call quiet,$(BUILD)/$@.log,$(MAKE) -C $(MPY)/ports/unix -j$(JOBS) VARIANT_DIR=$(CURDIR)/boards/unix \
-	    USER_C_MODULES=$(CURDIR) BUILD=$(BUILD)/$@)
+unix unix-asan: %: $(BUILD)/%/.made
+	@:
+$(BUILD)/unix-asan/.made: private export BITREPLAY_SANITIZE := 1
+$(BUILD)/unix/.made $(BUILD)/unix-asan/.made: $(MPY_CROSS) $(MPY_SOURCE) $(C_MODULE) $(PACKAGE) $(call inputs,boards/unix)
+	@$(call fresh,$(@D))
+	@[ -e $(@D)/micropython ] || echo "Building MicroPython's unix port ($(notdir $(@D)), half a minute) ..."
+	@$(call quiet,$(@D).log,$(MAKE) -C $(MPY)/ports/unix -j$(JOBS) VARIANT_DIR=$(ROOT)/boards/unix \
+	    USER_C_MODULES=$(ROOT) BUILD=$(@D))
+	@touch $@

@@ -1,9 +1,8 @@
-"""The unix port of MicroPython, with and without sanitizers, and the modules of the other tests on the path."""
+"""The unix port of MicroPython, with and without sanitizers."""
 
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,6 @@ from bitreplay_host.onboard import kernel_arguments
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-sys.path[:0] = [str(HERE.parent / "core"), str(HERE.parent / "firmware")]
 
 
 def build(name):

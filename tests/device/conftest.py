@@ -7,14 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from bitreplay_host import cli
+from bitreplay_host.device import romfs
+from bitreplay_host.device.emulator import EmulatedPico
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "firmware")]
-
-from bitreplay_host import cli  # noqa: E402
-from bitreplay_host.device import romfs  # noqa: E402
-from bitreplay_host.device.emulator import EmulatedPico  # noqa: E402
-
-import models  # noqa: E402
+import models
 
 ROOT = Path(__file__).resolve().parents[2]
 ROMFS = 512 * 1024  # where that partition begins in the flash

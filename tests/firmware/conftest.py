@@ -1,4 +1,4 @@
-"""The package for the board on the path, and the unix port of MicroPython to run it in."""
+"""The unix port of MicroPython, and CPython, to run the package for the board in."""
 
 import os
 import signal
@@ -11,7 +11,6 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 FIRMWARE = ROOT / "firmware"
-sys.path[:0] = [str(FIRMWARE), str(ROOT / "host_tools"), str(Path(__file__).parent)]
 
 
 @pytest.fixture(scope="session")

@@ -1,15 +1,11 @@
 """For the tests of the host's tools: a small model, a small dataset that fits it, and the unix port of MicroPython."""
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
 from bitreplay_host import paths
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from made_data import ROOT, make_dataset, models  # noqa: E402
+from made_data import ROOT, make_dataset, models
 
 
 @pytest.fixture(scope="session")

@@ -1,16 +1,14 @@
 """Small made datasets, and the models of tests/firmware, for the tests of the host's tools."""
 
 import os
-import sys
 from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path += [str(ROOT / "firmware"), str(ROOT / "tests" / "firmware")]
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # of PyTorch, which is imported later
+import models
 
-import models  # noqa: E402
+ROOT = Path(__file__).resolve().parents[2]
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # of PyTorch, which is imported later
 
 __all__ = ["CLASSES", "ROOT", "SIDE", "made_images", "make_dataset", "models"]
 

@@ -15,6 +15,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.torch
 
 from bitreplay_host.training import WIDTHS, evaluate, export, restore  # noqa: E402
 from bitreplay_host.training import net as torch_net  # noqa: E402

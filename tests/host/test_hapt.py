@@ -189,6 +189,7 @@ def test_index_without_it(index, tmp_path, page, words):
 MODEL = ROOT / "models" / "imu.safetensors"
 
 
+@pytest.mark.torch
 def test_tilt_is_a_rotation():
     from bitreplay_host.training import pretrain_imu
 
@@ -204,6 +205,7 @@ def test_tilt_is_a_rotation():
     assert abs(turned - windows.astype(int)).max() > 100
 
 
+@pytest.mark.torch
 def test_pretraining(archive, tmp_path, monkeypatch, capsys):
     """One epoch on made windows leaves a model for the board."""
     from bitreplay_host.training import pretrain_imu
@@ -219,6 +221,7 @@ def test_pretraining(archive, tmp_path, monkeypatch, capsys):
     assert "epoch 1/1 loss" in pretrain_imu.OUT.with_suffix(".log").read_text()
 
 
+@pytest.mark.torch
 def test_shipped_model_is_what_pytorch_computes(real_data):
     """The same predictions for windows of people that it was not trained on, nearly all of them right."""
     import torch

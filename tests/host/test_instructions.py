@@ -12,6 +12,8 @@ from bitreplay_host.errors import UserError
 from bitreplay_host.measure import instructions
 from made_data import ROOT
 
+pytestmark = pytest.mark.qemu
+
 ARCHITECTURES = "armv6m", "rv32imc", "xtensawin"
 
 

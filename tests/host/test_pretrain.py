@@ -8,6 +8,7 @@ from bitreplay_host import cli
 from made_data import make_dataset
 
 torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.torch
 
 from bitreplay_host.training import net as torch_net  # noqa: E402
 from bitreplay_host.training import pretrain, restore  # noqa: E402

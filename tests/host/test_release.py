@@ -8,6 +8,8 @@ import bitreplay
 import pytest
 from bitreplay_host.device import mip
 
+pytestmark = pytest.mark.toolchain
+
 ROOT = Path(__file__).resolve().parents[2]
 DIST = ROOT / "build" / "dist"
 ARCHITECTURES = {"x64", "armv6m", "armv7emsp", "rv32imc", "xtensawin"}

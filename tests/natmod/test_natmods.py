@@ -2,21 +2,17 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from bitreplay_host.device import mip
 from bitreplay_host.errors import UserError
 from bitreplay_host.measure import golden, verify
+from machines import HOSTS, MACHINES, Emulated
+
+import models
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(Path(__file__).parent), str(ROOT / "tests" / "firmware")]
-
-from machines import HOSTS, MACHINES, Emulated  # noqa: E402
-
-import models  # noqa: E402
-
 ARCHITECTURES = ["x64", *MACHINES]
 SHIPPED = ["x64", "xtensawin"]  # where two learners with the shipped model fit, and do not take long
 STEPS = 5  # of the training
