@@ -126,6 +126,17 @@ const commands = {
     say({ event: 'reset' });
     machine.boot();
   },
+  snapshot() {
+    expect(machine.state === 'running' && machine.usb.configured, 'no snapshot before its serial port is there');
+    machine.takeSnapshot();
+  },
+  restore() {
+    if (machine.snapshot === null) {
+      throw new Error('nothing to restore: no snapshot was taken');
+    }
+    drive?.disappear();
+    machine.restore();
+  },
   stats: () => machine.stats(),
   quit,
 };
