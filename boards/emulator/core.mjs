@@ -1,10 +1,12 @@
 // The instructions that programs mostly consist of, on plain memory. rp2040js looks for an instruction's code through a
-// chain of comparisons, which takes most of the time; here a code selects a function. Results and cycles are those of
-// rp2040js. It executes all other instructions itself: those with peripherals, interrupts, faults, or a result that differs
-// from the chip's, which we do not want to repeat.
-
+// chain of comparisons, which takes most of the time; here the code selects a function. Results and cycles are those of
+// rp2040js. All else is left to it: what has to do with peripherals, interrupts and faults, and the few results that
+// differ from a chip's, which are not repeated here.
+import { add, addThree, immediate, register, shiftImmediate, subtract } from './arithmetic.mjs';
+import { special } from './specials.mjs';
 import {
-  byte, half, isReturn, loadLiteral, loadMultiple, LR, NOT_OURS, PC, pop, push, SP, storeMultiple, transferRegister, word,
+  isReturn, loadByte, loadHalf, loadMultiple, loadWord, LR, NOT_OURS, PC, pop, push, SP,
+  storeByte, storeHalf, storeMultiple, storeWord, transferRegister,
 } from './transfers.mjs';
 
 const LONGEST = 16; // cycles: more than any instruction here takes
@@ -29,8 +31,8 @@ export class FastCore {
     this.v = false;
   }
 
-  // Executes up to `count` instructions of cycles of `cycleNs`, and stops before the first that is not ours, or in whose
-  // time an alarm may be due. Returns how many it executed.
+  // Executes up to `count` instructions, with cycles of `cycleNs`, and stops before one that is not ours, or during which
+  // an alarm may be due. Returns how many it executed.
   run(count, cycleNs) {
     const { core, clock, r, halves } = this;
     if (core.interruptsUpdated || (core.N && core.Z)) {
@@ -40,18 +42,23 @@ export class FastCore {
     let nanos = clock.nanosCounter;
     let sum = 0;
     let done = 0;
+    let space = r[PC] >>> 28;
+    let memory = halves[space];
     this.nz = core.Z ? 0 : core.N ? -1 : 1;
     this.c = core.C;
     this.v = core.V;
     for (; done < count && nanos < end; done++) {
       const pc = r[PC];
-      const memory = halves[pc >>> 28];
+      if (pc >>> 28 !== space) {
+        space = pc >>> 28;
+        memory = halves[space];
+      }
       const at = (pc & 0xfffffff) >>> 1;
       if (at >= memory.length) {
         break;
       }
       r[PC] = pc + 2;
-      const cycles = execute(this, memory[at]);
+      const cycles = execute(this, r, memory[at]);
       if (cycles === NOT_OURS) {
         r[PC] = pc;
         break;
@@ -67,194 +74,80 @@ export class FastCore {
     clock.nanosCounter = nanos;
     return done;
   }
-}
 
-// Each of the functions below executes an instruction, with PC at the next one, and returns the cycles.
-
-function execute(s, op) {
-  switch (op >>> 12) {
-    case 0x0:
-      return shiftImmediate(s, op);
-    case 0x1:
-      return op & 0x0800 ? addThree(s, op) : shiftImmediate(s, op);
-    case 0x2:
-    case 0x3:
-      return immediate(s, op);
-    case 0x4:
-      return op & 0x0800 ? loadLiteral(s, op) : op & 0x0400 ? highRegisters(s, op) : register(s, op);
-    case 0x5:
-      return transferRegister(s, op);
-    case 0x6:
-      return word(s, op & 0x0800, s.r[(op >>> 3) & 7] + ((op >>> 4) & 0x7c), op & 7);
-    case 0x7:
-      return byte(s, op & 0x0800, s.r[(op >>> 3) & 7] + ((op >>> 6) & 0x1f), op & 7);
-    case 0x8:
-      return half(s, op & 0x0800, s.r[(op >>> 3) & 7] + ((op >>> 5) & 0x3e), op & 7);
-    case 0x9:
-      return word(s, op & 0x0800, s.r[SP] + ((op & 0xff) << 2), (op >>> 8) & 7);
-    case 0xa:
-      s.r[(op >>> 8) & 7] = (op & 0x0800 ? s.r[SP] : (s.r[PC] + 2) & ~3) + ((op & 0xff) << 2);
-      return 1;
-    case 0xb:
-      return miscellaneous(s, op);
-    case 0xc:
-      return op & 0x0800 ? loadMultiple(s, op) : storeMultiple(s, op);
-    case 0xd:
-      return branchIf(s, op);
-    case 0xe:
-      return op & 0x0800 ? NOT_OURS : branch(s, 2 + ((op << 21) >> 20), 2);
-    default:
-      return branchAndLink(s, op);
+  // Executes the next instruction, whatever it is. Returns its cycles, which are not on the clock yet.
+  step() {
+    const { core } = this;
+    const cycles = core.interruptsUpdated ? NOT_OURS : special(core, core.readUint16(core.PC & ~1));
+    core.cycles += cycles;
+    return cycles === NOT_OURS ? core.executeInstruction() : cycles;
   }
 }
 
-function add(s, a, b) {
-  const sum = (a + b) | 0;
-  s.nz = sum;
-  s.c = sum >>> 0 < a >>> 0;
-  s.v = ((a ^ sum) & (b ^ sum)) < 0;
-  return sum;
-}
+// Executes an instruction, with PC at the next one already. Returns its cycles, as do the functions for each kind.
 
-function subtract(s, a, b) {
-  const difference = (a - b) | 0;
-  s.nz = difference;
-  s.c = a >>> 0 >= b >>> 0;
-  s.v = ((a ^ b) & (a ^ difference)) < 0;
-  return difference;
-}
-
-function shiftImmediate(s, op) {
-  const { r } = s;
-  const by = (op >>> 6) & 0x1f;
-  const value = r[(op >>> 3) & 7];
-  let result = value;
-  if (op < 0x0800) { // LSLS
-    result = value << by;
-    s.c = by ? ((value >>> (32 - by)) & 1) === 1 : s.c;
-  } else { // LSRS, ASRS: 0 means 32
-    const last = by ? by - 1 : 31;
-    s.c = ((value >>> last) & 1) === 1;
-    result = op < 0x1000 ? (value >>> last) >>> 1 : (value >> last) >> 1;
-  }
-  r[op & 7] = s.nz = result | 0;
-  return 1;
-}
-
-// ADDS and SUBS of two registers, or one and a number of three bits.
-function addThree(s, op) {
-  const { r } = s;
-  const a = r[(op >>> 3) & 7];
-  const n = (op >>> 6) & 7;
-  const b = op & 0x0400 ? n : r[n];
-  r[op & 7] = op & 0x0200 ? subtract(s, a, b) : add(s, a, b);
-  return 1;
-}
-
-// MOVS, CMP, ADDS and SUBS with a byte.
-function immediate(s, op) {
-  const { r } = s;
-  const d = (op >>> 8) & 7;
-  const value = op & 0xff;
-  switch ((op >>> 11) & 3) {
+function execute(s, r, op) {
+  switch (op >>> 11) {
     case 0:
-      r[d] = s.nz = value;
-      break;
     case 1:
-      subtract(s, r[d], value);
-      break;
     case 2:
-      r[d] = add(s, r[d], value);
-      break;
+      return shiftImmediate(s, op);
+    case 3:
+      return addThree(s, op);
+    case 4:
+    case 5:
+    case 6:
+    case 7:
+      return immediate(s, op);
+    case 8:
+      return op & 0x0400 ? highRegisters(s, op) : register(s, op);
+    case 9:
+      return loadWord(s, ((r[PC] + 2) & ~3) + ((op & 0xff) << 2), (op >>> 8) & 7);
+    case 10:
+    case 11:
+      return transferRegister(s, op);
+    case 12:
+      return storeWord(s, r[(op >>> 3) & 7] + ((op >>> 4) & 0x7c), op & 7);
+    case 13:
+      return loadWord(s, r[(op >>> 3) & 7] + ((op >>> 4) & 0x7c), op & 7);
+    case 14:
+      return storeByte(s, r[(op >>> 3) & 7] + ((op >>> 6) & 0x1f), op & 7);
+    case 15:
+      return loadByte(s, r[(op >>> 3) & 7] + ((op >>> 6) & 0x1f), op & 7);
+    case 16:
+      return storeHalf(s, r[(op >>> 3) & 7] + ((op >>> 5) & 0x3e), op & 7);
+    case 17:
+      return loadHalf(s, r[(op >>> 3) & 7] + ((op >>> 5) & 0x3e), op & 7);
+    case 18:
+      return storeWord(s, r[SP] + ((op & 0xff) << 2), (op >>> 8) & 7);
+    case 19:
+      return loadWord(s, r[SP] + ((op & 0xff) << 2), (op >>> 8) & 7);
+    case 20:
+    case 21:
+      return addressOf(s, op);
+    case 22:
+    case 23:
+      return miscellaneous(s, op);
+    case 24:
+      return storeMultiple(s, op);
+    case 25:
+      return loadMultiple(s, op);
+    case 26:
+    case 27:
+      return branchIf(s, op);
+    case 28:
+      return branch(s, 2 + ((op << 21) >> 20), 2);
+    case 30:
+      return branchAndLink(s, op);
     default:
-      r[d] = subtract(s, r[d], value);
+      return NOT_OURS;
   }
-  return 1;
 }
 
-function register(s, op) {
+// ADR, and ADD with SP.
+function addressOf(s, op) {
   const { r } = s;
-  const d = op & 7;
-  const a = r[d];
-  const b = r[(op >>> 3) & 7];
-  switch ((op >>> 6) & 0xf) {
-    case 0x0: // ANDS
-      r[d] = s.nz = a & b;
-      return 1;
-    case 0x1: // EORS
-      r[d] = s.nz = a ^ b;
-      return 1;
-    case 0x2:
-    case 0x3:
-    case 0x4:
-    case 0x7:
-      return shiftRegister(s, op, a, b & 0xff);
-    case 0x5:
-    case 0x6:
-      return withCarry(s, op, a, b);
-    case 0x8: // TST
-      s.nz = a & b;
-      return 1;
-    case 0x9: // RSBS
-      r[d] = subtract(s, 0, b);
-      return 1;
-    case 0xa: // CMP
-      subtract(s, a, b);
-      return 1;
-    case 0xb: // CMN
-      add(s, a, b);
-      return 1;
-    case 0xc: // ORRS
-      r[d] = s.nz = a | b;
-      return 1;
-    case 0xd: // MULS
-      r[d] = s.nz = Math.imul(a, b);
-      return 1;
-    case 0xe: // BICS
-      r[d] = s.nz = a & ~b;
-      return 1;
-    default: // MVNS
-      r[d] = s.nz = ~b;
-      return 1;
-  }
-}
-
-// ADCS, SBCS.
-function withCarry(s, op, a, b) {
-  const subtracts = (op & 0x0080) !== 0;
-  const carry = s.c === subtracts ? 0 : 1; // or borrow
-  if ((subtracts ? b : a) === 0x7fffffff && carry) {
-    return NOT_OURS;
-  }
-  const result = (subtracts ? a - b - carry : a + b + carry) | 0;
-  const sum = (a >>> 0) + (subtracts ? -(b >>> 0) - carry : (b >>> 0) + carry);
-  s.nz = result;
-  s.c = subtracts ? sum >= 0 : sum > 0xffffffff;
-  s.v = ((a ^ result) & (subtracts ? a ^ b : b ^ result)) < 0;
-  s.r[op & 7] = result;
-  return 1;
-}
-
-function shiftRegister(s, op, value, by) {
-  if (by === 0 || by > 31) {
-    return NOT_OURS;
-  }
-  s.c = ((value >>> (by - 1)) & 1) === 1;
-  switch ((op >>> 6) & 7) {
-    case 2: // LSLS
-      s.c = ((value >>> (32 - by)) & 1) === 1;
-      s.nz = value << by;
-      break;
-    case 3: // LSRS
-      s.nz = (value >>> by) | 0;
-      break;
-    case 4: // ASRS
-      s.nz = value >> by;
-      break;
-    default: // RORS
-      s.nz = (value >>> by) | (value << (32 - by));
-  }
-  s.r[op & 7] = s.nz;
+  r[(op >>> 8) & 7] = (op & 0x0800 ? r[SP] : (r[PC] + 2) & ~3) + ((op & 0xff) << 2);
   return 1;
 }
 

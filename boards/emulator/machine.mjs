@@ -199,7 +199,7 @@ export class Machine {
         continue;
       }
       n -= fastCore.run(n, this.cycleNs);
-      const ns = core.executeInstruction() * this.cycleNs;
+      const ns = fastCore.step() * this.cycleNs;
       if (clock.nextAlarm !== null && clock.nextAlarm.nanos <= clock.nanosCounter + ns) {
         clock.tick(ns);
       } else {

@@ -1,7 +1,7 @@
-// The state of a group of objects, and back: what their fields, elements and bytes are, and those of all that they refer to.
-// Functions and private fields are not looked into. No object is made or replaced: who has one, has the right one.
+// The state of objects: their fields, elements and bytes, and those of all that they refer to. Functions and private
+// fields are left alone, and no object is replaced, so that what refers to one still refers to the right one.
 
-// Returns a function that puts everything back, as often as it is called.
+// Returns a function that puts everything back to how it is now, as often as it is called.
 export function takeSnapshot(...roots) {
   const restorers = new Map();
   const found = [...roots];

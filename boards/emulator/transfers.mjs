@@ -11,57 +11,65 @@ export function isReturn(s, address) {
   return s.core.currentMode === HANDLER && address >>> 28 === 0xf;
 }
 
-export function loadLiteral(s, op) {
-  return word(s, true, ((s.r[PC] + 2) & ~3) + ((op & 0xff) << 2), (op >>> 8) & 7);
-}
+// Of a register `t`, at an address.
 
-// A load to, or a store of, register `t`.
-
-export function word(s, load, address, t) {
-  if (address & 3) {
+export function loadWord(s, address, t) {
+  const memory = s.words[address >>> 28];
+  const at = (address & 0xfffffff) >>> 2;
+  if (address & 3 || at >= memory.length) {
     return NOT_OURS;
   }
-  const memory = load ? s.words[address >>> 28] : s.sram;
-  const at = (load ? address & 0xfffffff : address - SRAM) >>> 2;
-  if (at >= memory.length) {
-    return NOT_OURS;
-  }
-  if (load) {
-    s.r[t] = memory[at];
-  } else {
-    memory[at] = s.r[t];
-  }
+  s.r[t] = memory[at];
   return 2;
 }
 
-export function half(s, load, address, t) {
-  if (address & 1) {
+export function storeWord(s, address, t) {
+  const memory = s.sram;
+  const at = (address - SRAM) >>> 2;
+  if (address & 3 || at >= memory.length) {
     return NOT_OURS;
   }
-  const memory = load ? s.halves[address >>> 28] : s.sram16;
-  const at = (load ? address & 0xfffffff : address - SRAM) >>> 1;
-  if (at >= memory.length) {
-    return NOT_OURS;
-  }
-  if (load) {
-    s.r[t] = memory[at];
-  } else {
-    memory[at] = s.r[t];
-  }
+  memory[at] = s.r[t];
   return 2;
 }
 
-export function byte(s, load, address, t) {
-  const memory = load ? s.bytes[address >>> 28] : s.sram8;
-  const at = (load ? address & 0xfffffff : address - SRAM) >>> 0;
+export function loadHalf(s, address, t) {
+  const memory = s.halves[address >>> 28];
+  const at = (address & 0xfffffff) >>> 1;
+  if (address & 1 || at >= memory.length) {
+    return NOT_OURS;
+  }
+  s.r[t] = memory[at];
+  return 2;
+}
+
+export function storeHalf(s, address, t) {
+  const memory = s.sram16;
+  const at = (address - SRAM) >>> 1;
+  if (address & 1 || at >= memory.length) {
+    return NOT_OURS;
+  }
+  memory[at] = s.r[t];
+  return 2;
+}
+
+export function loadByte(s, address, t) {
+  const memory = s.bytes[address >>> 28];
+  const at = (address & 0xfffffff);
   if (at >= memory.length) {
     return NOT_OURS;
   }
-  if (load) {
-    s.r[t] = memory[at];
-  } else {
-    memory[at] = s.r[t];
+  s.r[t] = memory[at];
+  return 2;
+}
+
+export function storeByte(s, address, t) {
+  const memory = s.sram8;
+  const at = (address - SRAM) >>> 0;
+  if (at >= memory.length) {
+    return NOT_OURS;
   }
+  memory[at] = s.r[t];
   return 2;
 }
 
@@ -72,23 +80,23 @@ export function transferRegister(s, op) {
   let cycles;
   switch ((op >>> 9) & 7) {
     case 0:
-      return word(s, false, address, t);
+      return storeWord(s, address, t);
     case 1:
-      return half(s, false, address, t);
+      return storeHalf(s, address, t);
     case 2:
-      return byte(s, false, address, t);
+      return storeByte(s, address, t);
     case 3: // LDRSB
-      cycles = byte(s, true, address, t);
+      cycles = loadByte(s, address, t);
       r[t] = cycles ? (r[t] << 24) >> 24 : r[t];
       return cycles;
     case 4:
-      return word(s, true, address, t);
+      return loadWord(s, address, t);
     case 5:
-      return half(s, true, address, t);
+      return loadHalf(s, address, t);
     case 6:
-      return byte(s, true, address, t);
+      return loadByte(s, address, t);
     default: // LDRSH
-      cycles = half(s, true, address, t);
+      cycles = loadHalf(s, address, t);
       r[t] = cycles ? (r[t] << 16) >> 16 : r[t];
       return cycles;
   }
