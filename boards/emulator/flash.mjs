@@ -61,6 +61,11 @@ export class Flash {
     this.#keep(address, address + bytes.length);
   }
 
+  // To the file too, all of it.
+  rewrite() {
+    this.#keep(0, FLASH_SIZE);
+  }
+
   #change(kind, address, wanted) {
     const cut = this.cut && this.cut.operations-- === 0 ? this.cut : null;
     if (cut === null) {

@@ -1,5 +1,6 @@
 // The emulated Pico: power, resets, and the loop that runs the core.
 import { Chip } from './chip.mjs';
+import { takeSnapshot } from './snapshot.mjs';
 import { UsbHost } from './usb.mjs';
 
 const SLICE = 200_000; // instructions between two looks at sockets and commands: some milliseconds
@@ -20,6 +21,7 @@ export class Machine {
     this.nanos = 0;
     this.busyNs = 0;
     this.cutAt = null;
+    this.snapshot = null; // a function that puts everything back
     flash.onPowerCut = (details) => this.#stop('cut', details);
   }
 
@@ -78,6 +80,28 @@ export class Machine {
       const alarm = this.chip.clock.createAlarm(() => this.#stop('cut', { during: null }));
       alarm.schedule(this.cutAt - this.nanos - this.chip.clock.nanos);
     }
+  }
+
+  // Keeps the state of everything, for restore(): the chip, also what it sleeps for, its flash and its USB host.
+  takeSnapshot() {
+    this.#wake();
+    const { chip, usb, boots, cycles, nanos, cutAt } = this;
+    const putBack = takeSnapshot(chip, usb, this.flash);
+    this.snapshot = () => {
+      putBack();
+      Object.assign(this, { chip, usb, boots, cycles, nanos, cutAt, cycleNs: 1e9 / chip.clkSys });
+    };
+  }
+
+  // Goes on from where the snapshot was taken, whatever happened since, as if it had not.
+  restore() {
+    this.#retire();
+    this.snapshot();
+    this.flash.rewrite();
+    this.stopped = null;
+    this.state = 'running';
+    this.onDrained();
+    this.#soon();
   }
 
   // Bytes for the serial port; without power there is none. Returns how many bytes wait.
@@ -166,17 +190,20 @@ export class Machine {
 
   // Runs the core for a while; false if it sleeps now.
   #slice() {
-    const { core, clock } = this.chip;
+    const { core, clock, fastCore } = this.chip;
     for (let n = SLICE; n > 0 && this.stopped === null; n--) {
-      if (!core.waiting) {
-        const ns = core.executeInstruction() * this.cycleNs;
-        if (clock.nextAlarm !== null && clock.nextAlarm.nanos <= clock.nanosCounter + ns) {
-          clock.tick(ns);
-        } else {
-          clock.nanosCounter += ns; // what tick() does when no alarm is due
+      if (core.waiting) {
+        if (!this.#skipSleep(clock)) {
+          return false;
         }
-      } else if (!this.#skipSleep(clock)) {
-        return false;
+        continue;
+      }
+      n -= fastCore.run(n, this.cycleNs);
+      const ns = fastCore.step() * this.cycleNs;
+      if (clock.nextAlarm !== null && clock.nextAlarm.nanos <= clock.nanosCounter + ns) {
+        clock.tick(ns);
+      } else {
+        clock.nanosCounter += ns; // what tick() does when no alarm is due
       }
     }
     return true;

@@ -33,6 +33,7 @@ export class UsbHost {
     this.usb = usb;
     this.onConfigured = onConfigured;
     this.onDrained = onDrained;
+    this.configured = false;
     this.queue = [];
     this.armed = 0; // bytes that the device is ready to take
     this.endpoints = {};
@@ -79,6 +80,7 @@ export class UsbHost {
     yield;
     this.usb.sendSetupPacket(SET_CONTROL_LINE_STATE);
     yield;
+    this.configured = true;
     this.onConfigured();
   }
 
@@ -87,7 +89,7 @@ export class UsbHost {
   }
 
   send(bytes) {
-    this.queue.push(bytes);
+    this.queue.push(new Uint8Array(bytes)); // a copy: a snapshot puts back all of what is behind it
     this.#pump();
   }
 

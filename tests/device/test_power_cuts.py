@@ -1,8 +1,6 @@
 """Power is cut at every erase and program of a save, whole and torn, and at random cycles: nothing is ever lost."""
 
-import contextlib
 import random
-import shutil
 from pathlib import Path
 
 import bitreplay
@@ -39,19 +37,13 @@ for size in (65536, 4096):
         assert error.errno == 28
 """
 RANDOM_CUTS = 8
-WAIT_MS = 500  # in which a command gets to the board, however busy this machine is
-CYCLES_PER_MS = 125_000
-
-
-@contextlib.contextmanager
-def repl(pico):
-    """The raw REPL of a Pico, as mpremote talks to it."""
-    transport = SerialTransport(pico.port, timeout=30)
-    try:
-        transport.enter_raw_repl(soft_reset=False)
-        yield transport
-    finally:
-        transport.close()
+# The board waits for a byte, and a snapshot is taken: from there it saves, again and again.
+WAIT = f"""
+import sys
+print("ready")
+if sys.stdin.read(1) == "s":
+    {SAVE}    print("saved")
+"""
 
 
 @pytest.fixture(scope="module")
@@ -65,76 +57,88 @@ def digests(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def saved(emulator, digests, tmp_path_factory):
-    """A flash with a learner after its first experience; and the erases, programs and cycles of saving the second."""
-    folder = tmp_path_factory.mktemp("board")
-    flash, copy = folder / "saved.bin", folder / "copy.bin"
-    model = Path(models.tiny_model(folder / "net.safetensors")).read_bytes()
-    with emulator(flash=flash) as pico, repl(pico) as board:
-        board.fs_writefile("/net.safetensors", model)
-        board.exec(STEP + START + MAKE)
-        assert board.exec("print(step(me, 0))\n" + SAVE).decode().split() == [digests[0]]
-    shutil.copy(flash, copy)
-    with emulator(None, flash=copy) as pico, repl(pico) as board:
-        board.exec(STEP + START + LOAD + "step(me, 1)")
+def saving(emulator, digests, tmp_path_factory):
+    """A Pico that has saved its first experience and is about to save its second, whenever it is wanted."""
+    model = Path(models.tiny_model(tmp_path_factory.mktemp("board") / "net.safetensors")).read_bytes()
+    with emulator() as pico:
+        board = SerialTransport(pico.port, timeout=30)  # the raw REPL, as mpremote talks to it
+        try:
+            board.enter_raw_repl(soft_reset=False)
+            board.fs_writefile("/net.safetensors", model)
+            board.exec(STEP + START + MAKE)
+            assert board.exec("print(step(me, 0))\n" + SAVE).decode().split() == [digests[0]]
+            yield Saving(pico, board, digests)
+        finally:
+            board.close()
+
+
+class Saving:
+    def __init__(self, pico, board, digests):
+        self.pico, self.board, self.digests = pico, board, digests
+        self.went_on = set()
+        # From flash, as after a reset.
+        board.exec_raw_no_follow(STEP + START + LOAD + "print(step(me, 1))\n" + WAIT)
+        assert board.read_until(1, b"ready\r\n").decode().split() == [digests[1], "ready"]
+        pico.take_snapshot()
         before = pico.stats()
-        board.exec(SAVE)
+        board.serial.write(b"s")
+        board.read_until(1, b"saved\r\n")
         after = pico.stats()
-    operations = sum(after[name] - before[name] for name in ("erases", "programs"))
-    return flash, operations, after["cycles"] - before["cycles"]
+        self.operations = sum(after[name] - before[name] for name in ("erases", "programs"))
+        self.cycles = after["cycles"] - before["cycles"]
 
+    def interrupt(self):
+        """The Pico at its prompt, with what it has learned and not saved."""
+        self.pico.restore()
+        self.board.serial.write(b"-")
+        self.board.enter_raw_repl(soft_reset=False)
 
-def cut(emulator, flash, digests, **moment):
-    """Saves the second experience, with a power cut; True if the new state was there afterwards."""
-    with emulator(None, flash=flash) as pico, repl(pico) as board:
-        assert board.exec(STEP + START + LOAD + "print(step(me, 1))").decode().split() == [digests[1]]
+    def cut(self, **moment):
+        """Saves the second experience, with a power cut; True if the new state was there afterwards."""
+        pico, board, digests = self.pico, self.board, self.digests
+        pico.restore()
         pico.cut_power(**moment)
-        board.exec_raw_no_follow(f"import time; time.sleep_ms({WAIT_MS})\n{SAVE}")
+        board.serial.write(b"s")
         assert pico.wait_for("cut", "stopped", timeout=60)["event"] == "cut"
         pico.power_on()
         board.enter_raw_repl(soft_reset=False)
         found = board.exec(STEP + START + LOAD + "print(me.digest())").decode().strip()
         assert found in digests[:2], moment
-        # Learning goes on, and so does saving.
         n = digests.index(found) + 1
-        board.exec(f"for n in range({n}, 4): last = step(me, n)\n" + SAVE)
-        assert board.exec(LOAD + "print(last, me.digest())").decode().split() == [digests[3]] * 2, moment
-    return n == 2
+        # Learning goes on, and so does saving: from the old and the new state, after each kind of cut.
+        kind = n, moment.get("torn")
+        if kind not in self.went_on:
+            board.exec(f"for n in range({n}, 4): last = step(me, n)\n" + SAVE)
+            assert board.exec(LOAD + "print(last, me.digest())").decode().split() == [digests[3]] * 2, moment
+            self.went_on.add(kind)
+        return n == 2
 
 
 @pytest.mark.parametrize("torn", [False, True])
-def test_any_operation(torn, emulator, saved, digests, tmp_path, record_property):
-    flash, operations, _ = saved
-    assert operations > 10
-    new = []
-    for operation in range(operations):
-        copy = shutil.copy(flash, tmp_path / "flash.bin")
-        new.append(cut(emulator, copy, digests, after_flash_ops=operation, torn=torn))
+def test_any_operation(torn, saving, record_property):
+    assert saving.operations > 10
+    new = [saving.cut(after_flash_ops=operation, torn=torn) for operation in range(saving.operations)]
     # The new state comes with one operation and stays: before it there is the old one.
     assert new == sorted(new) and new[0] is False
     kind = "in the middle of" if torn else "before"
     record_property(
-        "measured", f"power cuts {kind} each of the {operations} erases and programs of a save: all survived"
+        "measured", f"power cuts {kind} each of the {saving.operations} erases and programs of a save: all survived"
     )
 
 
-def test_random_cycles(emulator, saved, digests, tmp_path, record_property):
-    flash, _, cycles = saved
+def test_random_cycles(saving, record_property):
     rng = random.Random(1)
     for _ in range(RANDOM_CUTS):
-        copy = shutil.copy(flash, tmp_path / "flash.bin")
-        cut(emulator, copy, digests, after_cycles=WAIT_MS * CYCLES_PER_MS + rng.randrange(cycles))
+        saving.cut(after_cycles=rng.randrange(saving.cycles))
     record_property("measured", f"power cuts at {RANDOM_CUTS} random cycles of a save: all survived")
 
 
-def test_full_filesystem_loses_nothing(emulator, saved, digests, tmp_path):
-    flash, _, _ = saved
-    copy = shutil.copy(flash, tmp_path / "flash.bin")
-    with emulator(None, flash=copy) as pico, repl(pico) as board:
-        board.exec(STEP + START + LOAD + "step(me, 1)")
-        board.exec(FILL)
-        full = board.exec("try: me.save('/me.safetensors')\nexcept OSError as error: print(error.errno)")
-        assert full.decode().strip() == "28"
-        assert board.exec(LOAD + "print(me.digest())").decode().split() == [digests[0]]
-        board.exec("for name in names: os.remove(name)\nstep(me, 1)\n" + SAVE)
-        assert board.exec(LOAD + "print(me.digest())").decode().split() == [digests[1]]
+def test_full_filesystem_loses_nothing(saving, digests):
+    saving.interrupt()
+    board = saving.board
+    board.exec(FILL)
+    full = board.exec("try: me.save('/me.safetensors')\nexcept OSError as error: print(error.errno)")
+    assert full.decode().strip() == "28"
+    assert board.exec(LOAD + "print(me.digest())").decode().split() == [digests[0]]
+    board.exec("for name in names: os.remove(name)\nstep(me, 1)\n" + SAVE)
+    assert board.exec(LOAD + "print(me.digest())").decode().split() == [digests[1]]

@@ -111,6 +111,18 @@ class EmulatedPico:
         self._do("reset")
         self._booted()
 
+    def take_snapshot(self) -> None:
+        """Keeps the state of everything, for restore(): core, RAM, peripherals, flash, USB. A new one replaces it."""
+        self._do("snapshot")
+
+    def restore(self) -> None:
+        """Goes on from the snapshot as if nothing had happened since, with power or without.
+
+        Read first what the Pico has printed: what is on its way is not taken back.
+        """
+        self._forget()
+        self._do("restore")
+
     def stats(self) -> dict:
         """Counters: cycles, emulated seconds, boots, erases, programs, and the time that took here."""
         return self._do("stats")
