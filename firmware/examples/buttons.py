@@ -1,6 +1,6 @@
 # Buttons that teach: one button and one LED for each label (docs/examples.md).
 #
-#     build/unix/micropython firmware/examples/buttons.py build/images cat dog      keys and files instead
+#     build/unix/micropython firmware/examples/buttons.py images cat dog      keys and files instead
 #
 # On a board import it: Trainer(learner, Pins([10, 11], [14, 15]), source, ["mug", "cup"]).run()
 #
