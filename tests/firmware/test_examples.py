@@ -8,12 +8,14 @@ import json
 import os
 import re
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
 from bitreplay_host import data, hapt
-from conftest import FIRMWARE, ROOT
 
+ROOT = Path(__file__).resolve().parents[2]
+FIRMWARE = ROOT / "firmware"
 EXAMPLES = FIRMWARE / "examples"
 DATA = ROOT / "build" / "data"
 FRAME = 120, 160  # height, width of a camera's
