@@ -24,9 +24,11 @@ def build(name):
 
 
 def execute(binary, script, *arguments):
-    """Runs a script of this folder in MicroPython, on the package in firmware/; returns the finished process."""
-    command = [binary, "-X", "heapsize=8m", HERE / script, *arguments]
+    """Runs a script of this folder in MicroPython or CPython, on firmware/; returns the finished process."""
+    options = [] if binary == sys.executable else ["-X", "heapsize=8m"]
+    command = [binary, *options, HERE / script, *arguments]
     environment = {**os.environ, "MICROPYPATH": str(ROOT / "firmware"), "UBSAN_OPTIONS": "print_stacktrace=1"}
+    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT / "firmware"), str(ROOT / "host_tools")])
     return subprocess.run([str(part) for part in command], env=environment, capture_output=True, encoding="utf-8")
 
 
@@ -54,11 +56,13 @@ def call(request, tmp_path):
 def fuzz():
     """A function: runs a fuzzer of this folder under the sanitizers (noise.py); returns how often each outcome was.
 
-    If it dies, the test fails and tells the seed, the number of the case, and what the fuzzer says of that case.
+    binary: what runs it instead. If it dies, the test fails and tells the seed, the number of the case, and what the
+    fuzzer says of that case.
     """
-    binary, seed = build("unix-asan"), os.environ.get("BITREPLAY_FUZZ_SEED", "1")
+    seed = os.environ.get("BITREPLAY_FUZZ_SEED", "1")
 
-    def run(script, seconds, *arguments):
+    def run(script, seconds, *arguments, binary=None):
+        binary = binary or build("unix-asan")
         done = execute(binary, script, seed, os.environ.get("BITREPLAY_FUZZ_SECONDS", seconds), "all", *arguments)
         lines = done.stdout.splitlines()
         if done.returncode == 0:
