@@ -56,19 +56,19 @@ def call(request, tmp_path):
 def fuzz():
     """A function: runs a fuzzer of this folder under the sanitizers (noise.py); returns how often each outcome was.
 
-    binary: what runs it instead. If it dies, the test fails and tells the seed, the number of the case, and what the
-    fuzzer says of that case.
+    limit: "N cases" or "N seconds". binary: what runs it instead. If it dies, the test fails and tells the seed, the
+    number of the case, and what the fuzzer says of that case.
     """
-    seed = os.environ.get("BITREPLAY_FUZZ_SEED", "1")
+    seed, seconds = os.environ.get("BITREPLAY_FUZZ_SEED", "1"), os.environ.get("BITREPLAY_FUZZ_SECONDS")
 
-    def run(script, seconds, *arguments, binary=None):
+    def run(script, limit, *arguments, binary=None):
         binary = binary or build("unix-asan")
-        done = execute(binary, script, seed, os.environ.get("BITREPLAY_FUZZ_SECONDS", seconds), "all", *arguments)
+        done = execute(binary, script, seed, f"{seconds} seconds" if seconds else limit, "all", *arguments)
         lines = done.stdout.splitlines()
         if done.returncode == 0:
             return json.loads(lines[-1])
         number = [line for line in lines if line.isdigit()][-1:]
-        told = execute(binary, script, seed, "0", *number, *arguments).stdout[:4000]
+        told = execute(binary, script, seed, "1 cases", *number, *arguments).stdout[:4000]
         said = f"exit status {done.returncode}\n{told}\n{done.stderr[-8000:]}"
         pytest.fail(f"BITREPLAY_FUZZ_SEED={seed}, case {number}: {said}")
 

@@ -30,18 +30,19 @@ def content(size):
     return out
 
 
-def run(case, seed, seconds, which, *arguments):
-    """Runs case(number, *arguments) for some seconds, and prints how often it returned each outcome, as JSON.
+def run(case, seed, limit, which, *arguments):
+    """Runs case(number, *arguments) for number = 0, 1, ..., and prints how often it returned each outcome, as JSON.
 
-    Every case has its own random numbers, and its number is printed before it runs, so that it is known if the process
-    dies. which: "all", or the number of the one case that is run again, and told.
+    limit: "N cases" or "N seconds". Every case has its own random numbers, and its number is printed before it runs,
+    so that it is known if the process dies. which: "all", or the number of the one case that is run again, and told.
     """
     counts, number = {}, 0
-    end = time.time() + float(seconds)
+    most, unit = limit.split(" ")
+    end = time.time() + int(most)
     while True:
         if which != "all":
             number = int(which)
-        elif time.time() >= end:
+        elif number == int(most) if unit == "cases" else time.time() >= end:
             break
         random.seed((int(seed) * 0x9E3779B1 + number * 0x85EBCA77) & 0xFFFFFFFF)
         for _ in range(4):

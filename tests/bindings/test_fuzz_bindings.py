@@ -7,7 +7,7 @@ from bitreplay_host import reference
 
 
 def test_fuzz_bindings(fuzz):
-    counts = fuzz("fuzz_bindings.py", 10)
+    counts = fuzz("fuzz_bindings.py", "10 seconds")
     assert {outcome.split()[0] for outcome in counts} == set(reference.__all__)
     for kernel in reference.__all__:
         assert min(counts[f"{kernel} taken"], counts[f"{kernel} refused"]) > 5

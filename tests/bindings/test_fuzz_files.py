@@ -15,12 +15,11 @@ EXPECTED = {f"{kind} {outcome}" for kind in BOTH for outcome in ("accepted", "re
 EXPECTED |= {"model revalued accepted", "model spliced refused", "synthetic accepted"}
 
 
-@pytest.mark.parametrize("binary, seconds", [(None, 8), (sys.executable, 4)], ids=["micropython", "cpython"])
-def test_fuzz_files(fuzz, tmp_path, binary, seconds):
+@pytest.mark.parametrize("binary, cases", [(None, 4608), (sys.executable, 2880)], ids=["micropython", "cpython"])
+def test_fuzz_files(fuzz, tmp_path, binary, cases):
     paths = [models.save(tmp_path / "mixed", models.mixed())]
     for name, changes in (("tiny", {}), ("plain", {"trainable": False}), ("headless", {"head": False})):
         paths.append(models.tiny_model(tmp_path / name, **changes))
-    counts = fuzz("fuzz_files.py", seconds, tmp_path, *paths, binary=binary)
-    print(counts)
+    counts = fuzz("fuzz_files.py", f"{cases} cases", tmp_path, *paths, binary=binary)
     for outcome in EXPECTED:
         assert counts.get(outcome, 0) > 1, counts
