@@ -124,15 +124,6 @@ class Watcher:
         return self.learner.predict(self.look())
 
 
-def model(name):
-    """The path of a model where `bitreplay upload` puts it."""
-    try:
-        os.stat("/rom/" + name)
-        return "/rom/" + name
-    except OSError:
-        return "/" + name
-
-
 def on_files(folder):
     """Learns the first half of the files of each label, and tests it with the others: mug0.rgb is a mug."""
     labels = {}
@@ -155,7 +146,11 @@ def on_files(folder):
 
 if __name__ == "__main__":
     if sys.platform == "esp32":
-        me = bitreplay.Learner(bitreplay.load(model(MODEL)))
+        try:
+            net = bitreplay.load("/rom/" + MODEL)
+        except OSError:
+            net = bitreplay.load("/" + MODEL)  # where `bitreplay upload` puts it on firmware without ROMFS
+        me = bitreplay.Learner(net)
         watcher = Watcher(me, Esp32Camera())
         print('watcher.see("mug")  watcher.see("cup")  watcher.learn()  watcher.predict()  me.save("/me.safetensors")')
     elif len(sys.argv) == 2:

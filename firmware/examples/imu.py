@@ -6,7 +6,6 @@
 # A sensor, for Window, is an object with read(values): fills values[0..5] with acceleration (1/16384 g) x, y, z and
 # rotation (1/65.5 degrees per second) x, y, z.
 
-import os
 import sys
 from array import array
 
@@ -91,15 +90,6 @@ class Window:
         return self.image
 
 
-def model(name):
-    """The path of a model where `bitreplay upload` puts it."""
-    try:
-        os.stat("/rom/" + name)
-        return "/rom/" + name
-    except OSError:
-        return "/" + name
-
-
 # What `bitreplay data hapt` left.
 
 ACTIVITIES = "walking", "upstairs", "downstairs", "sitting", "standing", "lying"
@@ -156,7 +146,11 @@ if __name__ == "__main__":
     if sys.platform in ("rp2", "esp32"):
         from machine import I2C
 
-        me = bitreplay.Learner(bitreplay.load(model(MODEL)), replay=200)
+        try:
+            net = bitreplay.load("/rom/" + MODEL)
+        except OSError:
+            net = bitreplay.load("/" + MODEL)  # where `bitreplay upload` puts it on firmware without ROMFS
+        me = bitreplay.Learner(net, replay=200)
         window = Window(Mpu6050(I2C(0)))
         print('me.see(window.look(), "walking")  me.learn()  me.predict(window.look())  me.save("/me.safetensors")')
     elif sys.argv[3:] in ([], ["turned"]) and len(sys.argv) > 2:

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,10 +24,15 @@ def build(name):
 
 
 def execute(binary, script, *arguments):
-    """Runs a script of this folder in MicroPython, which finds the package and onboard/; returns the process."""
-    command = [binary, "-X", "heapsize=8m", HERE / script, *arguments]
-    path = os.pathsep.join([str(ROOT / "firmware"), str(Path(kernel_arguments.__file__).parent)])
-    environment = {**os.environ, "MICROPYPATH": path, "UBSAN_OPTIONS": "print_stacktrace=1"}
+    """Runs a script of this folder in MicroPython or CPython, which finds the package and onboard/.
+
+    Returns the finished process.
+    """
+    options = [] if binary == sys.executable else ["-X", "heapsize=8m"]
+    command = [binary, *options, HERE / script, *arguments]
+    folders = [str(ROOT / "firmware"), str(Path(kernel_arguments.__file__).parent)]
+    environment = {**os.environ, "MICROPYPATH": os.pathsep.join(folders), "UBSAN_OPTIONS": "print_stacktrace=1"}
+    environment["PYTHONPATH"] = os.pathsep.join([*folders, str(ROOT / "host_tools")])
     return subprocess.run([str(part) for part in command], env=environment, capture_output=True, encoding="utf-8")
 
 
@@ -54,17 +60,19 @@ def call(request, tmp_path):
 def fuzz():
     """A function: runs part of a fuzzer of this folder under the sanitizers (noise.py); counts each outcome.
 
-    If it dies, the test fails and tells the seed, the number of the case, and what the fuzzer says of that case.
+    limit and part: as noise.run() takes them. binary: what runs it instead. If it dies, the test fails and tells the seed, the
+    number of the case, and what the fuzzer says of that case.
     """
-    binary, seed = build("unix-asan"), os.environ.get("BITREPLAY_FUZZ_SEED", "1")
+    seed, seconds = os.environ.get("BITREPLAY_FUZZ_SEED", "1"), os.environ.get("BITREPLAY_FUZZ_SECONDS")
 
-    def run(script, seconds, part, *arguments):
-        done = execute(binary, script, seed, os.environ.get("BITREPLAY_FUZZ_SECONDS", seconds), part, *arguments)
+    def run(script, limit, *arguments, part="0/1", binary=None):
+        binary = binary or build("unix-asan")
+        done = execute(binary, script, seed, f"{seconds} seconds" if seconds else limit, part, *arguments)
         lines = done.stdout.splitlines()
         if done.returncode == 0:
             return json.loads(lines[-1])
         number = [line for line in lines if line.isdigit()][-1:]
-        told = execute(binary, script, seed, "0", *number, *arguments).stdout[:4000]
+        told = execute(binary, script, seed, "1 cases", *number, *arguments).stdout[:4000]
         said = f"exit status {done.returncode}\n{told}\n{done.stderr[-8000:]}"
         pytest.fail(f"BITREPLAY_FUZZ_SEED={seed}, case {number}: {said}")
 

@@ -1,4 +1,4 @@
-# For the fuzzers, in MicroPython: random contents that cost little, and the loop over the cases.
+# For the fuzzers, in MicroPython and CPython: random contents that cost little, and the loop over the cases.
 
 import json
 import random
@@ -30,19 +30,18 @@ def content(size):
     return out
 
 
-def run(case, seed, seconds, which, *arguments):
-    """Runs case(number, *arguments) for some seconds, and prints how often it returned each outcome, as JSON.
+def run(case, seed, limit, which, *arguments):
+    """Runs case(number, *arguments) for some numbers, and prints how often it returned each outcome, as JSON.
 
-    Every case has its own random numbers, and its number is printed before it runs, so that it is known if the process
-    dies. which: "part/parts", every so many-th case from that one on; or the number of the one case that is run again,
-    and told.
+    limit: "N cases" or "N seconds". which: "part/parts", every so many-th case from that one on; or the number of the
+    one case that is run again, and told. Every case has its own random numbers, and its number is printed before it
+    runs, so that it is known if the process dies.
     """
     part, _, parts = which.partition("/")
     counts, number = {}, int(part)
-    end = time.ticks_add(time.ticks_ms(), int(float(seconds) * 1000))
-    while True:
-        if parts and time.ticks_diff(end, time.ticks_ms()) <= 0:
-            break
+    most, unit = limit.split(" ")
+    end = time.time() + int(most)
+    while not parts or (number < int(most) if unit == "cases" else time.time() < end):
         random.seed((int(seed) * 0x9E3779B1 + number * 0x85EBCA77) & 0xFFFFFFFF)
         for _ in range(4):
             random.getrandbits(32)

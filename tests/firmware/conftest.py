@@ -12,6 +12,27 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 FIRMWARE = ROOT / "firmware"
 
+from bitreplay import load  # noqa: E402
+from synthetic import Synthetic  # noqa: E402
+
+import models  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory):
+    """The path of a tiny model."""
+    return models.tiny_model(tmp_path_factory.mktemp("model") / "model.safetensors")
+
+
+@pytest.fixture
+def net(model):
+    return load(model)
+
+
+@pytest.fixture
+def synthetic(net):
+    return Synthetic(net.latent_bytes)
+
 
 @pytest.fixture(scope="session")
 def micropython():

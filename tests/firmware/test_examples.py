@@ -8,13 +8,15 @@ import json
 import os
 import re
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
 from bitreplay_host import paths
 from bitreplay_host.datasets import cifar, hapt
-from conftest import FIRMWARE, ROOT
 
+ROOT = Path(__file__).resolve().parents[2]
+FIRMWARE = ROOT / "firmware"
 EXAMPLES = FIRMWARE / "examples"
 DATA = paths.DATA
 FRAME = 120, 160  # height, width of a camera's

@@ -140,7 +140,7 @@ def test_a_checkpoint_of_version_0_1(tmp_path):
     old = {name.replace("trainable.", "tail."): weight for name, weight in net.state_dict().items()}
     assert "tail.weight" in old
     torch.save({"net": old}, tmp_path / "old.pt")
-    found = torch_net.from_checkpoint(tmp_path / "old.pt")
+    found = restore.from_checkpoint(tmp_path / "old.pt")
     assert torch.equal(found.trainable.weight, net.trainable.weight)
 
 

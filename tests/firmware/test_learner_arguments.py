@@ -1,0 +1,141 @@
+"""Bad arguments: an exception that tells what to do, and a learner that is as it was."""
+
+import pytest
+from bitreplay import Learner, load
+from learners import learned
+
+import models
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"replay": -1}, "replay: must be an integer, 0..32768, got -1"),
+        ({"replay": 32769}, "replay: must be"),
+        ({"replay": 10.0}, "replay: must be"),
+        ({"replay": True}, "replay: must be"),
+        ({"replay": "9"}, "replay: must be an integer, 0..32768, got '9'"),
+        ({"fresh": 0}, "fresh: must be"),
+        ({"fresh": None}, "fresh: must be"),
+        ({"classes": 1}, "classes: must be an integer, 2..255"),
+        ({"classes": 256}, "classes: must be"),
+        ({"seed": 0}, "seed: must be"),
+        ({"seed": 1 << 32}, "seed: must be"),
+        ({"policy": "best"}, "policy: must be 'balanced' or 'reservoir', got 'best'"),
+        ({"policy": ["balanced"]}, "policy: must be"),
+        ({"conv": 1}, "conv: must be True or False, got 1"),
+        ({"cwr": None}, "cwr: must be"),
+        ({"q_f": 1}, "q_f: must be an integer, 2..8"),
+        ({"q_b": 17}, "q_b: must be an integer, 2..16"),
+        ({"head_bits": 16.0}, "head_bits: must be 16 or 32"),
+        ({"head_bits": 8}, "head_bits: must be 16 or 32"),
+        ({"rounding": {}}, "rounding: must be 'stochastic' or 'nearest'"),
+        ({"rate": 0}, "rate: must be a number, 0.00001..1000, got 0"),
+        ({"rate": float("nan")}, "rate: must be"),
+        ({"rate": float("inf")}, "rate: must be"),
+        ({"rate": -0.1}, "rate: must be"),
+        ({"rate": 1e-6}, "rate: must be"),
+        ({"rate": 10**400}, "rate: must be"),
+        ({"rate": "fast"}, "rate: must be"),
+        ({"conv_rate": 1001}, "conv_rate: must be"),
+        ({"conv_rate": True}, "conv_rate: must be"),
+    ],
+    ids=str,
+)
+def test_bad_settings(net, settings, message):
+    with pytest.raises(ValueError) as caught:
+        Learner(net, **settings)
+    assert str(caught.value).startswith(message)
+
+
+def test_a_model_without_binary_layer_needs_conv_false(tmp_path):
+    net = load(models.tiny_model(tmp_path / "model.safetensors", trainable=False))
+    with pytest.raises(ValueError, match="conv: the model has no trainable layer; use conv=False"):
+        Learner(net)
+    Learner(net, conv=False)
+
+
+def test_arguments_that_were_mixed_up(net, model):
+    """TypeErrors, as they are no values; a path where the model belongs is what happens most."""
+    for call in (
+        lambda: Learner(model),
+        lambda: Learner.load(model, "me.safetensors"),
+        lambda: Learner.load(model, net),
+    ):
+        with pytest.raises(TypeError, match=r"net: must be a Network, which bitreplay.load\(path\) returns, got str"):
+            call()
+    for call in (lambda: Learner.load("me.safetensors"), lambda: Learner.load(net)):
+        with pytest.raises(TypeError, match=r"path: is missing; call Learner.load\(net, path\)"):
+            call()
+
+
+LABEL = "label: must be a str of 1..64 characters or an int of 64 bits"
+
+
+@pytest.mark.parametrize(
+    "see, error, message",
+    [
+        (lambda me: me.see(bytes(191), "new"), ValueError, "image: expected 192 bytes"),
+        (lambda me: me.see(bytes(193), "new"), ValueError, "image: expected 192 bytes"),
+        (lambda me: me.see(b"", "new"), ValueError, "image: expected 192 bytes"),
+        (lambda me: me.see(None, "new"), TypeError, ""),
+        (lambda me: me.see([0] * 192, "new"), TypeError, ""),
+        (lambda me: me.see_latent(bytes(15), "new"), ValueError, "latent: expected 16 bytes, got 15"),
+        (lambda me: me.see_latent([0] * 16, "new"), TypeError, ""),
+        (lambda me: me.see(bytes(192), True), ValueError, LABEL),
+        (lambda me: me.see(bytes(192), 1.0), ValueError, LABEL),
+        (lambda me: me.see(bytes(192), None), ValueError, LABEL),
+        (lambda me: me.see(bytes(192), b"mug"), ValueError, LABEL),
+        (lambda me: me.see(bytes(192), ["mug"]), ValueError, LABEL),
+        (lambda me: me.see(bytes(192), ""), ValueError, LABEL),
+        (lambda me: me.see(bytes(192), "x" * 65), ValueError, LABEL),
+        (lambda me: me.see(bytes(192), 1 << 63), ValueError, LABEL),
+        (lambda me: me.see(bytes(192), "\ud800"), ValueError, ""),
+        (lambda me: me.predict(bytes(100)), ValueError, "image: expected 192 bytes"),
+        (lambda me: me.predict_latent(bytes(17)), ValueError, "latent: expected 16 bytes, got 17"),
+        (lambda me: me.learn(0), ValueError, "epochs: must be an integer, 1..1000000, got 0"),
+        (lambda me: me.learn(2.0), ValueError, "epochs: must be"),
+    ],
+)
+def test_bad_input_leaves_the_learner_as_it_was(net, synthetic, see, error, message):
+    me = learned(net, synthetic, classes=(0, 1, 2))
+    before = me.digest(), repr(me), me.predict_latent(bytes(16))
+    with pytest.raises(error) as caught:
+        see(me)
+    assert str(caught.value).startswith(message)
+    assert (me.digest(), repr(me), me.predict_latent(bytes(16))) == before
+    me.learn(1, progress=False)
+
+
+def test_too_many_classes_and_too_many_samples(net):
+    me = Learner(net, classes=3, fresh=4)
+    for label in ("a", 1, "1"):
+        me.see_latent(bytes(16), label)
+    before = me.digest()
+    with pytest.raises(ValueError, match="label: 'd' would be class 4, but classes=3 was fixed when"):
+        me.see_latent(bytes(16), "d")
+    assert me.digest() == before
+    me.see_latent(bytes(16), "a")
+    before = me.digest()
+    for see in (me.see, me.see_latent):
+        with pytest.raises(ValueError, match=r"see: 4 fresh samples are waiting; call learn\(\), or .* fresh=8"):
+            see(bytes(192), "a")
+    assert me.digest() == before
+    me.learn(1, progress=False)
+    me.see_latent(bytes(16), 1)
+    assert me.labels == ["a", 1, "1"]
+
+
+def test_nothing_to_learn_or_to_predict(net):
+    me = Learner(net)
+    with pytest.raises(ValueError, match=r"learn: no samples; call see\(\) first"):
+        me.learn()
+    for predict in (lambda: me.predict(bytes(192)), lambda: me.predict_latent(bytes(16))):
+        with pytest.raises(ValueError, match=r"predict: nothing is learned yet; call see\(\) and learn\(\) first"):
+            predict()
+    me.see_latent(bytes(16), "only one")
+    me.learn(1, progress=False)
+    assert me.predict_latent(bytes(16)) == ("only one", 1.0)
+    # Replayed samples alone can be learned again.
+    me.learn(1, progress=False)
+    assert me.experiences == 2

@@ -1,0 +1,157 @@
+"""The memory budget by formula, and what the heap says."""
+
+import re
+from array import array
+
+import pytest
+from bitreplay import Learner, heap, load
+from learners import run
+
+import models
+
+
+def buffers(thing):
+    """The distinct buffers that an object owns; views are none."""
+    found = {id(value): value for value in vars(thing).values() if type(value) in (bytearray, array)}
+    return sum(len(memoryview(value).cast("B")) for value in found.values())
+
+
+@pytest.mark.parametrize(
+    "model, settings",
+    [
+        ({}, {}),
+        ({}, {"conv": False}),
+        ({}, {"head_bits": 32, "q_b": 16, "classes": 255}),
+        ({}, {"replay": 0, "fresh": 1, "classes": 2, "q_b": 2}),
+        ({"trainable": False}, {"conv": False, "replay": 1000}),
+        (None, {"q_b": 3}),
+    ],
+    ids=str,
+)
+def test_memory_formula_is_what_is_allocated(tmp_path, model, settings):
+    model = models.mixed() if model is None else models.tiny(**model)
+    net = load(models.save(tmp_path / "model.safetensors", model))
+    me = Learner(net, **settings)
+    budget = me.memory()
+    assert buffers(me.replay) == budget["replay"] and buffers(me.fresh) == budget["fresh"]
+    assert buffers(me) == budget["weights"] + budget["gradients"]
+    for name, size in me.buffers().items():
+        part, buffer = name.split(".")
+        assert memoryview(getattr(getattr(me, part, me), buffer)).nbytes == size, name
+    assert budget["activations"] == net.scratch_bytes
+    assert budget["total"] == sum(budget.values()) - budget["total"]
+    assert f"{budget['total'] / 1024:.1f} KB of RAM" in repr(me)
+
+
+def test_memory_formula_is_what_the_heap_measures(model, micropython):
+    script = """
+import gc
+from array import array
+
+def live():
+    gc.collect()
+    return gc.mem_alloc()
+
+before = live()
+me = bitreplay.Learner(net, replay=400, fresh=300, classes=30)
+learner_bytes = live() - before
+teach(me, synthetic, (0, 1), 100)
+me.learn(1, progress=False)
+teach(me, synthetic, (2, 3), 100)
+after_learning = live() - before
+me._begin()
+batch = array("H", range(32))
+me._minibatch(batch)
+live()
+gc.disable()
+start = gc.mem_alloc()
+me._minibatch(batch)
+minibatch = gc.mem_alloc() - start
+start = gc.mem_alloc()
+me._begin()
+begin = gc.mem_alloc() - start
+start = gc.mem_alloc()
+me.policy.absorb(me.replay, me.fresh, me.past, 2, me.rng)
+absorb = gc.mem_alloc() - start
+memory = me.memory()
+show(formula=memory["total"] - memory["activations"], learner=learner_bytes, after=after_learning, minibatch=minibatch,
+     begin=begin, absorb=absorb)
+"""
+    (found,) = run(micropython, script, model)
+    # Python's objects are the rest: views of rows, mostly. Those of 64 bits are twice those of a board.
+    assert 0 <= found["learner"] - found["formula"] < 12000
+    assert found["after"] - found["learner"] < 2000
+    # Garbage of a step, which the collector takes.
+    assert found["minibatch"] < 4000 and found["begin"] < 4000 and found["absorb"] < 200 * 300
+
+
+def test_the_largest_free_block_is_found(micropython):
+    script = """
+import bitreplay
+holes = [bytearray(1000) for _ in range(1500)]
+for i in range(0, 1000, 2):
+    holes[i] = None
+for i in range(1200, 1300):
+    holes[i] = None
+found = bitreplay.heap()
+print(found["block"], found["free"] + found["used"])
+again = bitreplay.heap()
+assert all(abs(again[key] - found[key]) < 1000 for key in found)
+try:
+    bytearray(found["block"] + 1000)
+except MemoryError:
+    print("no more than that")
+got = bytearray(found["block"])
+print(bitreplay.heap()["used"] - found["used"])
+"""
+    block, no_more, used = micropython("# " + "-" * 60 + script, heap="2m").splitlines()
+    block, both = [int(n) for n in block.split()]
+    assert no_more == "no more than that"
+    assert 100_000 < block < 500_000 < both < 2 << 20
+    assert block <= int(used) < block + 1000
+
+
+def test_a_loaded_model_leaves_a_large_block(model, micropython):
+    """A heap that its parser had left in pieces would have no room for a replay memory."""
+    script = """
+gc.collect()
+before = bitreplay.heap()
+other = bitreplay.load(sys.argv[2])
+after = bitreplay.heap()
+show(used=after["used"] - before["used"], block=before["block"] - after["block"])
+"""
+    (lost,) = run(micropython, "import gc" + script, model, heap="1m")
+    assert lost["block"] < lost["used"] + 16000
+
+
+def test_no_heap_to_measure_under_cpython():
+    assert heap() == {}
+
+
+def test_too_little_memory_is_told_before_and_the_rest_goes_on(model, micropython):
+    script = """
+show(text=bitreplay.heap()["free"])
+for settings in ({"replay": 30000}, {"replay": 0, "fresh": 30000}, {"replay": 9000, "classes": 255, "head_bits": 32}):
+    try:
+        bitreplay.Learner(net, **settings)
+    except MemoryError as error:
+        show(text=str(error))
+me = bitreplay.Learner(net, replay=500)
+teach(me, synthetic, (0, 1), 20)
+me.learn(4, progress=False)
+try:
+    me = bitreplay.Learner(net, replay=30000)
+except MemoryError as error:
+    show(text=str(error))
+show(text=accuracy(me, synthetic, (0, 1)) > 0.95)
+"""
+    free_before, *errors, alive = [outcome["text"] for outcome in run(micropython, script, model, heap="256k")]
+    assert len(errors) == 4 and alive
+    assert errors[0].startswith("Learner: needs 518652 bytes of RAM (replay 510000, fresh 1700, weights ")
+    assert "replay 0, fresh 510000" in errors[1]
+    for error, block in zip(errors, (480000, 480000, 144000, 480000)):
+        found = rf"\), {block} of them in one block; (\d+) are free, (\d+) of them in one block; make replay or fresh"
+        free, largest = re.search(found, error).groups()
+        # What failed has left nothing behind.
+        assert 50000 < int(free) < 256000 and int(largest) <= min(int(free), block), error
+    assert 0 <= free_before - int(re.search(r"(\d+) are free", errors[0])[1]) < 4000

@@ -1,0 +1,357 @@
+"""Every way in which a model is refused."""
+
+import json
+import os
+import re
+
+import numpy as np
+import pytest
+from bitreplay import load
+
+import models
+
+
+@pytest.fixture
+def path(tmp_path):
+    return str(tmp_path / "model.safetensors")
+
+
+def graph(**fields):
+    return lambda m: m.metadata.update(graph=json.dumps({"image": m.image, "layers": m.layers, **fields}))
+
+
+def metadata(**fields):
+    return lambda m: m.metadata.update(fields)
+
+
+def without(field):
+    return lambda m: m.metadata.pop(field)
+
+
+def layer(op, nth=0, **fields):
+    return lambda m: m.layer(op, nth).update(fields)
+
+
+def dropped(op, field):
+    return lambda m: m.layer(op).pop(field)
+
+
+def layers(edit):
+    """edit(layers, {op: the first such layer})."""
+    return lambda m: edit(m.layers, {one["op"]: one for one in reversed(m.layers)})
+
+
+def labels(value):
+    return lambda m: m.metadata.update(labels=value if isinstance(value, str) else json.dumps(value))
+
+
+def tensor(name, change):
+    def edit(m):
+        m.tensors[name] = change(m.tensors[name])
+
+    return edit
+
+
+def filled(name, value, at=...):
+    def edit(m):
+        m.tensors[name][at] = value
+
+    return edit
+
+
+def both(*edits):
+    return lambda m: [edit(m) for edit in edits]
+
+
+def int8_slope(m):
+    m.tensors["stem.slope"][5, 1] = -32768
+    m.tensors["stem.weight"][5] = 127
+
+
+EXPAND = {"op": "expand", "value": 16}
+BINARIZE = {"op": "binarize", "tensor": "block"}
+
+REFUSED = [
+    # metadata
+    (without("format"), "format: is not bitreplay-model"),
+    (metadata(format="pt"), "format: is not bitreplay-model"),
+    (without("version"), "version: is not 1"),
+    (metadata(version="2"), "version: is not 1"),
+    (without("name"), "name: is missing; use `bitreplay export` again"),
+    (metadata(name=""), "name: must have"),
+    (metadata(name="n" * 65), "name: must have 1..64"),
+    (metadata(label="[]"), "label: is not a field of the metadata"),
+    (metadata(graph=""), "graph: is not valid JSON"),
+    (metadata(graph="{"), "graph: "),
+    (metadata(graph="[]"), "graph: is not valid JSON"),
+    (metadata(graph="{}"), "graph: must have exactly the fields image and layers"),
+    (metadata(graph='{"image": [8, 8, 3]}'), "graph: must have exactly"),
+    (graph(more=1), "graph: must have exactly"),
+    # image
+    (graph(image=[8, 8]), "graph: image must"),
+    (graph(image=[8, 8, 3, 1]), "graph: image must"),
+    (graph(image="883"), "graph: image must"),
+    (graph(image=[0, 8, 3]), "graph: image must"),
+    (graph(image=[-8, 8, 3]), "graph: image must"),
+    (graph(image=[257, 8, 3]), "graph: image must"),
+    (graph(image=[8, 257, 3]), "graph: image must"),
+    (graph(image=[8, 8, 17]), "graph: image must"),
+    (graph(image=[8, 8.0, 3]), "graph: image must"),
+    (graph(image=[8, 8, True]), "graph: image must"),
+    (graph(image=[8, 8, None]), "graph: image must"),
+    (graph(image=[1, 8, 3]), r"block.weight|graph: layer"),
+    # layers
+    (graph(layers={}), "graph: layers must be a list"),
+    (graph(layers=[]), "graph: layers must be a list"),
+    (graph(layers=[{"op": "latent"}] * 257), "graph: layers must be a list of 1..256"),
+    (graph(layers=[7]), "graph: layer 0: op must be one of avg_pool, bconv2d"),
+    (graph(layers=[{}]), "graph: layer 0: op must"),
+    (graph(layers=[{"op": []}]), "graph: layer 0: op must"),
+    (graph(layers=[{"op": "relu"}]), "graph: layer 0: op must"),
+    (graph(layers=[{"op": "latent"}]), r"graph: layer 0 \(latent\): conv2d comes at the start"),
+    (layer("conv2d", more=1), r"graph: layer 0 \(conv2d\): field more is unknown"),
+    (layer("conv2d", groups=1), r"\(conv2d\): field groups is unknown"),
+    (dropped("conv2d", "shift"), r"\(conv2d\): field shift is missing"),
+    (dropped("bconv2d", "residual"), r"layer 2 \(bconv2d\): field residual is missing"),
+    (dropped("binarize", "tensor"), r"\(binarize\): field tensor is missing"),
+    (dropped("avg_pool", "repeat"), r"\(avg_pool\): field repeat is missing"),
+    (dropped("expand", "value"), r"\(expand\): field value is missing"),
+    (layer("latent", tensor="a"), r"\(latent\): field tensor is unknown"),
+    (layer("conv2d", tensor=""), r"\(conv2d\): tensor must be"),
+    (layer("conv2d", tensor="t" * 65), r"\(conv2d\): tensor must be"),
+    (layer("conv2d", tensor=1), r"\(conv2d\): tensor must be"),
+    *[
+        (layer(op, **{field: value}), rf"\({op}\): {field} must be an integer")
+        for op, field, values in (
+            ("conv2d", "cout", (0, 1025, -1, 32.0, "32", True, None, [32])),
+            ("conv2d", "kernel", (0, 8, 3.0)),
+            ("conv2d", "stride", (0, 3, False)),
+            ("conv2d", "padding", (-1, 7, 1.0)),
+            ("conv2d", "shift", (0, 25, 13.0)),
+            ("bconv2d", "cout", (0, 1025)),
+            ("bconv2d", "groups", (0, 33, 1.0)),
+            ("bconv2d", "shift", (0, 25)),
+            ("avg_pool", "size", (0, 9, 2.0)),
+            ("avg_pool", "repeat", (0, 9, True)),
+            ("expand", "value", (0, 128, 16.0)),
+        )
+        for value in values
+    ],
+    (layer("bconv2d", residual=1), r"\(bconv2d\): residual must be true or false"),
+    (layer("bconv2d", residual=None), r"\(bconv2d\): residual must be true or false"),
+    # geometry
+    (layer("conv2d", padding=3), "a kernel of 3 with padding 3 does not fit"),
+    (layer("conv2d", kernel=7, padding=4, stride=1), r"stem.weight: is I8 \(32, 3, 3, 3\), but .* needs I8"),
+    (both(graph(image=[1, 1, 3]), layer("conv2d", padding=0)), "kernel of 3|graph"),
+    (layer("bconv2d", groups=2), "groups must divide cout 32, and cin 32 into multiples of 32"),
+    (layer("bconv2d", groups=3), "groups must divide"),
+    (layer("bconv2d", cout=64), r"block.weight: is U32 \(32, 3, 3, 1\), but graph: layer 2 \(bconv2d\) needs U32"),
+    (
+        both(layer("bconv2d", stride=2), filled("block.bias", 0)),
+        r"residual: the stream is \(4, 4, 32\), but the output",
+    ),
+    (layer("bconv2d", padding=0), r"residual: the stream is \(4, 4, 32\), but the output \(2, 2, 32\)"),
+    (layer("avg_pool", size=3), "size must be 1, 2, 4 or 8 and divide"),
+    (layer("avg_pool", size=8), "size must be 1, 2, 4 or 8 and divide the 4x4 stream"),
+    (layer("avg_pool", repeat=3), "repeat must be at most size"),
+    (
+        both(
+            layer("conv2d", cout=16),
+            tensor("stem.weight", lambda a: a[:16]),
+            tensor("stem.slope", lambda a: a[:16]),
+            tensor("stem.bias", lambda a: a[:16]),
+        ),
+        "the stream's 16 channels are not a multiple of 32",
+    ),
+    # order
+    (layers(lambda all, one: all.insert(1, one["conv2d"])), r"layer 1 \(conv2d\): binarize, .* comes after conv2d"),
+    (layers(lambda all, one: all.remove(one["conv2d"])), r"layer 0 \(binarize\): conv2d comes at the start"),
+    (layers(lambda all, one: all.remove(one["binarize"])), r"layer 1 \(bconv2d\): there are no bits yet"),
+    (layers(lambda all, one: all.insert(4, all.pop(5))), r"\(latent\): .* comes after avg_pool"),
+    (layers(lambda all, one: all.insert(3, all.pop(5))), r"\(latent\): .* comes after bconv2d"),
+    (layers(lambda all, one: all.insert(6, {"op": "latent"})), r"\(latent\): expand comes after latent"),
+    (layers(lambda all, one: all.remove(one["latent"])), r"\(expand\): binarize, .*, latent comes after binarize"),
+    (layers(lambda all, one: all.remove(one["expand"])), r"\(bconv2d\): its shortcut would cross the latent"),
+    (layers(lambda all, one: all.insert(6, BINARIZE)), r"\(binarize\): expand comes after latent"),
+    (layers(lambda all, one: all.insert(7, EXPAND)), r"\(expand\): bconv2d, avg_pool comes after expand"),
+    (layers(lambda all, one: all.insert(8, all[7])), r"\(bconv2d\): avg_pool comes after bconv2d"),
+    (layers(lambda all, one: all.insert(9, all[8])), r"\(avg_pool\): dense comes after avg_pool"),
+    (layers(lambda all, one: all.append(all[9])), r"\(dense\): nothing comes after dense"),
+    (layers(lambda all, one: all.pop(8)), r"\(dense\): avg_pool comes after bconv2d"),
+    (layers(lambda all, one: all.__delitem__(slice(8, None))), "graph: must end in latent, expand, avg_pool"),
+    (layers(lambda all, one: all.__delitem__(slice(6, None))), "graph: must end in latent, expand, avg_pool"),
+    (layers(lambda all, one: all.__delitem__(slice(5, None))), "graph: must end in latent, expand, avg_pool"),
+    # above the latent
+    (
+        layer("bconv2d", 1, residual=False),
+        "the trainable layer needs kernel 1, stride 1, padding 0, cout 32 and resid",
+    ),
+    (layer("bconv2d", 1, kernel=3, padding=1), "the trainable layer needs"),
+    (layer("bconv2d", 1, stride=2), "the trainable layer needs"),
+    (layer("bconv2d", 1, cout=64), "the trainable layer needs"),
+    (layer("avg_pool", 1, size=1), "must pool the 2x2 stream to 1x1"),
+    (layer("avg_pool", 1, repeat=2), "must pool the 2x2 stream to 1x1 with repeat 1"),
+    # tensors
+    (lambda m: m.tensors.pop("stem.weight"), r"stem.weight: is missing, or two layers use it; .* needs I8 \(32, 3, 3"),
+    (lambda m: m.tensors.pop("stem.slope"), "stem.slope: is missing"),
+    (lambda m: m.tensors.pop("stem.bias"), "stem.bias: is missing"),
+    (lambda m: m.tensors.pop("latent.threshold"), "latent.threshold: is missing"),
+    (lambda m: m.tensors.pop("block.weight"), "block.weight: is missing"),
+    (lambda m: m.tensors.pop("tail.weight"), "tail.weight: is missing"),
+    (lambda m: m.tensors.pop("head.weight"), "head.weight: is missing"),
+    (lambda m: m.tensors.pop("head.shift"), "head.shift: is missing"),
+    (lambda m: m.tensors.update(more=np.zeros(1, np.uint8)), "more: no layer uses it"),
+    (layer("binarize", 1, tensor="block"), "block.threshold: is missing, or two layers use it"),
+    (tensor("stem.weight", lambda a: a.view(np.uint8)), r"stem.weight: is U8 \(32, 3, 3, 3\), but .* needs I8"),
+    (tensor("stem.weight", lambda a: a.reshape(32, 27)), r"stem.weight: is I8 \(32, 27\)"),
+    (tensor("stem.slope", lambda a: a.view(np.uint16)), "stem.slope: is U16"),
+    (tensor("stem.slope", lambda a: a.reshape(2, 32)), r"stem.slope: is I16 \(2, 32\), but .* needs I16 \(32, 2\)"),
+    (tensor("stem.bias", lambda a: a[:31]), r"stem.bias: is I32 \(31,\)"),
+    (tensor("block.threshold", lambda a: a.astype(np.int16)), "block.threshold: is I16"),
+    (tensor("block.weight", lambda a: a.view(np.int32)), "block.weight: is I32"),
+    (
+        tensor("tail.weight", lambda a: a.reshape(32, 1, 1, 32)),
+        r"tail.weight: is I8 \(32, 1, 1, 32\), but .* \(32, 32\)",
+    ),
+    (tensor("head.weight", lambda a: a[:, :31]), r"head.weight: is I8 \(3, 31\)"),
+    (tensor("head.shift", lambda a: a[:2]), r"head.shift: is I8 \(2,\)"),
+    (filled("head.shift", 7, 1), "head.shift: must be -16..6, got 7"),
+    (filled("head.shift", -17, 2), "head.shift: must be -16..6, got -17"),
+    # overflow
+    (int8_slope, "stem.slope: channel 5 can overflow 32 bits"),
+    (filled("stem.bias", 2**31 - 1, 7), "stem.slope: channel 7 can overflow"),
+    (filled("block.bias", -(2**31), 31), "block.slope: channel 31 can overflow"),
+    (filled("tail.bias", 2**31 - 1, 0), "tail.slope: channel 0 can overflow"),
+    # labels
+    (lambda m: setattr(m, "labels", None), "labels: must name the classes of the dense layer"),
+    (labels(["a", "b"]), r"head.weight: is I8 \(3, 32\), but .* needs I8 \(2, 32\)"),
+    (labels([]), "labels: must be a list"),
+    (labels({"a": 1}), "labels: is not valid JSON"),
+    (labels(["a", "b", 3]), "labels: must be a list of 1..1024 strings"),
+    (labels(["a", "b", ""]), "labels: must be a list"),
+    (labels(["a", "b", "c" * 65]), "labels: must be a list"),
+    (labels(["a", "b", "a"]), "labels: has a label twice"),
+    (labels('["a"'), "labels: is not valid JSON"),
+    (layers(lambda all, one: all.pop()), "labels: there are labels, but no dense layer"),
+]
+
+
+@pytest.mark.parametrize("edit, message", REFUSED, ids=range(len(REFUSED)))
+def test_refuses(path, edit, message):
+    models.tiny_model(path, edit)
+    with pytest.raises(ValueError, match=f"^{re.escape(path)}: .*({message})"):
+        load(path)
+
+
+def test_refuses_a_model_without_graph(path):
+    header, data = models.tiny().header_and_data()
+    del header["__metadata__"]["graph"]
+    with open(path, "wb") as file:
+        file.write(models.encode(header, data))
+    with pytest.raises(ValueError, match=f"^{re.escape(path)}: graph: is missing; use `bitreplay export` again$"):
+        load(path)
+
+
+@pytest.mark.parametrize("nested", ["[", '{"a":'])
+def test_refuses_deep_graph(path, nested):
+    deep = '{"image":' + nested * 5000 + "1" + {"[": "]"}.get(nested, "}") * 5000 + "}"
+    models.tiny_model(path, metadata(graph=deep))
+    with pytest.raises(ValueError, match=r"graph: is not valid JSON \(RecursionError\)"):
+        load(path)
+
+
+MIXED_REFUSED = [
+    (layer("bconv2d_sign", cout=48), "cout must be a multiple of 32"),
+    (layer("bconv2d_sign", 1, groups=4), "groups must divide cout 32, and cin 64 into multiples of 32"),
+    (layer("bconv2d_sign", shift=3), "field shift is unknown"),
+    (tensor("sign0.threshold", lambda a: a.astype(np.int8)), "sign0.threshold: is I8"),
+    (tensor("sign0.flip", lambda a: a[:1]), r"sign0.flip: is U32 \(1,\), but .* needs U32 \(2,\)"),
+    (layer("max_pool", size=2, repeat=8), "repeat must be at most size"),
+    (layer("bconv2d", residual=True), r"residual: the stream is \(16, 16, 64\), but the output \(16, 16, 96\)"),
+    (layer("avg_pool", size=2), "must pool the 4x4 stream to 1x1"),
+    (graph(image=[256, 256, 1]), r"must pool the \d+x\d+ stream to 1x1|size must"),
+    (layer("conv2d", kernel=1, stride=1, padding=0), "stem.weight: is I8"),
+    (layers(lambda all, one: all.insert(8, {"op": "max_pool", "size": 2, "repeat": 1})), "comes after max_pool"),
+]
+
+
+@pytest.mark.parametrize("edit, message", MIXED_REFUSED, ids=range(len(MIXED_REFUSED)))
+def test_refuses_of_mixed(path, edit, message):
+    model = models.mixed()
+    edit(model)
+    with pytest.raises(ValueError, match=f"^{re.escape(path)}: .*({message})"):
+        load(models.save(path, model))
+
+
+def test_output_larger_than_a_kernel_takes(path):
+    model = models.mixed()
+    model.image = [256, 256, 1]
+    model.layer("conv2d")["padding"] = 4
+    with pytest.raises(ValueError, match=r"layer 0 \(conv2d\): its output is 260x260"):
+        load(models.save(path, model))
+
+
+@pytest.mark.parametrize("name, terms", [("block", 288), ("tail", 32)])
+def test_overflow_bound_is_exact(path, name, terms):
+    model = models.tiny()
+    model.tensors[f"{name}.slope"][3] = [300, -32768]
+    largest = 2**31 - 1 - terms * 32768 - (1 << 7)
+    model.tensors[f"{name}.bias"][3] = -largest
+    load(models.save(path, model))
+    model.tensors[f"{name}.bias"][3] = largest + 1
+    with pytest.raises(ValueError, match=f"{name}.slope: channel 3 can overflow"):
+        load(models.save(path, model))
+
+
+def test_overflow_bound_of_conv2d_is_exact(path):
+    model = models.tiny()
+    model.tensors["stem.slope"][3] = [-500, 20]
+    largest = 2**31 - 1 - 500 * 128 * int(abs(model.tensors["stem.weight"][3].astype(int)).sum()) - (1 << 12)
+    model.tensors["stem.bias"][3] = largest
+    load(models.save(path, model))
+    model.tensors["stem.bias"][3] = largest + 1
+    with pytest.raises(ValueError, match="stem.slope: channel 3 can overflow"):
+        load(models.save(path, model))
+
+
+def test_accepts_extremes(path):
+    """The ends of the ranges, which the tests above step over."""
+    model = models.tiny()
+    model.tensors["head.shift"][:] = [-16, 6, 0]
+    model.layer("expand")["value"] = 127
+    model.metadata["name"] = "n" * 64
+    model.labels[0] = "l" * 64
+    load(models.save(path, model)).classify(models.image())
+
+
+# Damaged files.
+
+
+def test_truncation(path):
+    models.tiny_model(path)
+    for size in reversed(range(os.stat(path).st_size)):
+        os.truncate(path, size)
+        with pytest.raises(ValueError, match=f"^{re.escape(path)}: "):
+            load(path)
+
+
+REFUSE = """
+import gc, sys
+from bitreplay.network import load
+if hasattr(gc, "freeze"):
+    gc.freeze()  # CPython would look through all of NumPy for each layer of a model
+for path in sys.argv[1:]:
+    try:
+        load(path)
+        print("accepted")
+    except ValueError as error:
+        print(str(error)[len(path):].split("(JSON")[0].split("(Value")[0])
+"""
+
+
+def test_refuses_the_same_under_micropython(tmp_path, micropython, cpython):
+    paths = [models.tiny_model(tmp_path / str(i), edit) for i, (edit, _) in enumerate(REFUSED)]
+    ours, theirs = micropython(REFUSE, *paths).split("\n"), cpython(REFUSE, *paths).split("\n")
+    different = [(a, b) for a, b in zip(ours, theirs) if a != b]
+    assert different == []
+    assert "accepted" not in ours
