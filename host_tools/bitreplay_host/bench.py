@@ -98,7 +98,12 @@ def bench_board(args: argparse.Namespace) -> dict:
         path = target.with_model(board, args.model)
         clock = int(board.exec("import machine; print(machine.freq())"))
         name = board.exec("import sys; print(sys.implementation._machine)")
-        lines, taught = measure(board.run, args.model, path, args.repeats or 1)
+
+        def start(script: str, configuration: dict) -> Iterator[dict]:
+            board.soft_reset()  # all RAM is free again
+            return board.run(script, configuration)
+
+        lines, taught = measure(start, args.model, path, args.repeats or 1)
     how = "emulated: misses of the flash's cache are not modelled" if args.board else "measured on it"
     return summary(f"{name} at {clock / 1e6:g} MHz, {how}", clock, lines, taught)
 
