@@ -60,8 +60,8 @@ def call(request, tmp_path):
 def fuzz():
     """A function: runs part of a fuzzer of this folder under the sanitizers (noise.py); counts each outcome.
 
-    limit and part: as noise.run() takes them. binary: what runs it instead. If it dies, the test fails and tells the seed, the
-    number of the case, and what the fuzzer says of that case.
+    limit and part: as noise.run() takes them. binary: what runs it instead. If it dies, the test fails and tells the
+    seed, the number of the case, and what the fuzzer says of that case.
     """
     seed, seconds = os.environ.get("BITREPLAY_FUZZ_SEED", "1"), os.environ.get("BITREPLAY_FUZZ_SECONDS")
 

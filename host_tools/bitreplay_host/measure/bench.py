@@ -39,7 +39,12 @@ def bench_board(board: Board, emulated: bool, model: Path, repeats: int = 1) -> 
     """Cycles on a board, which gets the model unless it has it; what is written as JSON."""
     path = with_model(board, model)
     clock = int(board.exec("import machine; print(machine.freq())"))
-    lines, taught = measure(board.run, model, path, repeats)
+
+    def start(script: str, configuration: dict) -> Iterator[dict]:
+        board.soft_reset()  # all RAM is free again
+        return board.run(script, configuration)
+
+    lines, taught = measure(start, model, path, repeats)
     how = "emulated: misses of the flash's cache are not modelled" if emulated else "measured on it"
     return summary(f"{board.machine()} at {clock / 1e6:g} MHz, {how}", clock, lines, taught)
 
