@@ -82,7 +82,7 @@ export class Machine {
     }
   }
 
-  // Keeps the state of everything, for restore(): the chip, also what it sleeps for, its flash and its USB host.
+  // Keeps the state of everything for restore(): the chip and the alarms it waits for, its flash and its USB host.
   takeSnapshot() {
     this.#wake();
     const { chip, usb, boots, cycles, nanos, cutAt } = this;

@@ -142,6 +142,7 @@ const commands = {
       throw new Error('nothing to restore: no snapshot was taken');
     }
     drive?.disappear();
+    clients.forEach((client) => client.destroy()); // what they sent and we have not read was not for this one
     machine.restore();
   },
   stats: () => machine.stats(),

@@ -1,15 +1,19 @@
 """An emulated Pico with the real firmware, and mpremote to talk to it."""
 
+import contextlib
+import io
 import os
 import shutil
-import subprocess
+import signal
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from bitreplay_host import cli
 from bitreplay_host.device import romfs
 from bitreplay_host.device.emulator import EmulatedPico
+from mpremote.main import main as mpremote_main
 
 import models
 
@@ -45,15 +49,40 @@ def pico(emulator):
 
 @pytest.fixture(scope="session")
 def mpremote():
-    """A function: runs mpremote with arguments, connected to a Pico; returns what it printed."""
+    """A function: runs mpremote with arguments, connected to a Pico; returns what it printed.
+
+    In this process: to start another one takes longer than most of what it is asked for.
+    """
 
     def run(pico, *arguments, port=None):
-        command = [sys.executable, "-m", "mpremote", "connect", port or pico.port, *map(str, arguments)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout.strip()
+        command = ["mpremote", "connect", port or pico.port, *map(str, arguments)]
+        printed = io.TextIOWrapper(io.BytesIO(), write_through=True)
+        with mock.patch.object(sys, "argv", command), contextlib.redirect_stdout(printed), time_limit(60):
+            try:
+                status = mpremote_main()
+            except SystemExit as end:
+                status = end.code
+        text = printed.buffer.getvalue().decode().replace("\r\n", "\n").strip()
+        assert status == 0, text
+        return text
 
     return run
+
+
+@contextlib.contextmanager
+def time_limit(seconds):
+    """Fails what takes longer: mpremote waits forever for a script's end."""
+
+    def fail(*_):
+        pytest.fail(f"no end after {seconds} seconds")
+
+    before = signal.signal(signal.SIGALRM, fail)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture(scope="session")

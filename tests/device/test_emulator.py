@@ -19,6 +19,7 @@ from bitreplay_host.errors import UserError
 ROOT = Path(__file__).resolve().parents[2]
 POWER_ON, WATCHDOG = "1", "3"  # machine.reset_cause()
 CAUSE = "import machine; print(machine.reset_cause())"
+COUNTERS = ("cycles", "seconds", "boots", "erases", "programs")
 WRITE = """
 content = CONTENT
 with open("/new.txt", "w") as file:
@@ -106,13 +107,53 @@ def test_power_cut_while_writing(pico, mpremote, torn):
 
 
 def test_power_cut_after_cycles(pico, mpremote):
-    start, wall_start = pico.stats()["seconds"], time.monotonic()
+    wall_start, start = time.monotonic(), pico.stats()["seconds"]
     pico.cut_power(after_cycles=25_000_000)
     late = time.monotonic() - wall_start
     assert pico.wait_for("cut", timeout=10)["during"] is None
     assert 0.2 <= pico.stats()["seconds"] - start <= 0.2 + late + 0.01
     pico.power_on()
     assert mpremote(pico, "exec", CAUSE) == POWER_ON
+
+
+BUSY = """
+import hashlib, time
+print("ready")
+while True:
+    digest = hashlib.sha256()
+    for i in range(20):
+        digest.update(bytes(1000))
+    time.sleep_ms(3)
+    with open("/digest", "wb") as file:
+        file.write(digest.digest())
+"""
+
+
+def test_from_a_snapshot_it_goes_on_in_the_same_way(emulator, mpremote, tmp_path):
+    """To the same cycle and the same bits of flash, in the middle of what it did, whatever happened in between."""
+    flash = tmp_path / "flash.bin"
+    with emulator(flash=flash) as pico:
+        with pytest.raises(UserError, match="no snapshot was taken"):
+            pico.restore()
+        pico.cut_power(after_flash_ops=7, torn=True)
+        with serial.Serial(pico.port, timeout=20) as port:
+            start_script(port, BUSY)
+            port.read_until(b"ready")
+            pico.take_snapshot()
+        ends = []
+        for _ in range(3):
+            cut = pico.wait_for("cut", timeout=30)
+            assert cut["torn"]
+            ends.append((cut, *(pico.stats()[name] for name in COUNTERS), flash.read_bytes()))
+            with pytest.raises(UserError, match="no snapshot before its serial port is there"):
+                pico.take_snapshot()
+            pico.power_on()
+            mpremote(pico, "exec", write("other"))
+            pico.restore()
+        assert ends[0] == ends[1] == ends[2]
+        pico.wait_for("cut", timeout=30)
+        pico.power_on()
+        assert mpremote(pico, "exec", "import os; print('state.txt' in os.listdir('/'))") == "False"
 
 
 def test_bootsel(emulator, mpremote, image, tmp_path):

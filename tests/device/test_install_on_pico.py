@@ -84,7 +84,7 @@ def test_upload_installs(bitreplay, stock_pico, mpremote, small_model, packages,
         assert (
             status == 0 and out.startswith("/lib/bitreplay and /lib/_bitreplay.mpy for armv6m: ") and "in RAM>" in out
         )
-    status, out, _ = bitreplay(stock_pico, "verify", "--model", small_model, "--repeats", "4")
+    status, out, _ = bitreplay(stock_pico, "verify", "--model", small_model, "--repeats", "2")
     assert (status, out.splitlines()[-1]) == (0, "every bit matches")
     assert sum(line.endswith(" ok") for line in out.splitlines()) == len(reference.KERNELS) + 5
     taken, file = mpremote(stock_pico, "soft-reset", "exec", IMPORT).split()
@@ -113,7 +113,10 @@ print(me.predict(bytes(192))[0])
         mpremote(stock_pico, "rm", "-r", ":lib")
 
 
-@pytest.mark.parametrize("arch", ["rv32imc", "xtensawin", "x64", "armv7emsp"])
+# To MicroPython, one architecture is as wrong as another.
+@pytest.mark.parametrize(
+    "arch", ["armv7emsp", *(pytest.param(arch, marks=pytest.mark.slow) for arch in ("rv32imc", "xtensawin", "x64"))]
+)
 def test_the_wrong_file_does_not_load_and_is_replaced(arch, bitreplay, stock_pico, mpremote, packages):
     mpremote(stock_pico, "mkdir", ":lib", "+", "cp", packages / "6.3" / arch / "_bitreplay.mpy", ":lib/")
     printed = mpremote(stock_pico, "exec", "try: import _bitreplay\nexcept ValueError as error: print(error)")

@@ -32,8 +32,7 @@ def test_report_of_the_shipped_model(capsys):
     assert table["/"][0] == 1024 * 1024
 
 
-def test_too_large_a_learner_says_what_it_needs(capsys):
-    assert cli.main(["report", "--board", "emulated", "--replay", "2000"]) == 2
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1
+def test_too_large_a_learner_says_what_it_needs(pico_with_model, bitreplay):
+    status, _, error = bitreplay(pico_with_model, "report", "--replay", "2000")
+    assert status == 2 and error.count("\n") == 1
     assert re.search(r"Learner: needs \d+ bytes of RAM .*256000 of them in one block; \d+ are free", error)

@@ -1,10 +1,12 @@
 """Power is cut at every erase and program of a save, whole and torn, and at random cycles: nothing is ever lost."""
 
+import contextlib
 import random
 from pathlib import Path
 
 import bitreplay
 import pytest
+import serial
 from mpremote.transport_serial import SerialTransport
 
 import models
@@ -61,56 +63,62 @@ def saving(emulator, digests, tmp_path_factory):
     """A Pico that has saved its first experience and is about to save its second, whenever it is wanted."""
     model = Path(models.tiny_model(tmp_path_factory.mktemp("board") / "net.safetensors")).read_bytes()
     with emulator() as pico:
-        board = SerialTransport(pico.port, timeout=30)  # the raw REPL, as mpremote talks to it
-        try:
-            board.enter_raw_repl(soft_reset=False)
-            board.fs_writefile("/net.safetensors", model)
-            board.exec(STEP + START + MAKE)
-            assert board.exec("print(step(me, 0))\n" + SAVE).decode().split() == [digests[0]]
-            yield Saving(pico, board, digests)
-        finally:
-            board.close()
+        yield Saving(pico, model, digests)
+
+
+@contextlib.contextmanager
+def repl(pico):
+    """The raw REPL of a Pico, as mpremote talks to it."""
+    transport = SerialTransport(pico.port, timeout=30)
+    try:
+        transport.enter_raw_repl(soft_reset=False)
+        yield transport
+    finally:
+        transport.close()
 
 
 class Saving:
-    def __init__(self, pico, board, digests):
-        self.pico, self.board, self.digests = pico, board, digests
+    def __init__(self, pico, model, digests):
+        self.pico, self.digests = pico, digests
         self.went_on = set()
-        # From flash, as after a reset.
-        board.exec_raw_no_follow(STEP + START + LOAD + "print(step(me, 1))\n" + WAIT)
-        assert board.read_until(1, b"ready\r\n").decode().split() == [digests[1], "ready"]
-        pico.take_snapshot()
-        before = pico.stats()
-        board.serial.write(b"s")
-        board.read_until(1, b"saved\r\n")
-        after = pico.stats()
+        with repl(pico) as board:
+            board.fs_writefile("/net.safetensors", model)
+            board.exec(STEP + START + MAKE)
+            assert board.exec("print(step(me, 0))\n" + SAVE).decode().split() == [digests[0]]
+            # From flash, as after a reset.
+            board.exec_raw_no_follow(STEP + START + LOAD + "print(step(me, 1))\n" + WAIT)
+            assert board.read_until(1, b"ready\r\n").decode().split() == [digests[1], "ready"]
+            pico.take_snapshot()
+            before = pico.stats()
+            board.serial.write(b"s")
+            board.read_until(1, b"saved\r\n")
+            after = pico.stats()
         self.operations = sum(after[name] - before[name] for name in ("erases", "programs"))
         self.cycles = after["cycles"] - before["cycles"]
 
-    def interrupt(self):
-        """The Pico at its prompt, with what it has learned and not saved."""
-        self.pico.restore()
-        self.board.serial.write(b"-")
-        self.board.enter_raw_repl(soft_reset=False)
+    def answer(self, byte):
+        with serial.Serial(self.pico.port) as port:
+            port.write(byte)
+            port.flush()
 
     def cut(self, **moment):
         """Saves the second experience, with a power cut; True if the new state was there afterwards."""
-        pico, board, digests = self.pico, self.board, self.digests
+        pico, digests = self.pico, self.digests
         pico.restore()
         pico.cut_power(**moment)
-        board.serial.write(b"s")
+        self.answer(b"s")
         assert pico.wait_for("cut", "stopped", timeout=60)["event"] == "cut"
         pico.power_on()
-        board.enter_raw_repl(soft_reset=False)
-        found = board.exec(STEP + START + LOAD + "print(me.digest())").decode().strip()
-        assert found in digests[:2], moment
-        n = digests.index(found) + 1
-        # Learning goes on, and so does saving: from the old and the new state, after each kind of cut.
-        kind = n, moment.get("torn")
-        if kind not in self.went_on:
-            board.exec(f"for n in range({n}, 4): last = step(me, n)\n" + SAVE)
-            assert board.exec(LOAD + "print(last, me.digest())").decode().split() == [digests[3]] * 2, moment
-            self.went_on.add(kind)
+        with repl(pico) as board:
+            found = board.exec(STEP + START + LOAD + "print(me.digest())").decode().strip()
+            assert found in digests[:2], moment
+            n = digests.index(found) + 1
+            # Learning goes on, and so does saving: from the old and the new state, after each kind of cut.
+            kind = n, moment.get("torn")
+            if kind not in self.went_on:
+                board.exec(f"for n in range({n}, 4): last = step(me, n)\n" + SAVE)
+                assert board.exec(LOAD + "print(last, me.digest())").decode().split() == [digests[3]] * 2, moment
+                self.went_on.add(kind)
         return n == 2
 
 
@@ -134,11 +142,12 @@ def test_random_cycles(saving, record_property):
 
 
 def test_full_filesystem_loses_nothing(saving, digests):
-    saving.interrupt()
-    board = saving.board
-    board.exec(FILL)
-    full = board.exec("try: me.save('/me.safetensors')\nexcept OSError as error: print(error.errno)")
-    assert full.decode().strip() == "28"
-    assert board.exec(LOAD + "print(me.digest())").decode().split() == [digests[0]]
-    board.exec("for name in names: os.remove(name)\nstep(me, 1)\n" + SAVE)
-    assert board.exec(LOAD + "print(me.digest())").decode().split() == [digests[1]]
+    saving.pico.restore()
+    saving.answer(b"-")  # it does not save, and is at its prompt
+    with repl(saving.pico) as board:
+        board.exec(FILL)
+        full = board.exec("try: me.save('/me.safetensors')\nexcept OSError as error: print(error.errno)")
+        assert full.decode().strip() == "28"
+        assert board.exec(LOAD + "print(me.digest())").decode().split() == [digests[0]]
+        board.exec("for name in names: os.remove(name)\nstep(me, 1)\n" + SAVE)
+        assert board.exec(LOAD + "print(me.digest())").decode().split() == [digests[1]]

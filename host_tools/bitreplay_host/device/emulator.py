@@ -39,7 +39,8 @@ class EmulatedPico:
     either it is the firmware that was built.
     bootsel_drive: a folder that appears in BOOTSEL mode, as the drive of a Pico does, and takes a UF2 file.
 
-    port: its serial port, a pseudoterminal. url: the same for pyserial without one.
+    port: its serial port, a pseudoterminal, which a power cut ends; power gives it another name.
+    url: the same for pyserial without one; it stays.
     """
 
     port: str
@@ -64,6 +65,7 @@ class EmulatedPico:
         self._news = threading.Condition()
         self._events: list[dict] = []
         self._replies: list[dict] = []
+        self._cable = contextlib.ExitStack()
 
     def __enter__(self) -> EmulatedPico:
         with contextlib.ExitStack() as stack:
@@ -71,8 +73,10 @@ class EmulatedPico:
             self._errors = stack.enter_context(tempfile.TemporaryFile("w+"))
             self._start(stack)
             listening = self.wait_for("listening", timeout=START_SECONDS)
-            self.url = f"socket://127.0.0.1:{listening['port']}"
-            self._connect(listening["port"], stack)
+            self._number = listening["port"]
+            self.url = f"socket://127.0.0.1:{self._number}"
+            stack.callback(self._hang_up)
+            self._connect()
             self._booted()
             self._stack = stack.pop_all()
         return self
@@ -103,6 +107,7 @@ class EmulatedPico:
     def power_on(self) -> None:
         """Boots from flash after a power cut; returns when its USB port is there."""
         self._do("power_on")
+        self._connect()
         self._booted()
 
     def reset(self) -> None:
@@ -116,12 +121,11 @@ class EmulatedPico:
         self._do("snapshot")
 
     def restore(self) -> None:
-        """Goes on from the snapshot as if nothing had happened since, with power or without.
-
-        Read first what the Pico has printed: what is on its way is not taken back.
-        """
+        """Goes on from the snapshot as if nothing had happened since, with power or without, at a new port."""
         self._forget()
         self._do("restore")
+        self._hang_up()
+        self._connect()
 
     def stats(self) -> dict:
         """Counters: cycles, emulated seconds, boots, erases, programs, and the time that took here."""
@@ -192,7 +196,8 @@ class EmulatedPico:
         self._thread(self._listen, stack)
         stack.callback(self._end)
 
-    def _thread(self, target, stack, *arguments):
+    @staticmethod
+    def _thread(target, stack, *arguments):
         thread = threading.Thread(target=target, args=arguments, daemon=True)
         thread.start()
         stack.callback(thread.join)
@@ -208,6 +213,8 @@ class EmulatedPico:
     def _listen(self):
         for line in self._process.stdout:
             message = json.loads(line)
+            if message.get("event") == "cut":
+                self._hang_up()
             with self._news:
                 (self._events if "event" in message else self._replies).append(message)
                 self._news.notify_all()
@@ -221,19 +228,26 @@ class EmulatedPico:
         lines = self._errors.read().strip().splitlines()
         return lines[-1] if lines else f"exit status {self._process.returncode}"
 
-    def _connect(self, number, stack):
-        connection = stack.enter_context(socket.create_connection(("127.0.0.1", number)))
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection.setblocking(False)
-        master, slave = pty.openpty()
-        stack.callback(os.close, master)
-        tty.setraw(slave)
-        self.port = os.ttyname(slave)
-        os.close(slave)
-        os.set_blocking(master, False)
-        self._thread(_bridge, stack, master, connection.fileno())
-        # The bridge ends when the connection does.
-        stack.callback(connection.shutdown, socket.SHUT_RDWR)
+    def _connect(self):
+        with contextlib.ExitStack() as stack:
+            connection = stack.enter_context(socket.create_connection(("127.0.0.1", self._number)))
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection.setblocking(False)
+            master, slave = pty.openpty()
+            stack.callback(os.close, master)
+            tty.setraw(slave)
+            self.port = os.ttyname(slave)
+            os.close(slave)
+            os.set_blocking(master, False)
+            self._thread(_bridge, stack, master, connection.fileno())
+            # The bridge ends when the connection does, at this end or the other.
+            stack.push(contextlib.suppress(OSError))
+            stack.callback(connection.shutdown, socket.SHUT_RDWR)
+            self._cable = stack.pop_all()
+
+    def _hang_up(self):
+        """Whoever has the port open learns at once that there is nobody any more."""
+        self._cable.pop_all().close()
 
 
 def _bridge(master: int, connection: int) -> None:
