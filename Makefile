@@ -43,7 +43,7 @@ make demo       teach the unix port of MicroPython new classes, and plot what it
 make check      before a commit: lint, kernels, learner and host tools, two minutes once all is built
 make test       what CI runs: that, emulated boards and processors, PyTorch, firmware
 make test-all   that and what takes long
-make lint       ruff and mypy
+make lint       ruff, mypy, clang-format
 
 make setup      the Python environment, with the command `bitreplay`    build/venv/bin/bitreplay
 make unix       MicroPython's unix port with BitReplay in it             build/unix/micropython
@@ -78,7 +78,15 @@ $(VENV)/.%: pyproject.toml constraints.txt
 	@$(call quiet,$(BUILD)/pip.log,$(BIN)/pip install -c constraints.txt -e '.[$*]')
 	@touch $@
 
+# MicroPython's stubs are to stand for the standard library, and not beside CPython's.
+TYPINGS := $(BUILD)/typings/.made
+$(TYPINGS): constraints.txt | setup
+	@rm -rf "$(@D)"
+	@$(call quiet,$(BUILD)/typings.log,$(BIN)/pip install --target $(@D) -c constraints.txt micropython-rp2-stubs)
+	@touch $@
+
 CORE := $(wildcard usermod_c/core/*.c)
+C_FILES := $(shell find usermod_c boards tests -name '*.[ch]')
 firmware: $(if $(filter $(RP2_BOARDS),$(BOARD)),rp2-firmware,$(if $(filter $(ESP32_BOARDS),$(BOARD)),esp32-firmware,no-such-board))
 no-such-board:
 	@echo there is no BOARD=$(call quoted,$(BOARD))\; there are: $(RP2_BOARDS) $(ESP32_BOARDS) >&2; exit 1
@@ -112,10 +120,12 @@ test: test-builds
 test-all: test-builds
 	@$(PYTEST) -m ""
 
-lint: setup
+lint: setup $(TYPINGS)
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
+	@$(BIN)/clang-format --dry-run --Werror $(C_FILES)
 	@$(BIN)/mypy
+	@$(BIN)/mypy --config-file firmware/mypy.ini
 
 clean:
 	@[ ! -d "$(BUILD)" ] || { cd "$(BUILD)"; rm -rf $(MPY_BUILDS) *.so *.log; }
