@@ -38,7 +38,7 @@ make natmods  the module as native modules, for stock firmware            build/
 make mip      packages with them, for `mip` and `upload --install`       build/mip
 make release  firmware, packages and models, for a web server            dist
 make emulator   an emulated Pico, for `bitreplay emulate`                build/emulator
-make data       CIFAR-10 and HAPT (about 190 MB to fetch)                build/data
+make data       CIFAR-10 and HAPT (about 190 MB to fetch)                the user's cache folder
 make clean      remove what was compiled; the rest goes with build/
 
 BOARD= is one of $(RP2_BOARDS),
@@ -76,11 +76,11 @@ $(BUILD)/libbitreplay.so: $(CORE) $(wildcard usermod_c/core/*.h)
 	@$(CC) -O2 -std=c99 -Wall -Wextra -Werror -fPIC -shared -o $@ $(CORE)
 
 data: setup
-	@$(BIN)/bitreplay data cifar10 --dir $(BUILD)/data
-	@$(BIN)/bitreplay data hapt --dir $(BUILD)/data
+	@$(BIN)/bitreplay data cifar10
+	@$(BIN)/bitreplay data hapt
 
 demo: setup unix
-	@$(BIN)/bitreplay demo
+	@$(BIN)/bitreplay demo --out $(BUILD)/demo
 
 test: DIST = $(BUILD)/dist
 test: RELEASE_BOARDS = RPI_PICO

@@ -1,39 +1,44 @@
-"""The command `bitreplay`.
+"""The command `bitreplay`; commands/ has its subcommands.
 
-A subcommand is a module with a docstring (shown by its --help), `add_arguments(parser)` and `run(args)`, which returns
-an exit status or None. Only the module that is asked for is imported: most of what they need is slow to import, and
-PyTorch may not be installed.
+Only the module that is asked for is imported: most of what they need is slow to import, and PyTorch may not be
+installed.
 """
 
 import argparse
 import importlib
 import sys
+import traceback
 
 from .errors import UserError
 
-# name: (module, one line of help)
+# name: one line of help
 COMMANDS = {
-    "data": ("bitreplay_host.data", "fetch and verify CIFAR-10, CIFAR-100 or HAPT"),
-    "pretrain": ("bitreplay_host.pretrain", "train a binary backbone on CIFAR-100, with PyTorch"),
-    "export": ("bitreplay_host.export", "turn a trained backbone into a model that boards can load"),
-    "evaluate": ("bitreplay_host.evaluate", "test a model's pretrained classes, beside PyTorch"),
-    "demo": ("bitreplay_host.demo", "teach the unix port of MicroPython new classes, and plot what it keeps"),
-    "experiment": ("bitreplay_host.experiment", "run the papers' protocols: CSV, JSON and plots"),
-    "verify": ("bitreplay_host.verify", "compare the unix port or a board with the NumPy reference, bit for bit"),
-    "flash": ("bitreplay_host.flash", "put firmware on a Pico, Pico 2 or ESP32"),
-    "upload": ("bitreplay_host.upload", "put a model on a connected board"),
-    "images": ("bitreplay_host.images", "turn photographs into what a board's learner takes"),
-    "report": ("bitreplay_host.memory", "say what a model and a learner take on a board: RAM and flash"),
-    "bench": ("bitreplay_host.bench", "time kernels, inference and learning, here or on a board"),
-    "emulate": ("bitreplay_host.emulator", "run an emulated Pico, for whatever works with a serial port"),
+    "models": "list the models that come with BitReplay",
+    "data": "fetch and verify CIFAR-10, CIFAR-100 or HAPT",
+    "pretrain": "train a binary backbone on CIFAR-100, with PyTorch",
+    "export": "turn a trained backbone into a model that boards can load",
+    "evaluate": "test a model's pretrained classes, beside PyTorch",
+    "demo": "teach the unix port of MicroPython new classes, and plot what it keeps",
+    "experiment": "run the papers' protocols: CSV, JSON and plots",
+    "verify": "compare the unix port or a board with the NumPy reference, bit for bit",
+    "flash": "put firmware on a Pico, Pico 2 or ESP32",
+    "upload": "put a model on a connected board",
+    "images": "turn photographs into what a board's learner takes",
+    "report": "say what a model and a learner take on a board: RAM and flash",
+    "bench": "time kernels, inference and learning, here or on a board",
+    "emulate": "run an emulated Pico, for whatever works with a serial port",
 }
 
 EPILOG = """examples:
-  bitreplay data cifar10        fetch CIFAR-10 into build/data
+  bitreplay data cifar10        fetch CIFAR-10 into the cache
   bitreplay demo                see it learn, here, without a board
   bitreplay COMMAND --help      what a command does, its options and examples
 
-exit status: 0 done, 1 a comparison failed, 2 something to put right (one line says what), 130 Ctrl-C
+settings, from the environment:
+  BITREPLAY_BUILD               folder with what `make` built (default: build/ of the clone that this runs from)
+  BITREPLAY_CACHE               folder for what is fetched (default: the system's for caches)
+
+exit status: 0 done, 1 a comparison failed, 2 something to put right (one line says what), 3 a bug, 130 Ctrl-C
 """
 
 
@@ -48,10 +53,15 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nbitreplay: stopped", file=sys.stderr)
         return 130
-    except (UserError, OSError, ValueError, ImportError) as error:
+    except Exception as error:
         if "--traceback" in argv:
             raise
-        print(f"bitreplay: {_one_line(error)}", file=sys.stderr)
+        told = _one_line(error)
+        if told is None:
+            traceback.print_exc()
+            print("\nbitreplay: this is a bug in BitReplay; please report it with the lines above", file=sys.stderr)
+            return 3
+        print(f"bitreplay: {told}", file=sys.stderr)
         return 2
 
 
@@ -70,21 +80,24 @@ def _parser(chosen):
     parser.add_argument("--traceback", action="store_true", help="show where an error comes from (for developers)")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     command = None
-    for name, (module, summary) in COMMANDS.items():
+    for name, summary in COMMANDS.items():
         subparser = subparsers.add_parser(name, help=summary, formatter_class=text)
         if name == chosen:
-            command = importlib.import_module(module)
+            command = importlib.import_module(f"bitreplay_host.commands.{name}")
             subparser.description = command.__doc__
             command.add_arguments(subparser)
     return parser, command
 
 
 def _one_line(error):
+    """What the user is told, in one line; None for an error that only we can mend."""
     if isinstance(error, ImportError) and error.name == "torch":
         return "this needs PyTorch, which is not installed: pip install torch"
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}"
-    return " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, (UserError, OSError)):
+        return " ".join(str(error).split()) or type(error).__name__
+    return None
 
 
 if __name__ == "__main__":

@@ -10,8 +10,9 @@ import pytest
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "firmware")]
 
-from bitreplay_host import cli, romfs  # noqa: E402
-from bitreplay_host.emulator import EmulatedPico  # noqa: E402
+from bitreplay_host import cli  # noqa: E402
+from bitreplay_host.device import romfs  # noqa: E402
+from bitreplay_host.device.emulator import EmulatedPico  # noqa: E402
 
 import models  # noqa: E402
 
@@ -33,7 +34,7 @@ def emulator(image):
     """A function: an emulated Pico, to be used in a with statement. Takes what EmulatedPico takes."""
 
     def make(image=image, **options):
-        return EmulatedPico(image, program=ROOT / "build" / "emulator" / "pico.mjs", **options)
+        return EmulatedPico(image, **options)
 
     return make
 

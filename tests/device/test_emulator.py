@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import serial
-from bitreplay_host import cli
+from bitreplay_host import cli, paths
 from bitreplay_host.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -208,7 +208,7 @@ def test_ends_with_its_parent(image):
     script = f"""
 import sys
 from pathlib import Path
-from bitreplay_host.emulator import EmulatedPico
+from bitreplay_host.device.emulator import EmulatedPico
 with EmulatedPico(Path({str(image)!r})) as pico:
     print(pico._process.pid, flush=True)
     sys.stdin.read()
@@ -255,10 +255,10 @@ def test_mistakes(options, message, image, tmp_path, monkeypatch, capsys):
 
 
 def test_without_a_build(image, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(paths, "BUILD", tmp_path)
     assert cli.main(["emulate", "--image", str(image)]) == 2
     assert "run `make emulator`" in capsys.readouterr().err
-    monkeypatch.chdir(ROOT)
+    monkeypatch.undo()
     monkeypatch.setenv("PATH", str(tmp_path))
     assert cli.main(["emulate", "--image", str(image)]) == 2
     assert "needs node" in capsys.readouterr().err

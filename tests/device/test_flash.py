@@ -1,7 +1,7 @@
 """bitreplay flash, end to end: an empty Pico, one that runs MicroPython, and mistakes."""
 
 import pytest
-from bitreplay_host import flash
+from bitreplay_host.device import flash
 
 GREET = "import sys; print(sys.platform)"
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import bitreplay
 import numpy as np
 import pytest
-from bitreplay_host import data
+from bitreplay_host import paths
+from bitreplay_host.datasets import cifar
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = ROOT / "models" / "backbone.safetensors"
@@ -61,10 +62,10 @@ WATCHDOG = "3"  # machine.reset() is one
 @pytest.fixture
 def folder(tmp_path):
     """A folder with real images, those of an experience in a file, and the module."""
-    if not (ROOT / "build" / "data" / "cifar10_test_images.npy").exists():
-        pytest.fail("CIFAR-10 is not in build/data: run `make data`")
-    images, labels = data.load("cifar10", "test", ROOT / "build" / "data")
-    names = data.class_names("cifar10")
+    if not (paths.DATA / "cifar10_test_images.npy").exists():
+        pytest.fail(f"CIFAR-10 is not in {paths.DATA}: run `make data`")
+    images, labels = cifar.load("cifar10", "test", paths.DATA)
+    names = cifar.class_names("cifar10")
     folder = tmp_path / "lesson"
     folder.mkdir()
     for name, classes in zip(("first", "second"), EXPERIENCES, strict=True):

@@ -5,8 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bitreplay_host import romfs
-from bitreplay_host.board import chunks
+from bitreplay_host.device import romfs
+from bitreplay_host.device.board import chunks
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = ROOT / "models" / "backbone.safetensors"

@@ -55,7 +55,7 @@ def test_the_pico_matches(verify, pico, mpremote):
     ],
 )
 def test_a_wrong_bit_is_located(breaks, verify, kernel, argument, byte, bit, place, difference):
-    breaks(kernel, FLIP.format(kernel=kernel, argument=argument, byte=byte, bit=bit, script="verify.py"))
+    breaks(kernel, FLIP.format(kernel=kernel, argument=argument, byte=byte, bit=bit, script="run_calls.py"))
     status, lines = verify()
     assert status == 1 and lines[-1] == "1 difference"
     (located,) = [line for line in lines if line.startswith(f"{kernel}, ")]
@@ -67,7 +67,9 @@ def test_a_wrong_bit_is_located(breaks, verify, kernel, argument, byte, bit, pla
 
 
 def test_a_wrong_bit_in_training_is_located(breaks, verify):
-    breaks("bconv_backward", FLIP.format(kernel="bconv_backward", argument=5, byte=0, bit=64, script="training.py"))
+    breaks(
+        "bconv_backward", FLIP.format(kernel="bconv_backward", argument=5, byte=0, bit=64, script="train_digests.py")
+    )
     status, lines = verify()
     assert status == 1
     wrong = [line for line in lines if not line.endswith(" ok")]

@@ -11,11 +11,12 @@ import subprocess
 
 import numpy as np
 import pytest
-from bitreplay_host import data, hapt
+from bitreplay_host import paths
+from bitreplay_host.datasets import cifar, hapt
 from conftest import FIRMWARE, ROOT
 
 EXAMPLES = FIRMWARE / "examples"
-DATA = ROOT / "build" / "data"
+DATA = paths.DATA
 FRAME = 120, 160  # height, width of a camera's
 
 
@@ -46,8 +47,8 @@ def call_example(micropython):
 
 def pictures(labels, count):
     """{label: so many training images of CIFAR-10}."""
-    images, classes = data.load("cifar10", "train", DATA)
-    names = data.class_names("cifar10")
+    images, classes = cifar.load("cifar10", "train", DATA)
+    names = cifar.class_names("cifar10")
     return {label: images[np.flatnonzero(classes == names.index(label))[:count]] for label in labels}
 
 

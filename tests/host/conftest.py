@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from bitreplay_host import paths
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -39,8 +40,7 @@ def micropython():
 
 @pytest.fixture(scope="session")
 def real_data():
-    """build/data, with the real CIFAR-10."""
-    folder = ROOT / "build" / "data"
-    if not (folder / "cifar10_test_images.npy").exists():
-        pytest.fail(f"CIFAR-10 is not in {folder}: run `make data`")
-    return folder
+    """The folder with the real CIFAR-10."""
+    if not (paths.DATA / "cifar10_test_images.npy").exists():
+        pytest.fail(f"CIFAR-10 is not in {paths.DATA}: run `make data`")
+    return paths.DATA

@@ -6,7 +6,8 @@ import struct
 
 import pytest
 import serial
-from bitreplay_host import cli, flash
+from bitreplay_host import cli, paths
+from bitreplay_host.device import flash
 from bitreplay_host.errors import UserError
 
 RP2040, RP2350 = 0xE48BFF56, 0xE48BFF59
@@ -132,7 +133,7 @@ def test_another_chip(family, name, tmp_path, drive, complaint):
 
 
 def test_firmware_that_was_not_built(tmp_path, drive, complaint, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(paths, "BUILD", tmp_path)
     assert "make firmware BOARD=RPI_PICO" in complaint("flash", "--drive", drive)
     assert "none.uf2" in complaint("flash", "none.uf2", "--drive", drive)
 

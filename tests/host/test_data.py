@@ -9,7 +9,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import numpy as np
 import pytest
-from bitreplay_host import cli, data
+from bitreplay_host import cli, paths
+from bitreplay_host.commands import data
+from bitreplay_host.datasets import cifar
 from bitreplay_host.errors import UserError
 
 IMAGES = 6  # in each .bin file
@@ -35,7 +37,7 @@ def tar_gz(path, files):
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch):
-    monkeypatch.setattr(data, "_SITE", "http://127.0.0.1:9/")  # nothing listens there
+    monkeypatch.setattr(cifar, "_SITE", "http://127.0.0.1:9/")  # nothing listens there
     monkeypatch.setenv("PATH", "")  # no npm
 
 
@@ -44,11 +46,11 @@ def bins(tmp_path, monkeypatch):
     """A folder with CIFAR-10's six files, of a few images each, which are taken for the official ones."""
     folder = tmp_path / "bins"
     folder.mkdir()
-    for seed, name in enumerate(data._CIFAR10_SHA256):
+    for seed, name in enumerate(cifar._CIFAR10_SHA256):
         labels = np.arange(IMAGES, dtype=np.uint8)[:, None]
         (folder / name).write_bytes(np.hstack([labels, planes(made_images(IMAGES, seed))]).tobytes())
-    sums = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in data._CIFAR10_SHA256}
-    monkeypatch.setattr(data, "_CIFAR10_SHA256", sums)
+    sums = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in cifar._CIFAR10_SHA256}
+    monkeypatch.setattr(cifar, "_CIFAR10_SHA256", sums)
     return folder
 
 
@@ -61,26 +63,26 @@ def archive(tmp_path, bins):
 def cifar100(monkeypatch):
     """(images, labels) of a small train and test split, not in order, which are taken for CIFAR-100's."""
     splits = [(made_images(n, n), np.arange(n, dtype=np.uint8)[::-1] % 4) for n in (20, 8)]
-    arrays = [array for split in splits for array in data._in_order(*split)]
-    sums = {key: hashlib.sha256(a).hexdigest() for key, a in zip(data.ARRAYS, arrays, strict=True)}
-    monkeypatch.setattr(data, "_CIFAR100_SHA256", sums)
+    arrays = [array for split in splits for array in cifar._in_order(*split)]
+    sums = {key: hashlib.sha256(a).hexdigest() for key, a in zip(cifar.ARRAYS, arrays, strict=True)}
+    monkeypatch.setattr(cifar, "_CIFAR100_SHA256", sums)
     return splits
 
 
 def test_cifar10_arrays(bins, tmp_path):
-    files = data.cifar10(tmp_path / "out", bins)
-    assert list(files) == list(data.ARRAYS)
-    images, labels = data.load("cifar10", "train", tmp_path / "out")
+    files = cifar.cifar10(tmp_path / "out", bins)
+    assert list(files) == list(cifar.ARRAYS)
+    images, labels = cifar.load("cifar10", "train", tmp_path / "out")
     np.testing.assert_array_equal(images, np.concatenate([made_images(IMAGES, seed) for seed in range(5)]))
     np.testing.assert_array_equal(labels, np.tile(np.arange(IMAGES), 5))
-    images, labels = data.load("cifar10", "test", tmp_path / "out")
+    images, labels = cifar.load("cifar10", "test", tmp_path / "out")
     np.testing.assert_array_equal(images, made_images(IMAGES, 5))
     assert images.dtype == labels.dtype == np.uint8
 
 
 def test_npy_as_boards_read_them(bins, tmp_path):
     """Version 1.0 and C order: a header of 10 bytes and a length, then the pixels as they come."""
-    raw = data.cifar10(tmp_path / "out", bins)["test_images"].read_bytes()
+    raw = cifar.cifar10(tmp_path / "out", bins)["test_images"].read_bytes()
     header = 10 + int.from_bytes(raw[8:10], "little")
     assert raw[:8] == b"\x93NUMPY\x01\x00" and b"'fortran_order': False" in raw[:header]
     assert raw[header:] == made_images(IMAGES, 5).tobytes()
@@ -88,31 +90,31 @@ def test_npy_as_boards_read_them(bins, tmp_path):
 
 def test_archive_and_folder_are_equal(bins, archive, tmp_path):
     for out, source in (("a", bins), ("b", archive)):
-        data.cifar10(tmp_path / out, source)
+        cifar.cifar10(tmp_path / out, source)
     assert (tmp_path / "a/cifar10.sha256").read_text() == (tmp_path / "b/cifar10.sha256").read_text()
 
 
 def test_idempotent(bins, tmp_path):
-    files = data.cifar10(tmp_path, bins)
+    files = cifar.cifar10(tmp_path, bins)
     before = {path: path.stat().st_mtime_ns for path in files.values()}
-    assert data.cifar10(tmp_path) == files  # without a source or a network
+    assert cifar.cifar10(tmp_path) == files  # without a source or a network
     assert {path: path.stat().st_mtime_ns for path in files.values()} == before
 
 
 @pytest.mark.parametrize("damage", [lambda raw: raw[:-1], lambda raw: raw[:-1] + bytes([raw[-1] ^ 1])])
 def test_damaged_array_is_made_again(bins, tmp_path, damage):
-    path = data.cifar10(tmp_path, bins)["train_images"]
+    path = cifar.cifar10(tmp_path, bins)["train_images"]
     good = path.read_bytes()
     path.write_bytes(damage(good))
-    data.cifar10(tmp_path, bins)
+    cifar.cifar10(tmp_path, bins)
     assert path.read_bytes() == good
 
 
 def test_no_stamp_is_made_again(bins, tmp_path):
-    data.cifar10(tmp_path, bins)
+    cifar.cifar10(tmp_path, bins)
     (tmp_path / "cifar10.sha256").unlink()
     with pytest.raises(UserError, match="cannot be fetched"):
-        data.cifar10(tmp_path)
+        cifar.cifar10(tmp_path)
 
 
 def test_wrong_hash(bins, tmp_path):
@@ -120,21 +122,21 @@ def test_wrong_hash(bins, tmp_path):
     raw[100] ^= 1
     (bins / "data_batch_3.bin").write_bytes(raw)
     with pytest.raises(UserError, match=r"data_batch_3\.bin .* fetch it again"):
-        data.cifar10(tmp_path / "out", bins)
+        cifar.cifar10(tmp_path / "out", bins)
     assert not list((tmp_path / "out").glob("*.npy"))
 
 
 def test_truncated_archive(archive, tmp_path):
     archive.write_bytes(archive.read_bytes()[:-1000])
     with pytest.raises(UserError, match=r"archive\.tar\.gz is damaged or cut off"):
-        data.cifar10(tmp_path / "out", archive)
+        cifar.cifar10(tmp_path / "out", archive)
     assert archive.exists()  # it is the user's
 
 
 def test_archive_of_something_else(tmp_path):
     other = tar_gz(tmp_path / "other.tar.gz", {"data_batch_1.bin": b""})
     with pytest.raises(UserError, match="data_batch_2.bin, .* is not in it"):
-        data.cifar10(tmp_path / "out", other)
+        cifar.cifar10(tmp_path / "out", other)
 
 
 def test_damaged_download_is_dropped(tmp_path):
@@ -142,18 +144,18 @@ def test_damaged_download_is_dropped(tmp_path):
     download.parent.mkdir()
     download.write_bytes(b"not an archive")
     with pytest.raises(UserError, match="damaged"):
-        data.cifar10(tmp_path)
+        cifar.cifar10(tmp_path)
     assert not download.exists()
 
 
 def test_nothing_fetched_yet(tmp_path):
     with pytest.raises(UserError, match="run `bitreplay data cifar10 --dir"):
-        data.load("cifar10", "train", tmp_path)
+        cifar.load("cifar10", "train", tmp_path)
 
 
 def test_class_names():
-    assert [len(data.class_names(name)) for name in data.DATASETS] == [10, 100]
-    assert data.class_names("cifar10")[3] == "cat" and data.class_names("cifar100")[0] == "apple"
+    assert [len(cifar.class_names(name)) for name in cifar.DATASETS] == [10, 100]
+    assert cifar.class_names("cifar10")[3] == "cat" and cifar.class_names("cifar100")[0] == "apple"
 
 
 class _Site(BaseHTTPRequestHandler):
@@ -182,7 +184,7 @@ def site(archive, monkeypatch):
     for name, value in {"contents": archive.read_bytes(), "cut": None, "ranges": True, "asked": []}.items():
         monkeypatch.setattr(_Site, name, value)
     with HTTPServer(("127.0.0.1", 0), _Site) as server:
-        monkeypatch.setattr(data, "_SITE", f"http://127.0.0.1:{server.server_port}/")
+        monkeypatch.setattr(cifar, "_SITE", f"http://127.0.0.1:{server.server_port}/")
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield _Site
@@ -194,9 +196,9 @@ def site(archive, monkeypatch):
 def test_download_goes_on(site, tmp_path, ranges):
     site.cut, site.ranges = 5000, ranges
     with pytest.raises(UserError, match="bytes to go.*run this again"):
-        data.cifar10(tmp_path / "out")
+        cifar.cifar10(tmp_path / "out")
     site.cut = None
-    files = data.cifar10(tmp_path / "out")
+    files = cifar.cifar10(tmp_path / "out")
     assert site.asked == [0, 5000]
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == sorted(
         [*(p.name for p in files.values()), "cifar10.sha256"]
@@ -207,7 +209,7 @@ def test_download_that_was_complete(site, tmp_path):
     part = tmp_path / "cifar10.download/cifar-10-binary.tar.gz.part"
     part.parent.mkdir()
     part.write_bytes(site.contents)
-    data.cifar10(tmp_path)
+    cifar.cifar10(tmp_path)
     assert site.asked == [len(site.contents)]
 
 
@@ -223,10 +225,10 @@ def test_cifar100_has_one_order(cifar100, tmp_path):
     (x_train, y_train), (x_test, y_test) = cifar100
     npz = tmp_path / "c.npz"
     np.savez(npz, x_train=x_train[::-1], y_train=y_train[::-1].astype(int), x_test=x_test, y_test=y_test)
-    data.cifar100(tmp_path / "a", npz)
-    data.cifar100(tmp_path / "b", cifar100_tar(tmp_path / "c.tar.gz", cifar100))
+    cifar.cifar100(tmp_path / "a", npz)
+    cifar.cifar100(tmp_path / "b", cifar100_tar(tmp_path / "c.tar.gz", cifar100))
     assert (tmp_path / "a/cifar100.sha256").read_text() == (tmp_path / "b/cifar100.sha256").read_text()
-    images, labels = data.load("cifar100", "train", tmp_path / "a")
+    images, labels = cifar.load("cifar100", "train", tmp_path / "a")
     assert (np.diff(labels.astype(int)) >= 0).all()
     pairs = [{(x.tobytes(), int(y)) for x, y in zip(*split, strict=True)} for split in ((images, labels), cifar100[0])]
     assert pairs[0] == pairs[1]
@@ -235,14 +237,14 @@ def test_cifar100_has_one_order(cifar100, tmp_path):
 def test_cifar100_wrong_label(cifar100, tmp_path):
     cifar100[1][1][0] ^= 1
     with pytest.raises(UserError, match="the test .* are not those of CIFAR-100"):
-        data.cifar100(tmp_path / "out", cifar100_tar(tmp_path / "c.tar.gz", cifar100))
+        cifar.cifar100(tmp_path / "out", cifar100_tar(tmp_path / "c.tar.gz", cifar100))
 
 
 @pytest.mark.parametrize("contents", [b"", b"text", b"PK\x03\x04 cut off"])
 def test_cifar100_bad_npz(tmp_path, contents):
     (tmp_path / "c.npz").write_bytes(contents)
     with pytest.raises(UserError, match="is not an .npz with x_train"):
-        data.cifar100(tmp_path / "out", tmp_path / "c.npz")
+        cifar.cifar100(tmp_path / "out", tmp_path / "c.npz")
 
 
 class _Harmful:
@@ -253,7 +255,7 @@ class _Harmful:
 def test_cifar100_pickle_runs_nothing(tmp_path, capsys):
     bad = tar_gz(tmp_path / "c.tar.gz", {"train": pickle.dumps(_Harmful()), "test": b""})
     with pytest.raises(UserError, match="it asks for builtins.print"):
-        data.cifar100(tmp_path / "out", bad)
+        cifar.cifar100(tmp_path / "out", bad)
     assert "run by" not in capsys.readouterr().out
 
 
@@ -262,14 +264,14 @@ def test_command(bins, tmp_path, capsys):
     assert capsys.readouterr().out == f"cifar10 is in {tmp_path / 'out'}, verified\n"
 
 
-@pytest.mark.parametrize("name", data.DATASETS)
+@pytest.mark.parametrize("name", cifar.DATASETS)
 def test_command_says_what_is_wrong_in_one_line(tmp_path, capsys, name):
     assert cli.main(["data", name, "--dir", str(tmp_path), "--from", str(tmp_path / "nowhere")]) == 2
     assert capsys.readouterr().err == f"bitreplay: {tmp_path / 'nowhere'} does not exist\n"
 
 
 def test_command_ctrl_c(monkeypatch, capsys):
-    monkeypatch.setattr(data, "cifar10", lambda *_: exec("raise KeyboardInterrupt"))
+    monkeypatch.setitem(data.DATASETS, "cifar10", lambda *_: exec("raise KeyboardInterrupt"))
     assert cli.main(["data", "cifar10"]) == 130
     assert capsys.readouterr().err == "\nbitreplay: stopped\n"
 
@@ -283,7 +285,7 @@ def test_command_traceback(monkeypatch, tmp_path):
     ("arguments", "words"),
     [
         (["--help"], ["examples:", "bitreplay demo", "exit status:", *cli.COMMANDS]),
-        (["data", "--help"], ["--from", "examples:", "build/data", "verify", "licence"]),
+        (["data", "--help"], ["--from", "examples:", str(paths.DATA), "verify", "licence"]),
     ],
 )
 def test_help(arguments, words, capsys):

@@ -7,8 +7,9 @@ import sys
 import bitreplay
 import matplotlib.image
 import pytest
-from bitreplay_host import cli, data
-from bitreplay_host.protocol import METHODS, TITLES
+from bitreplay_host import cli
+from bitreplay_host.datasets import cifar
+from bitreplay_host.experiments.class_incremental import METHODS, TITLES
 from made_data import ROOT
 
 TESTED = 20  # test images a class
@@ -67,7 +68,7 @@ def check_state(summary, path, shown):
     """The learner that was saved is the one that was reported, to the bit; it has all classes and a full memory."""
     me = bitreplay.Learner.load(bitreplay.load(ROOT / "models" / "backbone.safetensors"), path)
     assert me.digest() == summary["digest"] and summary["digest"][:16] in shown
-    assert sorted(me.labels) == sorted(data.class_names("cifar10"))
+    assert sorted(me.labels) == sorted(cifar.class_names("cifar10"))
     assert (me.replay.n, me.experiences, me.fresh.n) == (1000, 9, 0)
     assert list(me.replay.counts(10)) == [100] * 10
 

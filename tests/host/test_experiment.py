@@ -8,10 +8,11 @@ import sys
 import matplotlib.image
 import numpy as np
 import pytest
-from bitreplay_host import cli, experiment, protocol, report
+from bitreplay_host import cli
+from bitreplay_host.experiments import class_incremental, experiment
 from made_data import ROOT
 
-TITLES = protocol.TITLES
+TITLES = class_incremental.TITLES
 
 
 @pytest.fixture
@@ -81,7 +82,9 @@ def test_real_images(real_data, micropython, tmp_path):
 def test_variants(run, monkeypatch):
     """Every combination once, and a method that does not use an option once for all its values."""
     plots = []
-    monkeypatch.setattr(report, "plot", lambda path, curves, seen, title: plots.append((curves, seen, title)))
+    monkeypatch.setattr(
+        "bitreplay_host.experiments.curves.plot", lambda path, drawn, seen, title: plots.append((drawn, seen, title))
+    )
     few = ["--samples", "4", "--step", "3", "--epochs", "1", "--seeds", "1", "2"]
     table, runs, rows = run(
         "--q-b", "2", "8", "--replay", "10", "20", "--methods", "naive", "cwr", "replay_conv", *few

@@ -6,19 +6,21 @@ import os
 import bitreplay
 import numpy as np
 import pytest
-from bitreplay_host import cli, data, evaluate, export, protocol
+from bitreplay_host import cli
+from bitreplay_host.datasets import cifar
 from bitreplay_host.errors import UserError
+from bitreplay_host.experiments.latents import Places, latents
 from made_data import ROOT, make_dataset
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 torch = pytest.importorskip("torch")
 
-from bitreplay_host import torch_net  # noqa: E402
-from bitreplay_host.pretrain import WIDTHS  # noqa: E402
+from bitreplay_host.training import WIDTHS, evaluate, export, restore  # noqa: E402
+from bitreplay_host.training import net as torch_net  # noqa: E402
 
 SHIPPED = ROOT / "models" / "backbone.safetensors"
-LABELS = data.class_names("cifar100")
+LABELS = cifar.class_names("cifar100")
 SMALL = 32, 32, 64, 64, 128  # of models/small.safetensors
 REQUIRED = 99.5  # percent of predictions that must agree; all of them are expected to
 
@@ -49,7 +51,7 @@ def images_of(seed, count):
 
 
 def as_input(images):
-    from bitreplay_host.pretrain import to_input
+    from bitreplay_host.training.net import to_input
 
     return to_input(torch.from_numpy(images).permute(0, 3, 1, 2))
 
@@ -69,7 +71,7 @@ def test_the_integers_compute_what_the_folded_net_does(exported):
     model = bitreplay.load(path)
     assert (model.name, model.labels, model.image_shape) == ("random", LABELS, (32, 32, 3))
     images = images_of(100, 4)
-    folded = torch_net.from_model(path)
+    folded = restore.from_model(path)
     x = as_input(images).double()
     with torch.no_grad():
         bits = folded.latent(x).permute(0, 2, 3, 1).numpy() > 0
@@ -89,19 +91,19 @@ def test_the_integers_compute_what_the_folded_net_does(exported):
 @pytest.mark.parametrize("exported", range(3), indirect=True)
 def test_a_net_from_a_model_is_exported_as_that_model(exported, tmp_path):
     _, path = exported
-    export.export(torch_net.from_model(path), tmp_path / "again.safetensors", "random", LABELS)
+    export.export(restore.from_model(path), tmp_path / "again.safetensors", "random", LABELS)
     assert (tmp_path / "again.safetensors").read_bytes() == path.read_bytes()
 
 
 def test_shipped_model_against_pytorch(real_data, micropython, tmp_path):
     """The shipped model's integers, on the unix port, against PyTorch in float64, on CIFAR-10's test images."""
-    images, _ = data.load("cifar10", "test", real_data)
+    images, _ = cifar.load("cifar10", "test", real_data)
     count = int(os.environ.get("BITREPLAY_AGREEMENT_IMAGES", 1000))
     rows = np.linspace(0, len(images) - 1, count).astype(int)
-    settings = protocol.Settings(micropython, real_data, tmp_path)
-    file = protocol.latents(SHIPPED, "cifar10", "test", rows.tolist(), settings, classify=True)
+    settings = Places(micropython, real_data, tmp_path)
+    file = latents(SHIPPED, "cifar10", "test", rows.tolist(), settings, classify=True)
     found = np.frombuffer(file.read_bytes(), np.uint8)
-    expected = evaluate.predict(torch_net.from_model(SHIPPED), images[rows])
+    expected = evaluate.predict(restore.from_model(SHIPPED), images[rows])
     agreement = 100 * (found == expected).mean()
     print(f"{agreement:.2f} % of {count} predictions of {SHIPPED.name} agree with PyTorch")
     assert agreement >= REQUIRED, f"{agreement:.2f} % of {count} predictions agree with PyTorch"
@@ -224,7 +226,7 @@ def test_from_model_refuses_what_is_not_this_net(exported, tmp_path, small_model
 
     def refused(some_path):
         with pytest.raises(UserError, match="is not a model that `bitreplay export` wrote"):
-            torch_net.from_model(some_path)
+            restore.from_model(some_path)
 
     refused(small_model)
     (tmp_path / "text").write_text("text")

@@ -4,7 +4,8 @@ import struct
 
 import pytest
 import serial
-from bitreplay_host import cli, flash_esp32
+from bitreplay_host import cli
+from bitreplay_host.device import flash_esp32
 from bitreplay_host.errors import UserError
 from esp32_rom import ERASE_FLASH, Rom
 

@@ -5,8 +5,8 @@ import threading
 import bitreplay
 import numpy as np
 import pytest
-from bitreplay_host import float_learner
-from bitreplay_host.float_learner import FloatLearner
+from bitreplay_host.experiments import float_learner
+from bitreplay_host.experiments.float_learner import FloatLearner
 from made_data import models
 
 CLASSES, NAMES = 5, ["a", "b", "c", "d", "e"]

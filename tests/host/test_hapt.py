@@ -11,7 +11,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import bitreplay
 import numpy as np
 import pytest
-from bitreplay_host import cli, hapt
+from bitreplay_host import cli, paths
+from bitreplay_host.datasets import hapt
 from bitreplay_host.errors import UserError
 from made_data import ROOT
 
@@ -189,7 +190,7 @@ MODEL = ROOT / "models" / "imu.safetensors"
 
 
 def test_tilt_is_a_rotation():
-    from bitreplay_host import pretrain_imu
+    from bitreplay_host.training import pretrain_imu
 
     windows = np.random.default_rng(1).integers(-9000, 9000, (5, 128, 6)).astype(np.int16)
     turned = pretrain_imu.tilted(windows, np.random.default_rng(2))
@@ -205,10 +206,11 @@ def test_tilt_is_a_rotation():
 
 def test_pretraining(archive, tmp_path, monkeypatch, capsys):
     """One epoch on made windows leaves a model for the board."""
-    from bitreplay_host import pretrain_imu
+    from bitreplay_host.training import pretrain_imu
 
     monkeypatch.chdir(tmp_path)
-    hapt.hapt(source=archive)
+    hapt.hapt(tmp_path, archive)
+    monkeypatch.setattr(paths, "DATA", tmp_path)
     for name, value in {"EPOCHS": 1, "BATCH": 2, "PEOPLE": 1}.items():
         monkeypatch.setattr(pretrain_imu, name, value)
     pretrain_imu.main()
@@ -220,8 +222,8 @@ def test_pretraining(archive, tmp_path, monkeypatch, capsys):
 def test_shipped_model_is_what_pytorch_computes(real_data):
     """The same predictions for windows of people that it was not trained on, nearly all of them right."""
     import torch
-    from bitreplay_host.pretrain import to_input
-    from bitreplay_host.torch_net import from_model
+    from bitreplay_host.training.net import to_input
+    from bitreplay_host.training.restore import from_model
 
     found = hapt.load(real_data)
     rows = np.flatnonzero(found["people"] > 20)[::80]

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from bitreplay_host import install
+from bitreplay_host.device import install
 from bitreplay_host.errors import UserError
 
 BOARD = "/dev/ttyACM0 has MicroPython 1.25.0"

@@ -7,8 +7,9 @@ import re
 import bitreplay
 import numpy as np
 import pytest
-from bitreplay_host import bench, cli, instructions
+from bitreplay_host import cli, models, paths
 from bitreplay_host.errors import UserError
+from bitreplay_host.measure import instructions
 from made_data import ROOT
 
 ARCHITECTURES = "armv6m", "rv32imc", "xtensawin"
@@ -27,7 +28,7 @@ def program(request, tmp_path):
 @pytest.fixture
 def layer(small_model):
     """A binary convolution of the small model."""
-    net, graph = bitreplay.load(small_model), bench.graph_of(small_model)
+    net, graph = bitreplay.load(small_model), models.graph(small_model)
     cases = instructions.convolutions(net, graph, np.random.default_rng(2))
     return next(case for case in cases if case.kernel == "bconv2d")
 
@@ -72,6 +73,6 @@ def test_bench_counts_each_kernel_on_each_processor(small_model, tmp_path, capsy
 
 
 def test_missing_modules_are_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(instructions, "MODULES", tmp_path)
+    monkeypatch.setattr(paths, "BUILD", tmp_path)
     with pytest.raises(UserError, match="make natmods"):
         instructions.Program("armv6m", tmp_path)

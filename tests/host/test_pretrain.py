@@ -4,12 +4,13 @@ import re
 
 import numpy as np
 import pytest
-from bitreplay_host import cli, pretrain
+from bitreplay_host import cli
 from made_data import make_dataset
 
 torch = pytest.importorskip("torch")
 
-from bitreplay_host import torch_net  # noqa: E402
+from bitreplay_host.training import net as torch_net  # noqa: E402
+from bitreplay_host.training import pretrain, restore  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def train(folder, capsys):
 
 
 def weights(path):
-    return torch_net.checkpoint(path)["net"]
+    return restore.checkpoint(path)["net"]
 
 
 def equal(one, other):
@@ -60,7 +61,7 @@ def test_stop_and_go_on(train, tmp_path, monkeypatch):
 
     monkeypatch.setattr(torch.optim.Adam, "step", interrupted)
     assert train(tmp_path / "parts.pt")[::2] == (130, "\nbitreplay: stopped\n")
-    assert torch_net.checkpoint(tmp_path / "parts.pt")["epoch"] == 1
+    assert restore.checkpoint(tmp_path / "parts.pt")["epoch"] == 1
     monkeypatch.undo()
     status, shown, _ = train(tmp_path / "parts.pt")
     assert status == 0 and shown.startswith("epoch 2/2 ")
@@ -72,7 +73,7 @@ def test_stop_and_go_on(train, tmp_path, monkeypatch):
     train(tmp_path / "seed.pt", "--seed", 2)
     assert not equal(weights(tmp_path / "seed.pt"), weights(tmp_path / "whole.pt"))
     # Binary weights have moved and are in their range; the file is one that export and --init take.
-    trained = torch_net.from_checkpoint(tmp_path / "whole.pt")
+    trained = restore.from_checkpoint(tmp_path / "whole.pt")
     torch.manual_seed(1)
     new = torch_net.Net()
     for layer, start in zip([*trained.blocks, trained.tail], [*new.blocks, new.tail], strict=True):
@@ -97,7 +98,7 @@ def test_init(folder, tmp_path):
         "--batch",
         10,
     ]
-    training = command.Training(parser.parse_args([str(part) for part in line]))
+    training = pretrain.Training(command.settings(parser.parse_args([str(part) for part in line])))
     assert training.epoch == 0
     found = training.net.eval()
     assert equal({k: v for k, v in found.state_dict().items() if k in lacking}, lacking)
@@ -136,7 +137,7 @@ def test_widths(train, tmp_path):
     """A smaller net; export finds out what it is."""
     status, _, _ = train(tmp_path / "net.pt", "--widths", 32, 64, 64, 128)
     assert status == 0
-    net = torch_net.from_checkpoint(tmp_path / "net.pt")
+    net = restore.from_checkpoint(tmp_path / "net.pt")
     assert [tuple(block.weight.shape[:2]) for block in net.blocks] == [(64, 32), (64, 64), (128, 64)]
     assert [block.stride for block in net.blocks] == [2, 1, 2]
 

@@ -7,8 +7,12 @@ import time
 import bitreplay
 import numpy as np
 import pytest
-from bitreplay_host import data, protocol, unix_port
+from bitreplay_host.datasets import cifar
+from bitreplay_host.device import unix_port
 from bitreplay_host.errors import UserError
+from bitreplay_host.experiments import class_incremental
+from bitreplay_host.experiments.class_incremental import ClassIncremental
+from bitreplay_host.experiments.latents import Places, latents
 from made_data import make_dataset, models
 
 LABELS = np.repeat(np.arange(10), 30)[np.random.default_rng(0).permutation(300)].astype(np.uint8)
@@ -16,7 +20,7 @@ LABELS = np.repeat(np.arange(10), 30)[np.random.default_rng(0).permutation(300)]
 
 @pytest.fixture
 def settings(micropython, made_data, tmp_path):
-    return protocol.Settings(micropython, made_data, tmp_path / "cache")
+    return Places(micropython, made_data, tmp_path / "cache")
 
 
 @pytest.mark.parametrize(
@@ -32,7 +36,7 @@ def settings(micropython, made_data, tmp_path):
 )
 def test_experiences_by_class(first, step, seen):
     """Every class comes whole and in order, and every sample once."""
-    plan = protocol.Protocol(first=first, step=step, samples=0)
+    plan = ClassIncremental(first=first, step=step, samples=0)
     assert plan.seen(10) == seen
     found = plan.experiences(LABELS, seed=1)
     assert sorted(sum(found, [])) == list(range(300))
@@ -42,7 +46,7 @@ def test_experiences_by_class(first, step, seen):
 
 
 def test_samples_are_drawn_by_the_seed():
-    plan = protocol.Protocol(samples=20)
+    plan = ClassIncremental(samples=20)
     first = plan.experiences(LABELS, seed=1)
     assert first == plan.experiences(LABELS, seed=1) != plan.experiences(LABELS, seed=2)
     rows = sum(first, [])
@@ -52,7 +56,7 @@ def test_samples_are_drawn_by_the_seed():
     assert (np.diff(LABELS[first[0]].astype(int)) != 0).sum() > 5
     assert first[0] != sorted(first[0])
     # More than there are is all.
-    assert len(sum(protocol.Protocol(samples=1000).experiences(LABELS, 1), [])) == 300
+    assert len(sum(ClassIncremental(samples=1000).experiences(LABELS, 1), [])) == 300
 
 
 @pytest.mark.parametrize(
@@ -68,36 +72,36 @@ def test_samples_are_drawn_by_the_seed():
 )
 def test_protocols_that_cannot_be(changes, message):
     with pytest.raises(UserError, match=message):
-        protocol.Protocol(**changes).experiences(LABELS, 1)
+        ClassIncremental(**changes).experiences(LABELS, 1)
 
 
 def test_joint_learning_takes_as_many_minibatches():
     """As many samples pass as in learning with replay: 100 fresh ones an experience, at most 150 replayed."""
-    plan = protocol.Protocol(samples=50, learner={"replay": 150}, epochs=4)
+    plan = ClassIncremental(samples=50, learner={"replay": 150}, epochs=4)
     rows = [[0] * 100] + [[0] * 50] * 8
     fresh_and_replayed = 100 + (50 + 100) + 7 * (50 + 150)
-    assert protocol._joint_epochs(rows, plan) == round(4 * fresh_and_replayed / 500) == 13
-    assert protocol._joint_epochs(rows, protocol.Protocol(learner={"replay": 0}, epochs=4)) == 4
-    joint = protocol._configuration(protocol.Run("joint", 3, {"q_b": 2}), rows, plan, 10)
+    assert class_incremental._joint_epochs(rows, plan) == round(4 * fresh_and_replayed / 500) == 13
+    assert class_incremental._joint_epochs(rows, ClassIncremental(learner={"replay": 0}, epochs=4)) == 4
+    joint = class_incremental._configuration(class_incremental.Run("joint", 3, {"q_b": 2}), rows, plan, 10)
     assert (joint["epochs"], len(joint["experiences"]), len(joint["experiences"][0])) == (13, 1, 500)
     assert joint["learner"] == {"replay": 0, "q_b": 2, "seed": 3, "fresh": 500, "classes": 10}
-    ours = protocol._configuration(protocol.Run("replay_head", 3), rows, plan, 10)
+    ours = class_incremental._configuration(class_incremental.Run("replay_head", 3), rows, plan, 10)
     assert (ours["epochs"], ours["experiences"]) == (4, rows)
     assert ours["learner"] == {"replay": 150, "conv": False, "seed": 3, "fresh": 100, "classes": 10}
 
 
 def test_too_many_samples_for_a_learner():
     with pytest.raises(UserError, match=r"joint \(upper bound\): 32769 samples .* fewer --samples"):
-        protocol._configuration(protocol.Run("joint"), [[0] * 32769], protocol.Protocol(), 10)
+        class_incremental._configuration(class_incremental.Run("joint"), [[0] * 32769], ClassIncremental(), 10)
 
 
 def test_latents_are_those_of_the_network(settings, small_model):
     """In the order of the rows, from the unix port; the same as the NumPy reference computes."""
-    images, _ = data.load("cifar10", "test", settings.data)
+    images, _ = cifar.load("cifar10", "test", settings.data)
     net, latent = bitreplay.load(small_model), bytearray(16)
     rows = [59, 0, 7, 7, 30]
-    found = protocol.latents(small_model, "cifar10", "test", rows, settings).read_bytes()
-    classes = protocol.latents(small_model, "cifar10", "test", rows, settings, classify=True).read_bytes()
+    found = latents(small_model, "cifar10", "test", rows, settings).read_bytes()
+    classes = latents(small_model, "cifar10", "test", rows, settings, classify=True).read_bytes()
     assert len(found) == 5 * 16 and len(classes) == 5
     for i, row in enumerate(rows):
         net.latent(images[row].tobytes(), latent)
@@ -117,10 +121,10 @@ def test_latents_are_kept_by_model_images_and_rows(settings, small_model, made_d
 
     def is_computed(model=small_model, split="test", rows=(0, 1, 2), settings=settings, **more):
         runs.clear()
-        path = protocol.latents(model, "cifar10", split, rows, settings, **more)
+        path = latents(model, "cifar10", split, rows, settings, **more)
         before = path.read_bytes()
         found = bool(runs)
-        assert protocol.latents(model, "cifar10", split, rows, settings, **more).read_bytes() == before
+        assert latents(model, "cifar10", split, rows, settings, **more).read_bytes() == before
         return found
 
     assert is_computed() and not is_computed()
@@ -135,7 +139,7 @@ def test_latents_are_kept_by_model_images_and_rows(settings, small_model, made_d
     folder = tmp_path / "data"
     folder.mkdir()
     make_dataset(folder, "cifar10", 12, 6)
-    same = protocol.Settings(settings.micropython, folder, settings.cache)
+    same = Places(settings.micropython, folder, settings.cache)
     assert not is_computed(settings=same)
     images = np.load(folder / "cifar10_test_images.npy")
     images[1] ^= 1
@@ -146,12 +150,12 @@ def test_latents_are_kept_by_model_images_and_rows(settings, small_model, made_d
 
 def test_run_on_the_unix_port_and_in_float32(settings, small_model, capsys, tmp_path):
     """All methods: curves, digests that follow the seed, and a state that is the learner's."""
-    plan = protocol.Protocol(step=4, epochs=8, learner={"replay": 60, "rate": 0.05})
+    plan = ClassIncremental(step=4, epochs=8, learner={"replay": 60, "rate": 0.05})
     state = tmp_path / "state.safetensors"
-    runs = [protocol.Run(method) for method in protocol.METHODS]
-    runs += [protocol.Run("replay_conv", 1, state=state), protocol.Run("replay_conv", 2)]
-    runs += [protocol.Run(method, arithmetic="float32") for method in protocol.METHODS]
-    results = protocol.run(small_model, plan, runs, settings)
+    runs = [class_incremental.Run(method) for method in class_incremental.METHODS]
+    runs += [class_incremental.Run("replay_conv", 1, state=state), class_incremental.Run("replay_conv", 2)]
+    runs += [class_incremental.Run(method, arithmetic="float32") for method in class_incremental.METHODS]
+    results = class_incremental.run(small_model, plan, runs, settings)
     for one, result in zip(runs, results, strict=True):
         assert result["classes"] == ([10] if one.method == "joint" else [2, 6, 10])
         assert len(result["curve"]) == len(result["classes"])
@@ -166,19 +170,19 @@ def test_run_on_the_unix_port_and_in_float32(settings, small_model, capsys, tmp_
         assert ours > naive + 20, (arithmetic, finals)
     # What is reported is what the saved learner is.
     me = bitreplay.Learner.load(bitreplay.load(small_model), state)
-    assert me.digest() == digests[3] and sorted(me.labels) == sorted(data.class_names("cifar10"))
+    assert me.digest() == digests[3] and sorted(me.labels) == sorted(cifar.class_names("cifar10"))
     assert results[3]["memory"] == me.memory() and me.replay.n == 60
     shown = capsys.readouterr().out
     assert "replay + head + conv, seed 2: 6 classes, " in shown and "joint" not in shown
-    protocol.run(small_model, plan, runs[:1], settings, quiet=True)
+    class_incremental.run(small_model, plan, runs[:1], settings, quiet=True)
     assert capsys.readouterr().out == ""
 
 
 def test_state_that_cannot_be_written(settings, small_model, tmp_path):
     """An error on the unix port is told, with the reason."""
-    one = protocol.Run("cwr", state=tmp_path / "nowhere" / "state")
-    with pytest.raises(UserError, match=r"protocol.py failed on micropython: OSError: .*ENOENT"):
-        protocol.run(small_model, protocol.Protocol(step=8, samples=2, epochs=1), [one], settings)
+    one = class_incremental.Run("cwr", state=tmp_path / "nowhere" / "state")
+    with pytest.raises(UserError, match=r"learn_classes.py failed on micropython: OSError: .*ENOENT"):
+        class_incremental.run(small_model, ClassIncremental(step=8, samples=2, epochs=1), [one], settings)
     assert not list(settings.cache.glob("tmp*"))
 
 
@@ -256,8 +260,8 @@ def test_parallel_results_are_in_order():
 
 
 def test_results_are_json(settings, small_model):
-    plan = protocol.Protocol(step=8, samples=2, test=1, epochs=1)
-    (result,) = protocol.run(small_model, plan, [protocol.Run("replay_conv")], settings)
+    plan = ClassIncremental(step=8, samples=2, test=1, epochs=1)
+    (result,) = class_incremental.run(small_model, plan, [class_incremental.Run("replay_conv")], settings)
     assert json.loads(json.dumps(result)) == result
     assert set(result) == {"classes", "curve", "digest", "memory", "heap"}
     heap = result["heap"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import bitreplay
 import pytest
-from bitreplay_host import mip
+from bitreplay_host.device import mip
 
 ROOT = Path(__file__).resolve().parents[2]
 DIST = ROOT / "build" / "dist"

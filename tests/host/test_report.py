@@ -2,12 +2,13 @@
 
 import matplotlib.image
 import pytest
-from bitreplay_host import report
-from bitreplay_host.protocol import METHODS, TITLES
+from bitreplay_host.experiments import curves as plots
+from bitreplay_host.experiments.class_incremental import METHODS, TITLES
+from bitreplay_host.tables import table
 
 
 def test_table():
-    assert report.table(["", "a", "long head"], [["x", 1, 2.25], ["longer", "", "z"]]).splitlines() == [
+    assert table(["", "a", "long head"], [["x", 1, 2.25], ["longer", "", "z"]]).splitlines() == [
         "        a  long head",
         "------  -  ---------",
         "x       1        2.2",
@@ -16,12 +17,12 @@ def test_table():
 
 
 def test_table_without_rows():
-    assert report.table(["one", "two"], []) == "one  two\n---  ---"
+    assert table(["one", "two"], []) == "one  two\n---  ---"
 
 
 def test_accuracy_table():
     """Joint training has one value, below the last number of classes."""
-    lines = report.accuracy_table({"cwr": [90, 80.04, 7.125], "joint": [100.0]}, [2, 3, 4]).splitlines()
+    lines = plots.accuracy_table({"cwr": [90, 80.04, 7.125], "joint": [100.0]}, [2, 3, 4]).splitlines()
     assert lines == [
         "classes seen            2     3      4",
         "-------------------  ----  ----  -----",
@@ -31,8 +32,8 @@ def test_accuracy_table():
 
 
 def test_every_method_has_a_title_and_a_colour():
-    assert set(report.COLORS) == set(TITLES) == set(METHODS)
-    assert len(set(report.COLORS.values())) == len(METHODS)
+    assert set(plots.COLORS) == set(TITLES) == set(METHODS)
+    assert len(set(plots.COLORS.values())) == len(METHODS)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +63,7 @@ def test_plot(curves, tmp_path, monkeypatch):
     monkeypatch.setattr(Axes, "plot", record)
     monkeypatch.setattr(Axes, "annotate", record_name)
     path = tmp_path / "new folder" / "plot.png"
-    report.plot(path, curves, [2, 3, 4], "a title")
+    plots.plot(path, curves, [2, 3, 4], "a title")
     picture = matplotlib.image.imread(path)
     assert picture.shape[0] > 300 and picture.shape[1] > 600 and picture.std() > 0.01
     assert len(drawn) == len(names) == len(curves)

@@ -3,7 +3,7 @@
 import subprocess
 
 import pytest
-from bitreplay_host import romfs
+from bitreplay_host.device import romfs
 from hypothesis import given
 from hypothesis import strategies as st
 from mpremote.romfs import VfsRomWriter

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from bitreplay_host import cli, golden, reference
+from bitreplay_host import cli, reference
+from bitreplay_host.measure import golden
 from broken import BROKEN
 
 STEPS = 5  # of the training
@@ -44,7 +45,7 @@ exec(code, {{"__name__": "__main__"}})
 """
 
 
-def flip(kernel, argument, byte, bit, script="verify.py"):
+def flip(kernel, argument, byte, bit, script="run_calls.py"):
     """The body of a kernel that flips one bit of a buffer, in the second call that a script makes."""
     wrong = f"{bit} * (Broken.calls == 2 and sys.argv[0].endswith('{script}'))"
     return f"result = right.{kernel}(*arguments); arguments[{argument}][{byte}] ^= {wrong}; return result"
@@ -117,7 +118,7 @@ def test_a_wrong_result_is_located(verify, broken):
 
 def test_a_wrong_bit_in_training_is_located(verify, broken):
     """A kernel that is right for every vector and wrong later: the digests tell after which step."""
-    status, lines = verify(broken("bconv_backward", flip("bconv_backward", 5, 0, 64, "training.py")))
+    status, lines = verify(broken("bconv_backward", flip("bconv_backward", 5, 0, 64, "train_digests.py")))
     assert status == 1
     wrong = [line for line in lines if not line.endswith(" ok")]
     assert wrong[0].startswith("training: experience 1 ") and wrong[0].endswith(" WRONG")
@@ -126,17 +127,17 @@ def test_a_wrong_bit_in_training_is_located(verify, broken):
 
 
 def test_a_target_that_cannot_train_is_told(verify, broken):
-    body = "assert not sys.argv[0].endswith('training.py'), 'tired'; right.transpose(*arguments)"
+    body = "assert not sys.argv[0].endswith('train_digests.py'), 'tired'; right.transpose(*arguments)"
     status, lines = verify(broken("transpose", body))
     assert status == 1
-    assert lines[-2:] == ["training: training.py failed on target: AssertionError: tired", "1 difference"]
+    assert lines[-2:] == ["training: train_digests.py failed on target: AssertionError: tired", "1 difference"]
 
 
 @pytest.mark.parametrize(
     ("body", "message"),
     [
         ("raise ValueError('x: is not y')", "ValueError: x: is not y"),
-        ("sys.exit(3)", "verify.py failed on target: 3"),
+        ("sys.exit(3)", "run_calls.py failed on target: 3"),
     ],
 )
 def test_a_kernel_that_fails_is_located(verify, broken, body, message):

@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bitreplay_host import romfs
-from bitreplay_host.board import Board
+from bitreplay_host.device import romfs
+from bitreplay_host.device.board import Board
 
 BUILD = Path(__file__).resolve().parents[2] / "build"
 HOSTS = BUILD / "natmod-hosts"

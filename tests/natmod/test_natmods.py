@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from bitreplay_host import golden, mip, verify
+from bitreplay_host.device import mip
 from bitreplay_host.errors import UserError
+from bitreplay_host.measure import golden, verify
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(Path(__file__).parent), str(ROOT / "tests" / "firmware")]

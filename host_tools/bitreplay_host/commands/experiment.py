@@ -1,0 +1,72 @@
+"""Run a class-incremental protocol on the unix port and tabulate it.
+
+Every combination of method, seed and of the values given to --replay, --q-b and --rounding is one learner; it learns
+and is tested on MicroPython's unix port with the C kernels. Writes results.json, results.csv and curves.png to OUT.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..datasets import cifar
+from ..experiments import experiment
+from ..experiments.class_incremental import METHODS, ClassIncremental
+from . import options
+
+EPILOG = """examples:
+  bitreplay experiment                                  the demo's protocol, three seeds
+  bitreplay experiment --q-b 2 4 8 16 --rounding stochastic nearest --methods replay_conv
+  bitreplay experiment --first 2 --step 2 --samples 3000    5 x 2 classes, 3000 images a class
+  bitreplay experiment --replay 250 500 1000 2000 --methods replay_conv --seeds 1
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EPILOG
+    options.add_model(parser)
+    parser.add_argument("--dataset", default="cifar10", choices=cifar.DATASETS, help="default: %(default)s")
+    parser.add_argument("--first", type=int, default=2, help="classes of the first experience (default: %(default)s)")
+    parser.add_argument(
+        "--step", type=int, default=1, help="classes of each further experience (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--samples", type=int, default=500, help="fresh images a class, 0 for all (default: %(default)s)"
+    )
+    parser.add_argument("--test", type=int, default=0, help="test images a class, 0 for all (default: all)")
+    parser.add_argument("--epochs", type=int, default=4, help="of each experience (default: %(default)s)")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="default: 1 2 3")
+    parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS), help="default: all")
+    parser.add_argument("--replay", type=int, nargs="+", default=[1000], help="latents kept (default: 1000)")
+    parser.add_argument(
+        "--policy", choices=["balanced", "reservoir"], default="balanced", help="which latents (default: %(default)s)"
+    )
+    parser.add_argument("--q-f", type=int, default=8, help="bits of the head's forward weights, 2..8 (default: 8)")
+    parser.add_argument(
+        "--head-bits", type=int, default=16, choices=[16, 32], help="of its master weights (default: 16)"
+    )
+    parser.add_argument(
+        "--q-b", type=int, nargs="+", default=[4], help="bits of the binary layer's gradient, 2..16 (default: 4)"
+    )
+    parser.add_argument(
+        "--rounding",
+        nargs="+",
+        choices=["stochastic", "nearest"],
+        default=["stochastic"],
+        help="of that gradient (default: stochastic)",
+    )
+    parser.add_argument(
+        "--arithmetic", nargs="+", choices=["integer", "float32"], default=["integer"], help="float32: on the host"
+    )
+    parser.add_argument("--rate", type=float, help="the head's learning rate")
+    parser.add_argument("--conv-rate", type=float, help="the binary layer's learning rate")
+    options.add_places(parser)
+    parser.add_argument("--out", type=Path, default=Path("experiment"), help="folder (default: %(default)s)")
+
+
+def run(args: argparse.Namespace) -> None:
+    rates = {k: v for k, v in (("rate", args.rate), ("conv_rate", args.conv_rate)) if v is not None}
+    learner = {"policy": args.policy, "q_f": args.q_f, "head_bits": args.head_bits, "replay": args.replay[0], **rates}
+    plan = ClassIncremental(args.dataset, args.first, args.step, args.samples, args.test, args.epochs, learner)
+    chosen = experiment.variants(args.methods, args.replay, args.q_b, args.rounding, args.arithmetic)
+    experiment.run(args.model, plan, chosen, args.seeds, options.places(args), args.out)

@@ -1,0 +1,48 @@
+"""Turn photographs into what a board's learner takes: OUT/NAME.rgb, side x side x 3 bytes, RGB, without a header.
+
+The largest square in the middle of each photograph is scaled down. --cifar10 gives pictures to try it with: so many
+training images of each class, named after it. On the board such a file is read whole: open(path, "rb").read().
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..datasets import images
+from ..errors import UserError
+from .options import add_data
+
+EPILOG = """examples:
+  bitreplay images mug*.jpg cup*.jpg               mug0.jpg becomes images/mug0.rgb
+  bitreplay images --cifar10 5                     cat0.rgb ... truck4.rgb
+
+Then let the board see the folder, and teach it at its prompt:
+  mpremote mount images
+  >>> me.see(open("/remote/cat0.rgb", "rb").read(), "cat")
+"""
+SIDE = 32  # of the shipped model's images
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EPILOG
+    parser.add_argument("photos", metavar="PHOTO", type=Path, nargs="*", help="JPEG, PNG or another common format")
+    parser.add_argument(
+        "--cifar10", metavar="N", type=int, help="so many of each class of CIFAR-10 (bitreplay data cifar10)"
+    )
+    parser.add_argument("--side", type=int, default=SIDE, help="pixels, as the model has them (default: %(default)s)")
+    add_data(parser, "--dir")
+    parser.add_argument("--out", type=Path, default=Path("images"), help="folder (default: %(default)s)")
+
+
+def run(args: argparse.Namespace) -> None:
+    if bool(args.photos) == (args.cifar10 is not None):
+        raise UserError("name photographs, or else give --cifar10 N")
+    if not 1 <= args.side <= 256:
+        raise UserError("--side must be 1..256")
+    if args.photos:
+        written = images.write(images.of_photos(args.photos, args.side), args.out)
+    else:
+        written = images.write(images.of_cifar10(args.cifar10, args.dir), args.out)
+    size = written[0].stat().st_size
+    print(f"{len(written)} images of {size} bytes in {args.out}: mpremote mount {args.out}")

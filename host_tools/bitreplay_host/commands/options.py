@@ -1,0 +1,47 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from .. import paths
+from ..experiments.latents import Places
+
+
+def add_model(parser: argparse.ArgumentParser, *names: str, **more: object) -> None:
+    """--model, or an argument of other names: a file, or the name of a shipped model."""
+    text = "a file, or the name of a shipped model, see `bitreplay models`"
+    default: dict = {} if more else {"default": paths.BACKBONE}
+    text += "" if more else " (default: %(default)s)"
+    parser.add_argument(*(names or ("--model",)), type=paths.model, help=text, **default, **more)  # type: ignore[arg-type]
+
+
+def add_port(parser: argparse._ActionsContainer, default: str | None = "auto") -> None:
+    """--port; without a default there need not be a board."""
+    text = "of a board: /dev/ttyACM0, COM3, socket://host:port, id:SERIAL; auto, the first one on USB"
+    parser.add_argument("--port", default=default, help=text + (" (default)" if default else ""))
+
+
+def add_micropython(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--micropython", type=Path, help="the unix port (default: what `make unix` built)")
+
+
+def micropython(args: argparse.Namespace) -> Path:
+    """The unix port that is named, or that was built."""
+    return args.micropython or paths.built("unix/micropython", "unix", "--micropython")
+
+
+def add_data(parser: argparse.ArgumentParser, name: str = "--data") -> None:
+    parser.add_argument(name, type=Path, default=paths.DATA, help="folder of the datasets (default: %(default)s)")
+
+
+def add_places(parser: argparse.ArgumentParser) -> None:
+    """What places() reads."""
+    add_micropython(parser)
+    add_data(parser)
+    parser.add_argument("--cache", type=Path, default=paths.LATENTS, help="for latents (default: %(default)s)")
+
+
+def places(args: argparse.Namespace) -> Places:
+    return Places(micropython(args), args.data, args.cache)

@@ -1,0 +1,51 @@
+"""Compare a target with the NumPy reference, bit for bit.
+
+Every kernel gets golden vectors, made by --seed and answered by the reference; then a learner with the model is taught
+for a moment here (CPython and NumPy) and there, and its digests are compared after each step. A wrong bit is located:
+kernel, call, argument, index. The target is MicroPython's unix port or, with --port, a connected board, which gets the
+model unless it has it. Exit status 1 if anything differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from .. import models
+from ..errors import UserError
+from ..measure.verify import UnixPort, on_board, verify
+from . import options
+
+EPILOG = """examples:
+  bitreplay verify                                  the unix port that `make unix` built
+  bitreplay verify --seed 7 --repeats 50            more vectors
+  bitreplay verify --port auto                      the board on USB
+  bitreplay verify --micropython build/unix-asan/micropython
+  bitreplay emulate -- bitreplay verify --port {port}
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EPILOG
+    options.add_port(parser, default=None)
+    options.add_micropython(parser)
+    options.add_model(parser)
+    parser.add_argument("--seed", type=int, default=1, help="of the vectors and the training (default: %(default)s)")
+    parser.add_argument("--repeats", type=int, default=8, help="calls of each kernel (default: %(default)s)")
+
+
+def run(args: argparse.Namespace) -> int:
+    if not (args.repeats >= 1 and 1 <= args.seed < 1 << 32):
+        raise UserError("--repeats must be at least 1 and --seed 1..4294967295")
+    models.load(args.model)  # a bad one is told first
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        if args.port is None:
+            target = UnixPort(options.micropython(args), directory)
+            differences = verify(target, args.model, args.seed, args.repeats, directory)
+        else:
+            with on_board(args.port) as board:
+                differences = verify(board, args.model, args.seed, args.repeats, directory)
+    print(f"{differences} difference{'s' * (differences > 1)}" if differences else "every bit matches")
+    return 1 if differences else 0

@@ -1,0 +1,120 @@
+"""Datasets as .npy files in a folder: fetched, verified, written whole or not at all."""
+
+import hashlib
+import os
+import pickle
+import shutil
+import tarfile
+import urllib.request
+import zlib
+from http import HTTPStatus
+from http.client import HTTPException
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from ..errors import UserError
+
+TIMEOUT = 10  # seconds without an answer from the site
+
+
+def ensure(name, directory, source, archive_name, fetch, read, keys):
+    """Makes sure that directory has NAME_KEY.npy for each of keys. Returns their paths.
+
+    source: an archive, or None: then fetch(path) fetches one of that name. read(archive) returns {key: array}.
+    """
+    if source and not source.exists():
+        raise UserError(f"{source} does not exist")
+    files = {key: directory / f"{name}_{key}.npy" for key in keys}
+    stamp = directory / f"{name}.sha256"
+    if stamp.exists() and all(p.exists() for p in files.values()) and stamp.read_text() == _sums(files.values()):
+        return files
+    downloads = directory / f"{name}.download"
+    downloads.mkdir(parents=True, exist_ok=True)
+    archive = source or downloads / archive_name
+    if not archive.exists():
+        fetch(archive)
+    try:
+        arrays = read(archive)
+    except UserError:
+        if not source:
+            archive.unlink()  # else the next attempt would read it again
+        raise
+    for key, path in files.items():
+        _write(path, lambda f, array=arrays[key]: np.lib.format.write_array(f, array, version=(1, 0)))
+    _write(stamp, lambda f: f.write(_sums(files.values()).encode()))
+    shutil.rmtree(downloads)
+    return files
+
+
+def _sums(paths):
+    """What `sha256sum` prints for these files."""
+    return "".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in paths)
+
+
+def _write(path, write):
+    """Writes a file such that it is there whole or not at all."""
+    temporary = path.with_name(path.name + ".new")
+    with open(temporary, "wb") as f:
+        write(f)
+    os.replace(temporary, path)
+
+
+def download(url, archive):
+    """Fetches a file to the path `archive`; goes on with what an earlier attempt left. Raises UserError."""
+    part = archive.with_name(archive.name + ".part")
+    have = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
+            if response.status != HTTPStatus.PARTIAL_CONTENT:  # the server sends it from the start
+                have = 0
+            total = have + response.length if response.length else None
+            bar = tqdm(desc=archive.name, initial=have, total=total, unit="B", unit_scale=True, delay=2, disable=None)
+            with bar, open(part, "ab" if have else "wb") as f:
+                while block := response.read(1 << 16):
+                    f.write(block)
+                    bar.update(len(block))
+            if response.length:
+                raise OSError(f"the connection broke with {response.length} bytes to go")
+    except (OSError, HTTPException) as error:
+        if getattr(error, "code", None) != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:  # that is: nothing left to send
+            raise UserError(
+                f"{url} cannot be fetched ({error}); run this again, or fetch it by hand and give it to --from"
+            ) from error
+    os.replace(part, archive)
+
+
+def members(archive, names):
+    """Returns {name: contents} of the files of a .tar.gz that have these names, whatever their folder."""
+    found = {}
+    try:
+        with (
+            open(archive, "rb") as f,
+            tqdm.wrapattr(
+                f, "read", total=archive.stat().st_size, desc=f"reading {archive.name}", delay=2, disable=None
+            ) as shown,
+            tarfile.open(fileobj=shown, mode="r|gz") as tar,
+        ):
+            for member in tar:
+                name = Path(member.name).name
+                if member.isfile() and name in names:
+                    found[name] = tar.extractfile(member).read()
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        raise UserError(f"{archive} is damaged or cut off ({error}): fetch it again") from error
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise UserError(f"{archive} is not the official archive: {', '.join(missing)} is not in it")
+    return found
+
+
+class ArrayUnpickler(pickle.Unpickler):
+    """Makes NumPy arrays and plain values; anything else that a pickle could run is refused."""
+
+    def find_class(self, module, name):
+        if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name == "_reconstruct":
+            return np.empty(0).__reduce__()[0]
+        if module == "numpy" and name in ("ndarray", "dtype"):
+            return getattr(np, name)
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}")

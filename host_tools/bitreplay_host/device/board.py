@@ -1,0 +1,259 @@
+"""A connected board with MicroPython, by mpremote's own code."""
+
+from __future__ import annotations
+
+import argparse
+import binascii
+import contextlib
+import io
+import json
+import os
+import re
+import struct
+import time
+from collections.abc import Iterable, Iterator
+
+from tqdm import tqdm
+
+from ..errors import UserError
+from .unix_port import ONBOARD
+
+CONFIGURATION = "/bitreplay.json"  # on the board, while a script runs
+SPARE = 4096  # bytes that a filesystem needs beside a file
+CHUNK = 2048  # bytes of a file that are on their way in one statement
+PLUG_SECONDS = 1.0  # until a board that was just plugged in has its port
+ANSWER_SECONDS = 5.0  # until a board at its prompt has answered
+EXEC_SECONDS = 10.0  # for which a statement may print nothing
+RUN_SECONDS = 600.0  # for which a script may print nothing
+
+END = b"\x04"  # of what a script prints, and again of its traceback
+
+
+class _Silence(Exception):
+    pass
+
+
+class Board:
+    """A board, connected in the with statement; afterwards it is at its prompt.
+
+    port: as `mpremote connect` takes it. MicroPython starts anew (a soft reset), without main.py. What fails is a
+    UserError with what the board said last.
+    """
+
+    def __init__(self, port: str = "auto"):
+        self.port = port
+        self._running: object = None  # what runs on the board now
+        self._files: list[str] = []  # that are there while a script runs
+
+    def __enter__(self) -> Board:
+        self._open()
+        return self
+
+    def __exit__(self, *exception) -> None:
+        with contextlib.suppress(OSError, UserError):
+            if self._running:
+                self._interrupt()
+            for path in self._files:
+                self.remove(path)
+            self._transport.exit_raw_repl()
+        with contextlib.suppress(OSError):
+            self._transport.close()
+
+    def exec(self, code: str) -> str:
+        """Runs code; returns what it printed."""
+        return "".join(self._lines(code.encode(), EXEC_SECONDS)).strip()
+
+    def run(self, script: str, configuration: dict) -> Iterator[dict]:
+        """Run a script of onboard/ with a configuration; yields the JSON objects it prints. As unix_port.run()."""
+        code = (ONBOARD / script).read_bytes()
+        files = {CONFIGURATION: json.dumps(configuration).encode(), **modules(code)}
+        self._files = list(files)
+        try:
+            for path, content in files.items():
+                self.put(content, path)
+            self.exec(f"import sys; sys.argv[:] = [{script!r}, {CONFIGURATION!r}]")
+            with contextlib.closing(self._lines(code, RUN_SECONDS, f"{script} failed on ")) as lines:
+                for line in lines:
+                    if line.startswith("{"):
+                        yield json.loads(line)
+        finally:
+            # An error that is on its way is the one to tell.
+            with contextlib.suppress(UserError):
+                for path in files:
+                    self.remove(path)
+                self._files = []
+
+    def put(self, content: bytes, path: str, description: str | None = None) -> None:
+        """Writes a file on the board; with a description there is a progress bar."""
+        self.exec(f"from binascii import a2b_base64; f = open({path!r}, 'wb')")
+        with progress(description, len(content)) as bar:
+            for chunk in chunks(content, CHUNK):
+                self.exec(f"n = f.write({literal(chunk)})")
+                bar.update(len(chunk))
+        self.exec("f.close()")
+
+    def remove(self, path: str) -> None:
+        """Removes a file on the board if it is there."""
+        self.exec(f"import os\ntry:\n os.remove({path!r})\nexcept OSError: pass")
+
+    def free_bytes(self, folder: str = "/") -> int:
+        """What is free where the board keeps files."""
+        return int(self.exec(f"import os; s = os.statvfs({folder!r}); print(s[0] * s[3])"))
+
+    def machine(self) -> str:
+        """What it says it is: "Raspberry Pi Pico with RP2040"."""
+        return self.exec("import sys; print(sys.implementation._machine)")
+
+    def has_bitreplay(self) -> bool:
+        """Whether its MicroPython has the package and the C module."""
+        return self.exec("try:\n from bitreplay import load\n print(1)\nexcept (ImportError, ValueError): pass") == "1"
+
+    def size(self, path: str) -> int | None:
+        """Bytes of a file; None if it is not there."""
+        found = self.exec(f"import os\ntry: print(os.stat({path!r})[6])\nexcept OSError: pass")
+        return int(found) if found else None
+
+    def sha256(self, path: str) -> str:
+        """The digest, in hex, of a file as the board reads it."""
+        with progress("checking", self.size(path) or 0) as bar:
+            for line in self.run("sha256.py", {"path": path}):
+                bar.update(line.get("done", bar.n) - bar.n)
+        return line["sha256"]
+
+    def soft_reset(self) -> None:
+        """Starts MicroPython anew."""
+        self._prompt(soft_reset=True)
+
+    def leave(self, code: str) -> None:
+        """Runs code of which the board does not come back, with `machine`, and disconnects."""
+        self.exec("import machine, time")
+        with self._telling():
+            # The board is to have acknowledged it before it goes.
+            self._transport.exec_raw_no_follow(f"time.sleep_ms(100); {code}")
+            time.sleep(0.2)
+        with contextlib.suppress(OSError):
+            self._transport.close()
+
+    def _open(self):
+        deadline = time.monotonic() + PLUG_SECONDS
+        while True:
+            try:
+                self._transport = _connect(self.port)
+                # mpremote would wait forever for an answer; a busy prompt takes a moment.
+                self._transport.serial.timeout = ANSWER_SECONDS
+                try:
+                    return self.soft_reset()
+                except UserError:
+                    with contextlib.suppress(OSError):
+                        self._transport.close()
+                    raise
+            except UserError:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(0.2)
+
+    def _lines(self, code, seconds, prefix=""):
+        """Runs code and yields the lines that it prints, as they come."""
+        if self._running:
+            self._interrupt()
+        with self._telling():
+            self._transport.exec_raw_no_follow(code)
+            this = self._running = object()
+            try:
+                while not (line := self._until(b"\n" + END, seconds)).endswith(END):
+                    yield _text(line)
+                if line != END:
+                    yield _text(line[:-1])
+                error = _text(self._until(END, seconds)[:-1]).strip()
+                self._running = None
+            finally:
+                if self._running is this:
+                    self._interrupt()
+        if error:
+            raise UserError(f"{prefix}{self.port}: {error.splitlines()[-1]}")
+
+    def _until(self, ends, seconds):
+        data, heard = bytearray(), time.monotonic()
+        # Byte by byte: what follows is for mpremote.
+        while not data or data[-1] not in ends:
+            byte = self._transport.serial.read(1)
+            if byte:
+                data += byte
+                heard = time.monotonic()
+            elif time.monotonic() > heard + seconds:
+                self._running = None  # there is nobody to interrupt
+                raise _Silence
+        return bytes(data)
+
+    def _interrupt(self):
+        """Ends what runs, as Ctrl-C at the board's prompt does."""
+        self._running = None
+        self._prompt(soft_reset=False)
+
+    def _prompt(self, soft_reset):
+        # When mpremote gets something else it prints that.
+        with self._telling(), contextlib.redirect_stdout(io.StringIO()):
+            self._transport.enter_raw_repl(soft_reset, timeout_overall=ANSWER_SECONDS)
+
+    @contextlib.contextmanager
+    def _telling(self):
+        """Turns what mpremote and pyserial raise into what the user can do."""
+        from mpremote.transport import TransportError
+
+        try:
+            yield
+        except (TransportError, struct.error, _Silence):
+            raise UserError(
+                f"{self.port} does not answer as MicroPython does; end what else uses it, press the board's reset "
+                "button, or give it firmware: bitreplay flash"
+            ) from None
+        except OSError as error:
+            raise UserError(f"{self.port}: the connection broke off ({error}); plug the board in again") from None
+
+
+def _connect(port):
+    """mpremote's transport for a port."""
+    from mpremote.commands import CommandError, do_connect
+    from mpremote.main import State
+
+    if port.startswith("/") and not os.path.exists(port):
+        raise UserError(f"there is no {port}; `mpremote connect list` lists the ports there are")
+    if os.path.exists(port) and not os.access(port, os.R_OK | os.W_OK):
+        raise UserError(f"{port} is not yours to use; on most systems, join the group dialout and log in again")
+    state = State()
+    try:
+        do_connect(state, argparse.Namespace(device=[port]))
+    except CommandError as error:
+        if port == "auto":
+            raise UserError("no board found on USB; plug it in, or name its port with --port") from None
+        raise UserError(f"{error}; `mpremote connect list` lists the ports there are") from None
+    except ValueError as error:
+        raise UserError(f"--port {port}: {error}") from None
+    return state.transport
+
+
+def _text(printed):
+    return printed.decode("utf-8", "replace").replace("\r\n", "\n")
+
+
+def literal(content: bytes) -> str:
+    """An expression for bytes; the board must have imported a2b_base64. Shorter than repr(), whatever they are."""
+    return f"a2b_base64({binascii.b2a_base64(content, newline=False)!r})"
+
+
+def chunks(content: bytes, size: int) -> Iterable[bytes]:
+    return (content[i : i + size] for i in range(0, len(content), size))
+
+
+def modules(code: bytes) -> dict[str, bytes]:
+    """The files of onboard/ that a script imports, by where the board finds them."""
+    found = {
+        name: ONBOARD / f"{name}.py" for name in re.findall(r"^(?:from|import) (\w+)", code.decode(), re.MULTILINE)
+    }
+    return {f"/{name}.py": path.read_bytes() for name, path in found.items() if path.exists()}
+
+
+def progress(description: str | None, total: int) -> tqdm:
+    """A progress bar of bytes; hidden where nobody looks, or without a description."""
+    hidden = True if description is None else None
+    return tqdm(total=total, desc=description, unit="B", unit_scale=True, disable=hidden, leave=False)

@@ -1,0 +1,85 @@
+"""Many learners on one protocol: every combination of what is given, tabulated."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..tables import table
+from . import curves as plots
+from .class_incremental import TITLES, ClassIncremental, Run
+from .class_incremental import run as learn
+from .latents import Places
+
+COLUMNS = ["method", "arithmetic", "replay", "q_b", "rounding"]
+
+Variant = tuple[str, dict, str]  # method, learner arguments, arithmetic
+
+
+def variants(
+    methods: Iterable[str],
+    replays: Iterable[int],
+    q_bs: Iterable[int],
+    roundings: Iterable[str],
+    arithmetics: Iterable[str],
+) -> list[Variant]:
+    """All combinations; one of a method that does not use what differs is there once."""
+    unique: dict[str, Variant] = {}
+    for method, replay, q_b, rounding, arithmetic in itertools.product(methods, replays, q_bs, roundings, arithmetics):
+        memory = {} if method in ("naive", "cwr", "joint") else {"replay": replay}
+        no_gradient = method in ("cwr", "replay_head") or arithmetic == "float32"
+        options = memory | ({} if no_gradient else {"q_b": q_b, "rounding": rounding})
+        unique[json.dumps([method, options, arithmetic])] = (method, options, arithmetic)
+    return list(unique.values())
+
+
+def run(
+    model: Path, plan: ClassIncremental, chosen: list[Variant], seeds: Sequence[int], places: Places, out: Path
+) -> None:
+    """Trains and tests a learner of each variant and seed; writes results.json, results.csv and curves.png."""
+    runs = [Run(m, seed, options, arithmetic=a) for m, options, a in chosen for seed in dict.fromkeys(seeds)]
+    results = learn(model, plan, runs, places)
+    out.mkdir(parents=True, exist_ok=True)
+    records = [
+        {"method": one.method, "arithmetic": one.arithmetic, "seed": one.seed}
+        | {**one.learner, "final": result["curve"][-1], **result}
+        for one, result in zip(runs, results, strict=True)
+    ]
+    (out / "results.json").write_text(json.dumps({"protocol": vars(plan), "runs": records}, indent=1))
+    _write(out, records, chosen, plan)
+
+
+def _write(out: Path, records: list[dict], chosen: list[Variant], plan: ClassIncremental) -> None:
+    rows: list[list[object]] = []
+    curves: dict[str, list[float]] = {}
+    wanted = [options | {"method": method, "arithmetic": arithmetic} for method, options, arithmetic in chosen]
+    for one in wanted:
+        found = [r for r in records if all(r.get(c) == one.get(c) for c in COLUMNS)]
+        finals = np.array([r["final"] for r in found])
+        std = f"{finals.std(ddof=1):.2f}" if len(finals) > 1 else ""
+        settings = [one.get(c, "") for c in COLUMNS[1:]]
+        rows.append([TITLES[one["method"]], *settings, f"{finals.mean():.2f}", std, len(finals)])
+        curves[_name(one, wanted)] = np.mean([r["curve"] for r in found], axis=0).tolist()
+    print(table([*COLUMNS, "final %", "std", "seeds"], rows))
+    with (out / "results.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([*COLUMNS, "seed", "classes seen", "accuracy"])
+        for r in records:
+            for seen, value in zip(r["classes"], r["curve"], strict=True):
+                writer.writerow([*(r.get(c, "") for c in COLUMNS), r["seed"], seen, f"{value:.2f}"])
+    seen = max((r["classes"] for r in records), key=len)
+    if len(seen) > 1:
+        plots.plot(out / "curves.png", curves, seen, f"{plan.dataset}, {plan.samples or 'all'} images a class")
+    print(f"{out}/results.json, results.csv" + (", curves.png" if len(seen) > 1 else ""))
+
+
+def _name(one: dict, all_of_them: list[dict]) -> str:
+    """What curves.plot calls a variant: its method, then the settings that tell it from the method's others."""
+    same = [other for other in all_of_them if other["method"] == one["method"]]
+    differ = [c for c in COLUMNS[1:] if len({other.get(c) for other in same}) > 1 and c in one]
+    return " ".join([one["method"], *(f"{'' if c == 'arithmetic' else c + ' '}{one[c]}" for c in differ)])

@@ -1,0 +1,66 @@
+"""Latents of a dataset's images, computed once on the unix port and kept in the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from .. import models
+from ..datasets import cifar
+from ..device import unix_port
+from ..errors import UserError
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where things are: the unix port, the datasets, a cache for latents."""
+
+    micropython: Path
+    data: Path
+    cache: Path
+
+
+def latents(
+    model: Path, dataset: str, split: str, rows: Sequence[int], places: Places, classify: bool = False
+) -> Path:
+    """Packed latents of some images, in order, or the pretrained head's classes as bytes; kept in the cache."""
+    images, _ = cifar.files(dataset, split, places.data)
+    chosen = np.load(images, mmap_mode="r")
+    net = models.load(model)
+    if chosen.shape[1:] != net.image_shape:
+        raise UserError(f"{model} takes images of shape {net.image_shape}, but {dataset} has {chosen.shape[1:]}")
+    if classify and not net.labels:
+        raise UserError(f"{model}: the model has no pretrained head, whose classes could be told")
+    key = hashlib.sha256(model.read_bytes() + chosen[list(rows)].tobytes()).hexdigest()[:16]
+    out = places.cache / f"{split}-{key}.{'classes' if classify else 'latents'}"
+    if out.exists():
+        return out
+    places.cache.mkdir(parents=True, exist_ok=True)
+    jobs = os.cpu_count() or 1
+    parts = [list(map(int, part)) for part in np.array_split(np.asarray(rows), jobs)]
+    with (
+        tempfile.TemporaryDirectory(dir=places.cache) as directory,
+        tqdm(total=len(rows), desc=f"{split} images through the backbone", unit="image", disable=None) as bar,
+    ):
+
+        def work(index: int, _) -> bytes:
+            part = Path(directory) / f"part{index}"
+            inputs = {"model": str(model), "images": str(images), "rows": parts[index]}
+            configuration = inputs | {"out": str(part), "classify": classify}
+            done = 0
+            for message in unix_port.run("latents.py", configuration, places.micropython, Path(directory)):
+                bar.update(message["done"] - done)
+                done = message["done"]
+            return part.read_bytes()
+
+        whole = Path(directory) / "whole"
+        whole.write_bytes(b"".join(unix_port.in_parallel(work, range(jobs))))
+        whole.replace(out)
+    return out

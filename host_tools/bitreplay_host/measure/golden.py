@@ -1,0 +1,158 @@
+"""Golden vectors: calls of every kernel with synthetic arguments and what the NumPy reference answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .. import reference
+from ..onboard import kernel_arguments
+
+KERNELS = list(reference.KERNELS)
+
+
+@dataclass
+class Call:
+    """One call: arguments by name (arrays or ints); `expected` is the arrays afterwards, `returned` the result."""
+
+    kernel: str
+    arguments: dict[str, np.ndarray | int]
+    expected: dict[str, np.ndarray]
+    returned: int | None
+
+
+def calls(seed: int, repeats: int = 4) -> Iterator[Call]:
+    """A few calls of each kernel: random arguments, every other time with extreme values."""
+    maker = _Maker(np.random.default_rng(seed))
+    for kernel in KERNELS:
+        for repeat in range(repeats):
+            maker.number, maker.extreme = repeat, repeat % 2 == 1
+            arguments = maker.arguments(kernel)
+            after = {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in arguments.items()}
+            returned = getattr(reference, kernel)(**after)
+            arrays = {k: v for k, v in after.items() if isinstance(v, np.ndarray) and k != "scratch"}
+            yield Call(kernel, arguments, arrays, returned)
+
+
+# What settings are, and the ranges of buffers, where the range that is valid would show little.
+USUAL: dict[str, dict[str, tuple[int, ...]]] = {
+    "conv2d": {"shift": (1, 8, 15, 24)},
+    "bconv2d": {"shift": (1, 8, 15, 24)},
+    "bconv2d_sign": {"threshold": (-40, 40)},
+    "expand": {"value": (1, 16, 127)},
+    "random": {"n": (1, 10, 65536)},
+    "softmax": {"z": (-4000, 4000), "label": (-1, 2)},
+    "head_backward": {"e": (-8000, 8000)},
+    "head_update": {"e": (-16384, 16384), "exponent": (-20, -3, 4), "momentum": (0, 3), "decay": (0, 9)},
+    "head_quantize": {"q_f": (2, 4, 8)},
+    "consolidate": {"mean": (-900, 31), "alpha": (0, 20000, 32768)},
+    "update_weights": {
+        "weight": (-127, 127),
+        "dw": (-90000, 90000),
+        "mantissa": (1, 9, 15),
+        "exponent": (-31, -12, 0, 8),
+    },
+    "bconv_backward": {
+        "e": (-16384, 16384),
+        "weight": (-127, 127),
+        "slope": (100, 900),
+        "bias": (-9000, 9000),
+        "shift": (8,),
+        "value": (16,),
+        "mantissa": (9,),
+        "exponent": (-30, -24),
+    },
+}
+
+
+ACTIVE = np.array([1, 0, 1, 1, 1] * 16, np.uint8)
+
+
+class _Maker:
+    """Arguments of one call of each kernel, of shapes that are small enough for a board.
+
+    Outputs hold noise: what was there before must not matter.
+    """
+
+    def __init__(self, rng: np.random.Generator):
+        self.rng = rng
+        self.number, self.extreme = 0, False
+
+    def arguments(self, kernel: str) -> dict[str, Any]:
+        describe: Any = kernel_arguments.KERNELS[kernel]
+        described = describe(*SHAPES[kernel](self))
+        usual = USUAL.get(kernel, {})
+
+        def number(name, low, high):
+            return self.one(*usual.get(name, (low, high)))
+
+        def content(argument):
+            if argument.name == "active":
+                return ACTIVE[: argument.count]
+            low, high = usual.get(argument.name, (argument.low, argument.high))
+            return self.array(argument.typecode, argument.count, low, high)
+
+        values = kernel_arguments.values(described, number, content)
+        found = {a.name: v if a.role == "scalar" else np.array(v) for a, v in zip(described, values, strict=True)}
+        if kernel == "quantize_gradient":
+            limit = self.one(3, 50000, 2**31 - 1)
+            found["g"] = self.array(np.int32, found["g"].size, -limit, limit)
+        if kernel == "bconv_backward":
+            reference.transpose(found["x"], int(found["geometry"][2]) // 32, found["xt"])
+            found["packed"] = np.packbits(found["weight"] >= 0, bitorder="little").view(np.uint32)
+        return found
+
+    def array(self, dtype, count, low, high):
+        if self.extreme:
+            return self.rng.choice(np.array([low, high], dtype), count)
+        return self.rng.integers(low, high, count, dtype, endpoint=True)
+
+    def one(self, *choices):
+        return int(self.rng.choice(choices))
+
+    def binary(self, cout, words):
+        """A binary convolution with so many words of input channels in a group."""
+        height, width, groups, kernel, stride = (self.one(*v) for v in ((3, 4), (2, 5), (1, 2), (1, 3, 3), (1, 2)))
+        return height, width, 32 * words * groups, cout, kernel, stride, kernel // 2, groups
+
+    def bconv2d(self):
+        # The loops over words are special for some lengths, and windows of more than 72 are read row by row.
+        words = (1, 2, 4, 8, 3, 10)[self.number % 6]
+        return self.binary(6 if words == 10 else self.one(6, 32), words)
+
+    def pool(self):
+        size = self.one(1, 2, 4)
+        return 2 * size, size, 5, size, self.one(1, size)
+
+    def bconv_backward(self):
+        groups, samples = self.one(1, 2), self.one(8, 32)
+        return 2, 2, 32 * groups, groups, samples, 3, self.one(2, 4, 8), self.one(16, 32)
+
+
+SHAPES: dict[str, Callable[[_Maker], tuple[int, ...]]] = {
+    "conv2d": lambda m: (m.one(4, 7), m.one(5, 6), 3, m.one(5, 32), 3, m.one(1, 2), 1),
+    "bconv2d": _Maker.bconv2d,
+    "bconv2d_sign": lambda m: m.binary(32, (1, 2, 4, 8, 3)[m.number % 5]),
+    "binarize": lambda m: (5, 64),
+    "expand": lambda m: (6,),
+    "avg_pool": _Maker.pool,
+    "max_pool": _Maker.pool,
+    "add": lambda m: (70,),
+    "dense": lambda m: (33, 3),
+    "random": lambda m: (),
+    "softmax": lambda m: (80,),  # many, so that they find a constant of the exponential that is wrong by one
+    "head_backward": lambda m: (4, 5, 7, m.one(16, 32)),
+    "head_update": lambda m: (4, 3, 11, m.one(16, 32)),
+    "head_quantize": lambda m: (3, 8, m.one(16, 32)),
+    "head_sum": lambda m: (40, m.one(16, 32)),
+    "consolidate": lambda m: (30, m.one(16, 32)),
+    "transpose": lambda m: (64, 3),
+    "quantize_gradient": lambda m: (64, m.one(2, 4, 16)),
+    "dot_planes": lambda m: (m.one(1, 4, 17, 18, 19, 32), m.one(2, 4, 8, 16), 9),
+    "dot_signs": lambda m: (64, 2),
+    "update_weights": lambda m: (64,),
+    "bconv_backward": _Maker.bconv_backward,
+}

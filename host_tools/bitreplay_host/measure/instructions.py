@@ -1,0 +1,329 @@
+"""The instructions of kernels on the processors of boards, at the shapes of a model, under QEMU.
+
+The code is that of the native modules (`make natmods`), linked with boards/instructions/harness.c for QEMU's user-mode
+emulation. QEMU logs each block of instructions when it translates it and whenever it is executed: counts are exact and
+the same on every machine. They say how much work a kernel is, not how long it takes: cycles also depend on the
+processor's pipeline and memory. What memset and memcpy do, which are the firmware's, is not in them, nor are the
+exceptions of Xtensa's register windows, which QEMU handles. Every result is compared with the reference.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import shutil
+import subprocess
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from .. import models, paths, reference
+from ..errors import UserError
+from ..onboard import kernel_arguments
+from ..tables import table
+
+TOOLS = "arm/usr/bin", "cross/usr/bin"  # in the build folder
+FLAGS = ["-O2", "-std=c99", "-Wall", "-Wextra", "-Werror", "-ffreestanding", "-nostdlib", "-static", "-Wl,--no-relax"]
+CALL_WORDS = 14  # of the harness's `call`, before its memory
+BATCH, CLASSES = 32, 10
+
+# Arguments of the C functions: those of their references, numbers of the shape, and `affine`, a structure of three.
+CORE = {
+    "conv2d": "geometry x weight affine y",
+    "bconv2d": "geometry x weight affine y",
+    "binarize": "x threshold n channels y",
+    "dot_planes": "planes bits words rows count out",
+    "dot_signs": "q n x words out",
+    "transpose": "x rows words y",
+    "quantize_gradient": "g n bits stochastic planes rng",
+    "dense": "x weight shift n classes y",
+    "softmax": "z active classes label e",
+    "head_update": "e f active samples classes n weight velocity hyper rng",
+}
+
+
+@dataclass
+class Architecture:
+    """tools: the prefix of their names. emulator: its command. thumb: whether addresses of functions are odd."""
+
+    tools: str
+    flags: list[str]
+    emulator: list[str]
+    thumb: bool = False
+
+
+ARCHITECTURES = {
+    "armv6m": Architecture("arm-none-eabi-", ["-mthumb", "-mcpu=cortex-m0"], ["qemu-arm", "-cpu", "cortex-m0"], True),
+    "rv32imc": Architecture("riscv64-unknown-elf-", ["-march=rv32imac", "-mabi=ilp32"], ["qemu-riscv32"]),
+    "xtensawin": Architecture("xtensa-lx106-elf-", ["-mabi=windowed"], ["qemu-xtensa", "-cpu", "de233_fpu"]),
+}
+
+
+@dataclass
+class Case:
+    """A call of a kernel: arguments of its reference, and of the C function, which share arrays.
+
+    Of the C arguments arrays are passed by their address, and so are structures, tuples of what they consist of.
+    """
+
+    kernel: str
+    shape: str
+    reference: tuple[Any, ...]
+    core: tuple[Any, ...]
+    binary_macs: int = 0
+    layers: int = 0  # of the model, that are binary convolutions of this shape
+
+
+class Program:
+    """The kernels of a native module, linked to run under QEMU."""
+
+    def __init__(self, name: str, directory: Path):
+        self.name, self.architecture, self.elf = name, ARCHITECTURES[name], directory / f"{name}.elf"
+        module = paths.built(f"natmod/{name}/_bitreplay.mpy", "natmods").parent
+        objects = [path for path in sorted(module.glob("*.o")) if not path.stem.startswith("modbitreplay")]
+        tools = self.architecture.tools
+        harness = paths.clone("boards/instructions/harness.c")
+        run(tools + "gcc", *self.architecture.flags, *FLAGS, harness, *objects, "-o", self.elf)
+        lines = [line.split() for line in run(tools + "nm", self.elf).splitlines()]
+        self.symbols = {words[-1]: int(words[0], 16) for words in lines if len(words) == 3}
+        sections = [line.split() for line in run(tools + "size", "-A", "-d", self.elf).splitlines()]
+        self.size, self.start = next((int(w[1]), int(w[2])) for w in sections if w and w[0] == ".text")
+
+    def count(self, case: Case) -> int:
+        """The instructions that the kernel executes. The case's arrays become what it leaves in them."""
+        request = Request(self.symbols["call"] + 4 * CALL_WORDS)
+        arguments = [request.word(argument) for argument in case.core]
+        arguments += [0] * (CALL_WORDS - 1 - len(arguments))
+        kernel = self.symbols[f"br_{case.kernel}"] | self.architecture.thumb
+        content = np.array([kernel, *arguments], np.uint32).tobytes() + request.memory
+        log = ["-d", "in_asm,exec,nochain", "-dfilter", f"{self.start:#x}+{self.size:#x}"]
+        program, *options = self.architecture.emulator
+        with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as stdout:
+            stdin.write(content)
+            stdin.seek(0)
+            command = [tool(program), *options, *log, str(self.elf)]
+            with subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE) as process:
+                assert process.stderr
+                executed = count_instructions(process.stderr)
+            stdout.seek(0)
+            reply = stdout.read()
+        if process.returncode or len(reply) != len(content):
+            raise UserError(f"{case.kernel} ended with status {process.returncode} on {self.name}")
+        request.read(reply[4 * CALL_WORDS :])
+        return executed
+
+
+class Request:
+    """What a call's arguments point to, as it lies in memory from an address on."""
+
+    def __init__(self, address: int):
+        self.address, self.memory = address, bytearray()
+        self.places: dict[int, tuple[np.ndarray, int]] = {}  # by identity: arrays and their offsets
+
+    def word(self, argument: Any) -> int:
+        """An argument as the kernel gets it."""
+        if isinstance(argument, tuple):
+            argument = np.array([self.word(member) for member in argument], np.uint32)
+        if not isinstance(argument, np.ndarray):
+            return int(argument) & 0xFFFFFFFF
+        if id(argument) not in self.places:
+            self.places[id(argument)] = argument, len(self.memory)
+            self.memory += argument.tobytes()
+            self.memory += bytes(-len(self.memory) % 4)
+        return self.address + self.places[id(argument)][1]
+
+    def read(self, memory: bytes) -> None:
+        """Takes over what a kernel left in memory."""
+        for array, offset in self.places.values():
+            array[:] = np.frombuffer(memory, array.dtype, array.size, offset)
+
+
+def count_instructions(log: Iterable[bytes]) -> int:
+    """The instructions executed by QEMU's log: blocks are listed when translated, and have a line when executed."""
+    blocks: dict[bytes, tuple[int, bytes, bytes]] = {}  # how many instructions, the first and the last one's address
+    listed: list[bytes] = []
+    executed, previous = 0, b""
+    for line in log:
+        if line.startswith(b"Trace"):
+            if listed:
+                blocks[line], listed = (len(listed), listed[0], listed[-1]), []
+            length, first, last = blocks[line]
+            # An exception of a register window ends a block before its last instruction, where the next one starts.
+            executed += length - (first == previous)
+            previous = last
+        elif line.startswith(b"0x"):
+            listed.append(line.partition(b":")[0])
+    return executed
+
+
+def run(name: str, *arguments: object) -> str:
+    """What a tool prints."""
+    result = subprocess.run(
+        [tool(name), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "XTENSA_GNU_CONFIG": str(paths.built("cross/esp32.so", "cross"))},
+    )
+    if result.returncode:
+        raise UserError(f"{name}: {(result.stderr.strip() or 'failed').splitlines()[-1]}")
+    return result.stdout
+
+
+def tool(name: str) -> str:
+    folders = [str(paths.BUILD / folder) for folder in TOOLS] if paths.BUILD else []
+    found = shutil.which(name, path=os.pathsep.join([*folders, os.environ.get("PATH", "")]))
+    if not found:
+        raise UserError(f"{name} is missing; run `make arm cross` first")
+    return found
+
+
+def executed_taps(side: int, kernel: int, stride: int, padding: int) -> tuple[int, int]:
+    """The outputs of a row of windows, and their taps that lie inside the image."""
+    out = kernel_arguments.output_side(side, kernel, stride, padding)
+    starts = [i * stride - padding for i in range(out)]
+    return out, sum(min(side, start + kernel) - max(0, start) for start in starts)
+
+
+def make_case(kernel: str, text: str, random: np.random.Generator, shape: dict[str, int], **given: Any) -> Case:
+    """A case of that shape. given: settings and buffers by name; other inputs are noise, and outputs zeros."""
+
+    def number(name, low, high):
+        return given[name]
+
+    def content(argument):
+        if argument.name in given:
+            return given[argument.name]
+        if argument.role == "input":
+            return random.integers(argument.low, argument.high, argument.count, argument.typecode, endpoint=True)
+        return np.full(argument.count, argument.name == "rng", argument.typecode)
+
+    describe: Any = kernel_arguments.KERNELS[kernel]
+    described = describe(**shape)
+    values = kernel_arguments.values(described, number, content)
+    known = {a.name: v if a.role == "scalar" else np.asarray(v) for a, v in zip(described, values, strict=True)}
+    expected = tuple(known.values())
+    if "slope" in known:
+        known["affine"] = known["slope"], known["bias"], known["shift"]
+    return Case(kernel, text, expected, tuple((shape | known)[name] for name in CORE[kernel].split()))
+
+
+def convolutions(net: Any, graph: dict, random: np.random.Generator) -> list[Case]:
+    """Each shape of convolution that the model has, on random inputs and weights."""
+    cases: list[Case] = []
+    (height, width, channels), repeats = net.image_shape, Counter[str]()
+    for layer in graph["layers"]:
+        if layer["op"] == "expand":
+            height, width, channels = net.latent_shape
+        if layer["op"] not in ("conv2d", "bconv2d"):
+            continue
+        cout, kernel, stride, padding = (layer[name] for name in ("cout", "kernel", "stride", "padding"))
+        groups, binary = layer.get("groups", 1), layer["op"] == "bconv2d"
+        oh, row_taps = executed_taps(height, kernel, stride, padding)
+        ow, column_taps = executed_taps(width, kernel, stride, padding)
+        text = f"{height}x{width}x{channels} to {oh}x{ow}x{cout}, {kernel}x{kernel}"
+        text += f", {groups} groups" if groups > 1 else ""
+        repeats[f"{layer['op']} {text}"] += 1
+        if repeats[f"{layer['op']} {text}"] == 1:
+            numbers = height, width, channels, cout, kernel, stride, padding, groups
+            # So that outputs have all values, and few are saturated.
+            steep, bias = 20000 if binary else 999, random.integers(-50, 50, cout, np.int32) << layer["shift"]
+            affine = {"slope": random.integers(-steep, steep, 2 * cout, np.int16), "bias": bias}
+            shape = dict(zip(kernel_arguments.GEOMETRY, numbers, strict=True))
+            case = make_case(layer["op"], text, random, shape, shift=layer["shift"], **affine)
+            case.binary_macs = row_taps * column_taps * channels // groups * cout if binary else 0
+            cases.append(case)
+        height, width, channels = oh, ow, cout
+    for case in cases:
+        case.layers = repeats[f"{case.kernel} {case.shape}"] if case.binary_macs else 0
+    return cases
+
+
+def others(net: Any, random: np.random.Generator) -> Iterator[Case]:
+    """The kernels that learning spends its time on, as a learner with 16-bit head weights calls them."""
+    height, width, n = net.latent_shape
+    positions, inputs = BATCH * height * width, n // net.tail.geometry[7]
+
+    def case(kernel: str, text: str, shape: dict[str, int], **given: Any) -> Case:
+        return make_case(kernel, text, random, shape, **given)
+
+    yield case("binarize", f"{2 * height}x{2 * width}x{n}", {"n": 4 * height * width, "channels": n})
+    text = f"{positions} positions, {inputs} inputs"
+    yield case("dot_planes", f"{text}, 4 bits", {"words": positions // 32, "bits": 4, "count": inputs})
+    yield case("dot_signs", text, {"n": positions, "words": inputs // 32})
+    yield case("transpose", f"{positions}x{n} bits", {"rows": positions, "words": n // 32})
+    g = random.integers(-30000, 30000, positions, np.int32)
+    yield case("quantize_gradient", f"{positions} positions, 4 bits", {"n": positions, "bits": 4}, g=g, stochastic=1)
+
+    shift = np.full(CLASSES, -3, np.int8)
+    yield case("dense", f"{CLASSES} classes, {n} features", {"n": n, "classes": CLASSES}, shift=shift)
+    active, z = np.ones(CLASSES, np.uint8), random.integers(-9000, 9000, CLASSES, np.int32)
+    yield case("softmax", f"{CLASSES} classes", {"classes": CLASSES}, z=z, active=active, label=0)
+    e, weight = random.integers(-3000, 3000, BATCH * CLASSES, np.int16), random.integers(-(2**15), 2**15, CLASSES * n)
+    text = f"minibatch of {BATCH}, {CLASSES} classes, {n} features"
+    shape = {"samples": BATCH, "classes": CLASSES, "n": n, "bits": 16}
+    given = {"e": e, "active": active, "weight": weight.astype(np.int16)}
+    yield case("head_update", text, shape, **given, mantissa=10, exponent=-4, momentum=3, decay=0)
+
+
+def count(program: Program, case: Case) -> int:
+    """The instructions of a case. UserError if its result is not that of the reference."""
+    case = copy.deepcopy(case)  # in whose copy the reference's arrays and those of the call are the same too
+    expected = copy.deepcopy(case.reference)
+    getattr(reference, case.kernel)(*expected)
+    executed = program.count(case)
+    for one, other in zip(case.reference, expected, strict=True):
+        if not np.array_equal(one, other):
+            raise UserError(f"{case.kernel} {case.shape} is wrong on {program.name}: it differs from the reference")
+    return executed
+
+
+def bench(model: Path) -> dict:
+    """What `bitreplay bench --board instructions` writes."""
+    net, graph, random = models.load(model), models.graph(model), np.random.default_rng(1)
+    cases = [*convolutions(net, graph, random), *others(net, random)]
+    kernels = []
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        tqdm(total=len(cases) * len(ARCHITECTURES), desc="kernels", unit="", disable=None, leave=False) as bar,
+    ):
+        programs = [Program(name, Path(directory)) for name in ARCHITECTURES]
+        for case in cases:
+            line: dict[str, Any] = {"name": case.kernel, "shape": case.shape, "instructions": {}}
+            for program in programs:
+                line["instructions"][program.name] = count(program, case)
+                bar.update()
+            if case.binary_macs:
+                line["binary_macs"], line["layers"] = case.binary_macs, case.layers
+                line["instructions_per_32_macs"] = {
+                    name: round(executed * 32 / case.binary_macs, 2) for name, executed in line["instructions"].items()
+                }
+            kernels.append(line)
+    return {
+        "target": "instructions of the native modules' kernels, counted by QEMU: no times, no board",
+        "kernels": kernels,
+    }
+
+
+def describe(result: dict) -> str:
+    """The result as a table."""
+    rows = []
+    for kernel in result["kernels"]:
+        per_word = kernel.get("instructions_per_32_macs", {})
+        cells = [value for name in ARCHITECTURES for value in (kernel["instructions"][name], per_word.get(name, ""))]
+        rows.append(
+            [f"{kernel['name']} {kernel['shape']}", *(f"{v:.2f}" if isinstance(v, float) else v for v in cells)]
+        )
+    head = ["kernel", *(title for name in ARCHITECTURES for title in (name, "per 32 MACs"))]
+    text = f"{result['target']}.\n\n{table(head, rows)}\n\nall binary convolutions, instructions per 32 MACs:"
+    layers = [kernel for kernel in result["kernels"] if "binary_macs" in kernel]
+    macs = sum(kernel["layers"] * kernel["binary_macs"] for kernel in layers)
+    for name in ARCHITECTURES:
+        executed = sum(kernel["layers"] * kernel["instructions"][name] for kernel in layers)
+        text += f" {name} {executed * 32 / macs:.2f}"
+    return text

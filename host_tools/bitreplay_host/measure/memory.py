@@ -1,0 +1,38 @@
+"""What a model and a learner take on a board: RAM by formula and as measured, and flash."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .. import models
+from ..device.board import Board
+from ..device.connect import with_model
+from ..tables import table
+
+
+def measure(board: Board, model: Path, learner: dict) -> str:
+    """Makes a learner with these arguments on a board and looks at the heap before and after; returns tables."""
+    models.load(model)
+    (found,) = board.run("heap_use.py", {"model": with_model(board, model), **learner})
+    return describe(found)
+
+
+def describe(found: dict) -> str:
+    """What onboard/heap_use.py printed, as tables."""
+    start, loaded, made = found["start"], found["loaded"], found["made"]
+    formula = found["scratch"], sum(found["buffers"].values())
+    measured = loaded["used"] - start["used"], made["used"] - loaded["used"]
+    rows = [
+        [what, size, used, used - size]
+        for what, size, used in zip(("model", "learner"), formula, measured, strict=True)
+    ]
+    rows.append(["both", sum(formula), sum(measured), sum(measured) - sum(formula)])
+    where = "are used in flash" if found["in_place"] else "lie in RAM too"
+    text = table(["RAM, bytes", "by formula", "measured", "Python's objects"], rows)
+    text += f"\nThe model's formula is its scratch; its {found['model']} bytes of weights {where}.\n\n"
+    heaps = [["before", *start.values()], ["with the model", *loaded.values()], ["with the learner", *made.values()]]
+    text += table(["heap", "used", "free", "largest free block"], heaps) + "\n\n"
+    sizes = sorted(found["buffers"].items(), key=lambda item: -item[1])
+    text += table(["buffer of the learner", "bytes"], [list(item) for item in sizes]) + "\n\n"
+    flash = [[place, size, free] for place, (size, free) in found["flash"].items()]
+    return text + table(["flash", "bytes", "free"], flash)

@@ -1,0 +1,182 @@
+"""A target compared with the NumPy reference, bit for bit.
+
+Every kernel gets golden vectors, answered by the reference; then a learner is taught for a moment here (CPython and
+NumPy) and there, and its digests are compared after each step. A wrong bit is located: kernel, call, argument, index.
+"""
+
+from __future__ import annotations
+
+import binascii
+import contextlib
+import json
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from ..device import unix_port
+from ..device.board import Board
+from ..device.connect import with_model
+from ..errors import UserError
+from . import golden
+
+IMAGES = 40  # that onboard/train_digests.py shows the learner
+CALLS, STATE = "verify.calls", "verify.safetensors"  # files, for a moment, on the target
+
+
+def verify(target: Target, model: Path, seed: int, repeats: int, directory: Path) -> int:
+    """Compares every kernel and a training; prints a line for each, and for each difference. Returns how many.
+
+    seed: 1..2^32-1. repeats: calls of each kernel, at least 1. directory: for files, for a moment.
+    """
+    differences = 0
+    for line in kernels(target, seed, repeats):
+        print(line)
+        differences += 1
+    for line in training(target, model, seed, directory):
+        tqdm.write(line)
+        differences += 1
+    return differences
+
+
+class Target(ABC):
+    """What is compared."""
+
+    @abstractmethod
+    def run(self, script: str, configuration: dict) -> Iterator[dict]:
+        """Runs a script of onboard/; yields what it prints."""
+
+    @abstractmethod
+    def put(self, name: str, content: bytes) -> str:
+        """Gives the target a file; returns its path there."""
+
+    @abstractmethod
+    def model(self, path: Path) -> str:
+        """Gives the target a model; returns its path there."""
+
+
+class UnixPort(Target):
+    """MicroPython here, with a folder for files."""
+
+    def __init__(self, micropython: Path, directory: Path):
+        self.micropython, self.directory = micropython, directory
+
+    def run(self, script: str, configuration: dict) -> Iterator[dict]:
+        return unix_port.run(script, configuration, self.micropython, self.directory)
+
+    def put(self, name: str, content: bytes) -> str:
+        (self.directory / name).write_bytes(content)
+        return str(self.directory / name)
+
+    def model(self, path: Path) -> str:
+        return str(path)
+
+
+class OnBoard(Target):
+    """A connected board."""
+
+    def __init__(self, board: Board):
+        self.board = board
+
+    def run(self, script: str, configuration: dict) -> Iterator[dict]:
+        self.board.soft_reset()  # all RAM is free again
+        return self.board.run(script, configuration)
+
+    def put(self, name: str, content: bytes) -> str:
+        self.board.put(content, f"/{name}", "sending vectors")
+        return f"/{name}"
+
+    def model(self, path: Path) -> str:
+        return with_model(self.board, path)
+
+
+@contextlib.contextmanager
+def on_board(port: str) -> Iterator[OnBoard]:
+    """The board at a port; files that it was given are gone afterwards."""
+    with Board(port) as board:
+        if not board.has_bitreplay():
+            raise UserError(f"{port} has no BitReplay: bitreplay flash, or bitreplay upload --install")
+        try:
+            yield OnBoard(board)
+        finally:
+            for name in CALLS, STATE:
+                # An error that is on its way is the one to tell.
+                with contextlib.suppress(UserError):
+                    board.remove(f"/{name}")
+
+
+def kernels(target: Target, seed: int, repeats: int) -> Iterator[str]:
+    """Compares every kernel; prints a line a kernel and yields a line for each call that differs."""
+    calls = list(golden.calls(seed, repeats))
+    lines = []
+    for call in calls:
+        arguments = [_base64(a) if isinstance(a, np.ndarray) else a for a in call.arguments.values()]
+        lines.append(json.dumps({"kernel": call.kernel, "arguments": arguments}) + "\n")
+    replies = target.run("run_calls.py", {"calls": target.put(CALLS, "".join(lines).encode())})
+    right = 0
+    for number, call in enumerate(calls):
+        nth = number % repeats + 1
+        try:
+            difference = compare(call, next(replies, {"error": "no reply"}))
+        except UserError as error:
+            if number == 0:
+                raise
+            # It ran until here, so that this call is what ended it.
+            yield f"{call.kernel}, call {nth} of {repeats}: {error}"
+            return
+        if difference:
+            yield f"{call.kernel}, call {nth} of {repeats}: {difference}"
+        right += difference is None
+        if nth == repeats:
+            print(f"{call.kernel:18} {repeats} calls  {'ok' if right == repeats else f'{repeats - right} WRONG'}")
+            right = 0
+    next(replies, None)  # the script has ended
+
+
+def _base64(array):
+    return binascii.b2a_base64(array.tobytes(), newline=False).decode()
+
+
+def compare(call: golden.Call, reply: dict) -> str | None:
+    """Where a reply differs from what the reference wrote and returned, or None."""
+    if "error" in reply:
+        return reply["error"]
+    if reply["returned"] != call.returned:
+        return f"returned {reply['returned']}, expected {call.returned}"
+    names = [name for name, argument in call.arguments.items() if isinstance(argument, np.ndarray)]
+    for name, content in zip(names, reply["buffers"], strict=True):
+        if name not in call.expected:
+            continue
+        expected = call.expected[name]
+        got = np.frombuffer(binascii.a2b_base64(content), expected.dtype)
+        for index in np.flatnonzero(got != expected)[:1]:
+            return f"argument {name}, index {index}: expected {expected[index]}, got {got[index]}"
+    return None
+
+
+def training(target: Target, model: Path, seed: int, directory: Path) -> Iterator[str]:
+    """Teaches a learner here and there; prints a line a step and yields a line for each digest that differs."""
+
+    def configuration(model, state):
+        return {"model": model, "seed": seed, "state": state}
+
+    reference = Path(sys.executable)
+    here = unix_port.run("train_digests.py", configuration(str(model), str(directory / "here")), reference, directory)
+    there = target.run("train_digests.py", configuration(target.model(model), target.put(STATE, b"")))
+    with tqdm(total=IMAGES, desc="training here and there", unit="image", disable=None, leave=False) as bar:
+        for ours in here:
+            try:
+                theirs = next(there, {"digest": "nothing"})
+            except UserError as error:
+                yield f"training: {error}"
+                return
+            if "seen" in ours:
+                bar.update()
+                continue
+            same = ours == theirs
+            bar.write(f"training: {ours['step']:20} {ours['digest'][:16]:16}  {'ok' if same else 'WRONG'}")
+            if not same:
+                yield f"training, {ours['step']}: expected {ours['digest']}, got {theirs['digest']}"

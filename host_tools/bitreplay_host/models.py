@@ -1,0 +1,23 @@
+"""Models that a user names."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import bitreplay
+from safetensors import safe_open
+
+from .errors import users
+
+
+def load(path: Path) -> bitreplay.Network:
+    """The Network in a model file. UserError for a file that is none, OSError for one that cannot be read."""
+    with users():
+        return bitreplay.load(path)
+
+
+def graph(path: Path) -> dict:
+    """The graph of a model that load() took: {"image": [height, width, channels], "layers": [...]}."""
+    with safe_open(path, "np") as file:
+        return json.loads(file.metadata()["graph"])

@@ -1,0 +1,3 @@
+"""Pretraining with PyTorch. What is here can be imported without it."""
+
+WIDTHS = 64, 64, 128, 128, 256, 256, 256, 256  # of models/backbone.safetensors: the first layer, and each block

@@ -1,0 +1,114 @@
+"""A net of PyTorch's as an integer model (docs/formats.md): batch norm folded, binary weights packed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+from bitreplay import safetensors
+
+from .net import HEAD_SCALE, STEM_SCALE, STREAM, int8_weight, threshold_units
+
+FORMAT, VERSION = "bitreplay-model", "1"
+DTYPES = {"int8": "I8", "int16": "I16", "int32": "I32", "uint32": "U32"}
+
+
+def pack(signs: np.ndarray) -> np.ndarray:
+    """Pack the last axis (a multiple of 32; True is +1) into little-endian uint32 words (docs/numbers.md)."""
+    return np.packbits(signs, axis=-1, bitorder="little").view("<u4")
+
+
+class _Exporter:
+    def __init__(self) -> None:
+        self.layers: list[dict] = []
+        self.tensors: dict[str, np.ndarray] = {}
+
+    def affine(self, name, layer):
+        self.tensors[f"{name}.slope"], self.tensors[f"{name}.bias"], shift = layer.fixed_point()
+        return shift
+
+    def stem(self, name, stem):
+        weight = int8_weight(stem.weight.detach(), STEM_SCALE).permute(0, 2, 3, 1).numpy() * STEM_SCALE
+        self.tensors[f"{name}.weight"] = np.ascontiguousarray(weight.round().astype(np.int8))
+        shift = self.affine(name, stem)
+        self.layers.append(
+            {
+                "op": "conv2d",
+                "tensor": name,
+                "cout": weight.shape[0],
+                "kernel": 3,
+                "stride": 2,
+                "padding": 1,
+                "shift": shift,
+            }
+        )
+
+    def binarize(self, name, threshold):
+        self.tensors[f"{name}.threshold"] = threshold_units(threshold).numpy().astype(np.int8)
+        self.layers.append({"op": "binarize", "tensor": name})
+
+    def bconv(self, name, layer, stride, groups, latent_weights):
+        weight = layer.weight.detach().permute(0, 2, 3, 1).numpy()
+        cout, kernel, _, inputs = weight.shape
+        if latent_weights:
+            units = np.floor(weight * 127 + 0.5).clip(-127, 127)
+            # A weight's sign is that of its latent: negative ones must stay negative.
+            units = np.where((weight < 0) & (units >= 0), -1, units)
+            self.tensors[f"{name}.weight"] = units.reshape(cout, inputs).astype(np.int8)
+        else:
+            self.tensors[f"{name}.weight"] = pack(weight >= 0)
+        shift = self.affine(name, layer)
+        self.layers.append(
+            {
+                "op": "bconv2d",
+                "tensor": name,
+                "cout": cout,
+                "kernel": kernel,
+                "stride": stride,
+                "padding": kernel // 2,
+                "groups": groups,
+                "shift": shift,
+                "residual": True,
+            }
+        )
+
+    def pool(self, size, repeat):
+        self.layers.append({"op": "avg_pool", "size": size, "repeat": repeat})
+
+
+def convert(net, head: bool) -> tuple[list[dict], dict[str, np.ndarray]]:
+    """The layers and tensors of a model (docs/formats.md) that computes what a `Net` does."""
+    out = _Exporter()
+    out.stem("stem", net.stem)
+    for i, block in enumerate(net.blocks):
+        out.binarize(f"block{i}", block.threshold)
+        if block.stride == 2:
+            out.pool(2, 2)
+        out.bconv(f"block{i}", block, block.stride, 1, latent_weights=False)
+    out.pool(2, 1)
+    out.binarize("latent", net.threshold)
+    out.layers.append({"op": "latent"})
+    out.layers.append({"op": "expand", "value": STREAM})
+    out.bconv("tail", net.tail, 1, net.tail.groups, latent_weights=True)
+    out.pool(2, 1)
+    if head:
+        weight = int8_weight(net.head.detach(), HEAD_SCALE).numpy() * HEAD_SCALE
+        out.tensors["head.weight"] = weight.round().astype(np.int8)
+        # Scores are Q10; the products are in units of 1 / (STREAM * HEAD_SCALE) = 2^-11.
+        out.tensors["head.shift"] = np.full(len(weight), -1, np.int8)
+        out.layers.append({"op": "dense", "tensor": "head"})
+    return out.layers, out.tensors
+
+
+def export(net, path: Path, name: str, labels: list[str] | None) -> None:
+    """Write a `Net` as a bitreplay-model file (docs/formats.md); labels None leaves out its head.
+
+    The same net is the same bytes.
+    """
+    layers, tensors = convert(net, labels is not None)
+    metadata = {"format": FORMAT, "version": VERSION, "name": name}
+    metadata["graph"] = json.dumps({"image": [32, 32, 3], "layers": layers})
+    if labels is not None:
+        metadata["labels"] = json.dumps(labels)
+    safetensors.write(path, metadata, [(k, DTYPES[str(v.dtype)], v.shape, v.tobytes()) for k, v in tensors.items()])

@@ -1,0 +1,178 @@
+"""Pretraining of the backbone on CIFAR-100, its binary latent in the loop.
+
+Binary weights and activations with a straight-through estimator, in bfloat16 on the CPU. It stops and goes on: the
+checkpoint holds everything, an epoch at a time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from tqdm import tqdm
+
+from ..datasets import cifar
+from ..errors import UserError
+from .net import Net, to_input
+from .restore import checkpoint
+from .steps import LABEL_SMOOTHING, Steps
+
+
+@dataclass(frozen=True)
+class Settings:
+    """out: the checkpoint. init: another one, whose weights to start from. data: the folder with CIFAR-100.
+
+    widths: as Net takes them. rate: the peak for binary weights. cutmix: share of the minibatches. compile: by
+    torch.compile, which needs a C++ compiler.
+    """
+
+    out: Path
+    data: Path
+    widths: Sequence[int]
+    epochs: int
+    rate: float
+    cutmix: float
+    batch: int
+    seed: int
+    init: Path | None = None
+    compile: bool = True
+
+
+def augment(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Random crop of each image padded by 4 grey pixels, and random flip: (n, 3, 32, 32) uint8 to the same."""
+    n = len(images)
+    padded = F.pad(images, (4, 4, 4, 4), value=128)
+    dy, dx = (torch.randint(0, 9, (n, 1), generator=generator) for _ in range(2))
+    rows = (dy + torch.arange(32)).view(n, 1, 32, 1)
+    columns = dx + torch.arange(32)
+    flip = torch.rand(n, 1, generator=generator) < 0.5
+    columns = torch.where(flip, columns.flip(1), columns).view(n, 1, 1, 32)
+    return padded[torch.arange(n).view(n, 1, 1, 1), torch.arange(3).view(1, 3, 1, 1), rows, columns]
+
+
+def cutmix(images: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor, float]:
+    """Paste a box of another image into each (Yun et al. 2019). Returns images, order of the others, share kept."""
+    order = torch.randperm(len(images), generator=generator)
+    side = int(32 * (1 - torch.rand((), generator=generator).item()) ** 0.5)
+    top, left = (int(torch.randint(0, 33 - side, (), generator=generator)) for _ in range(2))
+    images = images.clone()
+    box = (slice(None), slice(None), slice(top, top + side), slice(left, left + side))
+    images[box] = images[order][box]
+    return images, order, 1 - side * side / 1024
+
+
+class Training:
+    """A run of pretraining: network, optimizer, schedule and generator, and the checkpoint they are kept in."""
+
+    def __init__(self, settings: Settings):
+        self.settings = settings
+        torch.manual_seed(settings.seed)
+        self.generator = torch.Generator().manual_seed(settings.seed)
+        self.x, self.y = self._load("train")
+        self.x_test, self.y_test = self._load("test")
+        widths = settings.widths
+        steps = [b / a for a, b in zip(widths, widths[1:], strict=False) if a > 0]
+        if any(w < 32 or w % 32 for w in widths) or sorted(steps) != [1.0] * (len(widths) - 3) + [2.0, 2.0]:
+            raise UserError("--widths must be multiples of 32, each the one before or, twice, its double")
+        self.net = Net(widths=widths)
+        self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.steps_per_epoch = len(self.x) // settings.batch
+        if settings.epochs < 1 or not self.steps_per_epoch:
+            raise UserError(f"--epochs must be at least 1 and --batch at most {len(self.x)}, the training images")
+        total = settings.epochs * self.steps_per_epoch
+        self.steps = Steps(self.net, settings.rate, total, pct_start=0.04, final_div_factor=1e3)
+        self.epoch = 0
+        if settings.out.exists():
+            self._resume()
+        elif settings.init:
+            self._initialize()
+
+    def _load(self, split):
+        images, labels = cifar.load("cifar100", split, self.settings.data)
+        return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(labels).long()
+
+    def _parts(self):
+        """What a checkpoint keeps the state of, beside the generator."""
+        return {"net": self.net, "optimizer": self.steps.optimizer, "schedule": self.steps.schedule}
+
+    def _resume(self):
+        out, saved = self.settings.out, checkpoint(self.settings.out)
+        try:
+            if saved["schedule"]["total_steps"] != self.steps.schedule.total_steps:
+                raise UserError(
+                    f"{out} was begun with other --epochs, --batch or --data: give the same ones again, "
+                    f"or take its weights with --init {out} --out another.pt"
+                )
+            for name, part in self._parts().items():
+                part.load_state_dict(saved[name])
+            self.generator.set_state(saved["generator"])
+            self.epoch = saved["epoch"]
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise UserError(f"{out} is not a checkpoint that training can go on from: choose another --out") from error
+
+    def _initialize(self):
+        weights = checkpoint(self.settings.init)["net"]
+        try:
+            missing, _ = self.net.load_state_dict(weights, strict=False)
+        except RuntimeError as error:
+            raise UserError(f"{self.settings.init} holds the weights of another network") from error
+        with torch.no_grad():
+            for name, parameter in self.net.named_parameters():
+                if name in missing and name.endswith("norm.weight"):
+                    parameter.zero_()
+
+    def run(self) -> None:
+        settings = self.settings
+        settings.out.parent.mkdir(parents=True, exist_ok=True)
+        step_net = torch.compile(self.net) if settings.compile else self.net
+        while self.epoch < settings.epochs:
+            start, loss = time.time(), self._one_epoch(step_net)
+            accuracy, seconds = self.accuracy(), time.time() - start
+            line = f"epoch {self.epoch}/{settings.epochs} loss {loss:.4f} test {accuracy:.2f} % {seconds:.0f} s"
+            print(line)
+            with settings.out.with_suffix(".log").open("a") as log:
+                log.write(line + "\n")
+            self._save()
+        print(f"{settings.out}; next: bitreplay export {settings.out} {settings.out.with_suffix('.safetensors')}")
+
+    def _one_epoch(self, step_net) -> float:
+        total = 0.0
+        order = torch.randperm(len(self.x), generator=self.generator)
+        title = f"epoch {self.epoch + 1}/{self.settings.epochs}"
+        for i in tqdm(range(self.steps_per_epoch), desc=title, unit="step", leave=False, disable=None):
+            rows = order[i * self.settings.batch : (i + 1) * self.settings.batch]
+            loss = self._loss(step_net, augment(self.x[rows], self.generator), self.y[rows])
+            total += self.steps.take(loss)
+        self.epoch += 1
+        return total / self.steps_per_epoch
+
+    def _loss(self, step_net, images, labels):
+        others, share = labels, 1.0
+        if torch.rand((), generator=self.generator).item() < self.settings.cutmix:
+            images, order, share = cutmix(images, self.generator)
+            others = labels[order]
+        with torch.autocast("cpu", torch.bfloat16):
+            scores = step_net(to_input(images)).float()
+        loss = share * F.cross_entropy(scores, labels, label_smoothing=LABEL_SMOOTHING)
+        if share < 1:
+            loss = loss + (1 - share) * F.cross_entropy(scores, others, label_smoothing=LABEL_SMOOTHING)
+        return loss
+
+    def accuracy(self) -> float:
+        """Percent right of the test set, in float32."""
+        self.net.eval()
+        with torch.no_grad():
+            found = torch.cat([self.net(to_input(images)).argmax(1) for images in self.x_test.split(500)])
+        self.net.train()
+        return 100 * (found == self.y_test).float().mean().item()
+
+    def _save(self) -> None:
+        state = {name: part.state_dict() for name, part in self._parts().items()}
+        state |= {"generator": self.generator.get_state(), "epoch": self.epoch}
+        temporary = self.settings.out.with_suffix(".new")
+        torch.save(state, temporary)
+        temporary.replace(self.settings.out)

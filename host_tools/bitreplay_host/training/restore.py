@@ -1,0 +1,72 @@
+"""The net in a file: a checkpoint of `bitreplay pretrain`, or a model that `bitreplay export` wrote."""
+
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+
+from ..errors import UserError
+from .export import convert
+from .net import HEAD_SCALE, STEM_SCALE, STREAM, Net
+
+
+def checkpoint(path):
+    """What `bitreplay pretrain` wrote: {"net", "optimizer", "schedule", "generator", "epoch"}; else UserError."""
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        saved["net"].keys()
+        return saved
+    except OSError:
+        raise
+    except Exception as error:  # a file of something else raises anything
+        raise UserError(f"{path} is not a checkpoint that `bitreplay pretrain` wrote") from error
+
+
+def from_checkpoint(path):
+    """The Net in a checkpoint; UserError if it holds something else."""
+    weights = checkpoint(path)["net"]
+    try:
+        blocks = itertools.takewhile(weights.__contains__, (f"blocks.{i}.weight" for i in itertools.count()))
+        net = Net(widths=[len(weights[name]) for name in ("stem.weight", *blocks)])
+        net.load_state_dict(weights)
+    except (KeyError, RuntimeError) as error:
+        raise UserError(f"{path} holds the weights of another network") from error
+    return net
+
+
+def from_model(path: Path) -> Net:
+    """The folded Net, in float64, of a model that `export` wrote with its head; UserError if it is another model."""
+    try:
+        with safe_open(path, "np") as file:
+            layers = json.loads(file.metadata()["graph"])["layers"]
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        found = {layer["tensor"]: layer for layer in layers if layer["op"] in ("conv2d", "bconv2d")}
+        widths = [layer["cout"] for name, layer in found.items() if name != "tail"]
+        net = Net(len(tensors["head.weight"]), found["tail"]["groups"], widths).eval().double()
+        net.head.data = _like(net.head, tensors["head.weight"] / HEAD_SCALE)
+        for name, threshold in net.thresholds().items():
+            threshold.data = _like(threshold, tensors[f"{name}.threshold"] / STREAM)
+        for name, (layer, unit) in net.affine_layers().items():
+            weight = tensors[f"{name}.weight"]
+            if weight.dtype == np.uint32:
+                weight = np.unpackbits(weight.view(np.uint8), axis=-1, bitorder="little") * 2.0 - 1
+            weight = weight / {"stem": STEM_SCALE, "tail": 127}.get(name, 1)
+            cout, cin, *kernel = layer.weight.shape
+            layer.weight.data = _like(layer.weight, weight.reshape(cout, *kernel, cin).transpose(0, 3, 1, 2))
+            layer.affine.fold(unit, tensors[f"{name}.slope"], tensors[f"{name}.bias"], found[name]["shift"])
+        expected, again = convert(net, head=True)
+        if [{**layer, "shift": 0} for layer in layers] != [{**layer, "shift": 0} for layer in expected]:
+            raise ValueError("it has other layers")
+        if (tensors["head.shift"] != again["head.shift"]).any():
+            raise ValueError("head.shift has other values")
+        return net
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path} is not a model that `bitreplay export` wrote with its head ({error})") from error
+
+
+def _like(parameter, array):
+    """A NumPy array as a tensor, float64, which must have a parameter's shape."""
+    return torch.from_numpy(np.ascontiguousarray(array, np.float64).reshape(parameter.shape))
