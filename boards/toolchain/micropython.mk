@@ -60,6 +60,7 @@ micropython-source: $(if $(MICROPYTHON_DIR),,$(SOURCES)/.extracted)
 mpy-cross: $(MPY_CROSS)
 	@:
 $(MPY_CROSS): $(MPY_SOURCE)
+	@mkdir -p "$(@D)"
 	@[ -e $(MICROPY_MPYCROSS) ] || echo "Building mpy-cross ..."
 	@$(call quiet,$(BUILD)/mpy-cross.log,$(MAKE) -C $(MPY)/mpy-cross -j$(JOBS) BUILD=$(BUILD)/mpy-cross)
 	@touch $@

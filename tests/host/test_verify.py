@@ -1,5 +1,7 @@
 """bitreplay verify: right targets pass; a wrong bit is found, located and told by the exit status."""
 
+import shlex
+
 import numpy as np
 import pytest
 from bitreplay_host import cli, reference
@@ -29,7 +31,7 @@ def broken(micropython, tmp_path):
         script = tmp_path / "broken.py"
         script.write_text((BROKEN + RUN).format(kernel=kernel, body=body, names=reference.__all__))
         target = tmp_path / "target"
-        target.write_text(f'#!/bin/sh\nexec "{micropython}" "$1" "$2" "{script}" "$3" "$4"\n')
+        target.write_text(f'#!/bin/sh\nexec {shlex.quote(str(micropython))} "$1" "$2" "{script}" "$3" "$4"\n')
         target.chmod(0o755)
         return target
 
