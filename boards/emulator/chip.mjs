@@ -1,7 +1,6 @@
 // An RP2040 that boots: rp2040js with our boot ROM, with flash, and with what else it lacks.
 import { RP2040 } from 'rp2040js';
 
-import { FastCore } from './core.mjs';
 import { SerialFlash } from './flash.mjs';
 import { QspiPads, Registers, Rosc, Ssi } from './peripherals.mjs';
 
@@ -34,7 +33,6 @@ export class Chip extends RP2040 {
     this.watchdog.onWatchdogTrigger = () => onStop('watchdog');
     this.bootrom.set(bootrom);
     this.core.reset();
-    this.fastCore = new FastCore(this);
   }
 
   #attach(flash) {

@@ -190,20 +190,17 @@ export class Machine {
 
   // Runs the core for a while; false if it sleeps now.
   #slice() {
-    const { core, clock, fastCore } = this.chip;
+    const { core, clock } = this.chip;
     for (let n = SLICE; n > 0 && this.stopped === null; n--) {
-      if (core.waiting) {
-        if (!this.#skipSleep(clock)) {
-          return false;
+      if (!core.waiting) {
+        const ns = core.executeInstruction() * this.cycleNs;
+        if (clock.nextAlarm !== null && clock.nextAlarm.nanos <= clock.nanosCounter + ns) {
+          clock.tick(ns);
+        } else {
+          clock.nanosCounter += ns; // what tick() does when no alarm is due
         }
-        continue;
-      }
-      n -= fastCore.run(n, this.cycleNs);
-      const ns = fastCore.step() * this.cycleNs;
-      if (clock.nextAlarm !== null && clock.nextAlarm.nanos <= clock.nanosCounter + ns) {
-        clock.tick(ns);
-      } else {
-        clock.nanosCounter += ns; // what tick() does when no alarm is due
+      } else if (!this.#skipSleep(clock)) {
+        return false;
       }
     }
     return true;

@@ -5,18 +5,11 @@ import path from 'node:path';
 import readline from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import v8 from 'node:v8';
 
 import { BootselDrive } from './bootsel.mjs';
 import { Flash } from './flash.mjs';
 import { readUf2 } from './image.mjs';
 import { Machine } from './machine.mjs';
-
-// The functions for instructions are to be inlined in the loop that calls them. One of rp2040js is so large that to
-// optimize it, over and over, takes longer than it runs.
-v8.setFlagsFromString('--max-inlined-bytecode-size=1000');
-v8.setFlagsFromString('--max-inlined-bytecode-size-cumulative=4000');
-v8.setFlagsFromString('--max-optimized-bytecode-size=4000');
 
 const HERE = path.dirname(fileURLToPath(import.meta.url));
 const INPUT_LIMIT = 1 << 16; // bytes that wait for the device before we stop to read more
