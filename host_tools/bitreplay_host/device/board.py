@@ -43,6 +43,7 @@ class Board:
         self.port = port
         self._running: object = None  # what runs on the board now
         self._configured = False  # whether CONFIGURATION is there
+        self._silent = False  # whether it did not even answer to Ctrl-C
 
     def __enter__(self) -> Board:
         self._open()
@@ -52,8 +53,7 @@ class Board:
         with contextlib.suppress(OSError, UserError):
             if self._running:
                 self._interrupt()
-            if self._configured:
-                self.remove(CONFIGURATION)
+            self._forget_configuration()
             self._transport.exit_raw_repl()
         with contextlib.suppress(OSError):
             self._transport.close()
@@ -76,8 +76,12 @@ class Board:
         finally:
             # An error that is on its way is the one to tell.
             with contextlib.suppress(UserError):
-                self.remove(CONFIGURATION)
-                self._configured = False
+                self._forget_configuration()
+
+    def _forget_configuration(self):
+        if self._configured and not self._silent:
+            self.remove(CONFIGURATION)
+            self._configured = False
 
     def put(self, content: bytes, path: str, description: str | None = None) -> None:
         """Writes a file on the board; with a description there is a progress bar."""
@@ -177,7 +181,6 @@ class Board:
                 data += byte
                 heard = time.monotonic()
             elif time.monotonic() > heard + seconds:
-                self._running = None  # there is nobody to interrupt
                 raise _Silence
         return bytes(data)
 
@@ -187,9 +190,11 @@ class Board:
         self._prompt(soft_reset=False)
 
     def _prompt(self, soft_reset):
+        self._silent = True
         # When mpremote gets something else it prints that.
         with self._telling(), contextlib.redirect_stdout(io.StringIO()):
             self._transport.enter_raw_repl(soft_reset, timeout_overall=ANSWER_SECONDS)
+        self._silent = False
 
     @contextlib.contextmanager
     def _telling(self):
