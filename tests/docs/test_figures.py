@@ -50,7 +50,7 @@ def print_blocks():
     yield "docs/natmod.md", instructions.describe(measured("instructions"))
 
 
-@pytest.mark.parametrize(("name", "printed"), print_blocks(), ids=lambda v: v.splitlines()[0][:40])
+@pytest.mark.parametrize(("name", "printed"), list(print_blocks()), ids=lambda v: v.splitlines()[0][:40])
 def test_what_commands_print(name, printed):
     block = "\n".join(f"    {line}".rstrip() for line in printed.splitlines())
     assert f"\n\n{block}\n\n" in page(name), f"{name} needs:\n{block}"
@@ -86,7 +86,7 @@ def float_table():
 
 
 def two_classes_table():
-    return [[title(v["method"]), f"{v['mean']:.1f}"] for v in runs("two-classes")]
+    return [[title(v["method"]), f"{v['mean']:.2f}"] for v in runs("two-classes")]
 
 
 def small_table():
@@ -264,7 +264,7 @@ def cards():
     yield "models/imu.md", f"{text}with 200 latents for replay, 100 fresh samples and 10 classes |"
 
 
-@pytest.mark.parametrize(("name", "words"), sentences(), ids=lambda v: v[:40])
+@pytest.mark.parametrize(("name", "words"), list(sentences()), ids=lambda v: v[:40])
 def test_what_the_text_repeats(name, words):
     assert words in " ".join(page(name).split())
 
