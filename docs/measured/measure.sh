@@ -25,11 +25,18 @@ stock() {
         $bitreplay $* --port {port} --out '$work/results.json'"
 }
 
+# The benchmark with firmware whose kernels are C alone.
+plain_c() {
+    BITREPLAY_PLAIN_C=1 make BUILD="$root/build/plain-c" firmware emulator
+    BITREPLAY_BUILD="$root/build/plain-c" file bench --board emulated
+}
+
 small=(--model models/small.safetensors)
 measure() {
     case $1 in
         memory) file report --board emulated ;;
         pico) file bench --board emulated ;;
+        pico-c) plain_c ;;
         pico-small) file bench --board emulated "${small[@]}" ;;
         stock-small) stock bench "${small[@]}" ;;
         stock-memory) stock report "${small[@]}" --replay 200 --fresh 50 ;;
