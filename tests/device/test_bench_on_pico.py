@@ -1,10 +1,35 @@
-"""bitreplay bench on the emulated Pico, with a small model; how fast it is, is no test."""
+"""bitreplay bench on the emulated Pico, with a small model: its cycles are those that the code takes."""
 
 import json
 
+import pytest
 from bitreplay_host import cli, reference
+from bitreplay_host.device.board import Board
+from bitreplay_host.device.connect import with_model
+from bitreplay_host.models import graph
 
 import models
+
+TICK = 125  # cycles of the microsecond that the clock counts
+ROUNDS = {"avg_pool": 100_000, "max_pool": 200_000}
+# Kernels that take as long as is known, and one that takes three times as long as it should.
+MADE = """
+import _bitreplay, sys
+class Made: pass
+for name in dir(_bitreplay):
+    if name[0] != "_": setattr(Made, name, getattr(_bitreplay, name))
+@micropython.asm_thumb
+def loop(r0):
+    label(AGAIN)
+    sub(r0, r0, 1)
+    bne(AGAIN)
+def head_update(*arguments):
+    for _ in range(3): _bitreplay.head_update(*arguments)
+Made.avg_pool = lambda shape, x, y: loop(AVG)
+Made.max_pool = lambda shape, x, y: loop(MAX)
+Made.head_update = head_update
+sys.modules["_bitreplay"] = Made
+""".replace("AVG", str(ROUNDS["avg_pool"])).replace("MAX", str(ROUNDS["max_pool"]))
 
 
 def test_bench_counts_cycles(tmp_path, capsys):
@@ -25,3 +50,48 @@ def test_bench_counts_cycles(tmp_path, capsys):
     assert result["heap_used"] + result["heap_free"] > 200_000
     assert 0 < result["inference_ms"] < result["teach_class_s"] * 1e3
     assert "not modelled" in capsys.readouterr().out
+
+
+@pytest.fixture
+def times(pico, small_model):
+    """A function: runs the kernels on the Pico, after some code; returns cycles by name, and gradients."""
+
+    def run(code=""):
+        with Board(pico.port) as board:
+            board.exec(code)
+            configuration = {"model": with_model(board, small_model), "graph": graph(small_model), "repeats": 1}
+            lines = list(board.run("time_kernels.py", configuration))
+        kernels = [line for line in lines if "kernel" in line]
+        cycles = {f"{line['kernel']} {line['shape']}": line["us"] * TICK for line in kernels}
+        return cycles, [line for line in lines if "q_b" in line]
+
+    return run
+
+
+def test_cycles_are_exact(times):
+    """The same code takes the same, a loop of three cycles three a round, and three times the work thrice as long."""
+    first, gradients = times()
+    again, _ = times()
+    assert again == pytest.approx(first, abs=2 * TICK)
+    made, _ = times(MADE)
+    pools = {name.split()[0]: cycles for name, cycles in made.items() if name.split()[0] in ROUNDS}
+    calls = {name: cycles - 3 * ROUNDS[name] for name, cycles in pools.items()}
+    assert calls["avg_pool"] == pytest.approx(calls["max_pool"], abs=2 * TICK)
+    assert 0 < calls["avg_pool"] < 20_000
+    (update,) = [name for name in made if name.startswith("head_update")]
+    assert made[update] == pytest.approx(3 * first[update], abs=30_000) and first[update] > 100_000
+    others = {name for name in first if name.split()[0] not in (*ROUNDS, "head_update")}
+    whole = {name for name in others if name.startswith(("backbone", "trained layer"))}  # which pool
+    for name in others - whole:
+        assert made[name] == pytest.approx(first[name], rel=0.01, abs=3000), name
+    assert all(made[name] > first[name] + 3 * ROUNDS["avg_pool"] // 2 for name in whole)
+    check_gradients(gradients)
+
+
+def check_gradients(gradients):
+    """Bit-serial products cost by the bit, sign-and-add's do not, and are the slower ones."""
+    serial, signs = ({g["q_b"]: g[f"{name}_us"] for g in gradients} for name in ("bit_serial", "sign_and_add"))
+    assert min(signs.values()) == pytest.approx(max(signs.values()), rel=0.01)
+    assert serial[2] < serial[4] < serial[8] < serial[16]
+    assert serial[8] - serial[4] == pytest.approx(2 * (serial[4] - serial[2]), rel=0.05)
+    assert signs[2] > 4 * serial[2] and signs[4] > 2.5 * serial[4]

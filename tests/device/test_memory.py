@@ -1,8 +1,10 @@
 """bitreplay report: what it says of the board's memory is what the formulas say, and what there is."""
 
+import json
 import re
 
 from bitreplay_host import cli
+from bitreplay_host.measure import memory
 
 # Bytes of Python's objects that each may take beside its buffers.
 PYTHON = {"model": 8000, "learner": 4000}
@@ -14,9 +16,11 @@ def rows(text):
     return {name: [int(n) for n in numbers.split()] for name, numbers in found}
 
 
-def test_report_of_the_shipped_model(capsys):
-    assert cli.main(["report", "--board", "emulated"]) == 0
+def test_report_of_the_shipped_model(capsys, tmp_path):
+    out = tmp_path / "report.json"
+    assert cli.main(["report", "--board", "emulated", "--out", str(out)]) == 0
     printed = capsys.readouterr().out
+    assert printed == f"{memory.describe(json.loads(out.read_text()))}\n\n{out}\n"
     assert printed.startswith("Raspberry Pi Pico with RP2040, emulated: backbone.safetensors and Learner(")
     assert "weights are used in flash" in printed
     table = rows(printed)

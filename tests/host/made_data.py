@@ -10,7 +10,7 @@ import models
 ROOT = Path(__file__).resolve().parents[2]
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # of PyTorch, which is imported later
 
-__all__ = ["CLASSES", "ROOT", "SIDE", "made_images", "make_dataset", "models"]
+__all__ = ["CLASSES", "ROOT", "SIDE", "macs_of_layers", "made_images", "make_dataset", "models"]
 
 CLASSES = {"cifar10": 10, "cifar100": 100}
 SIDE = 8  # of the small model's images
@@ -31,3 +31,22 @@ def make_dataset(folder, name, train, test, side=SIDE):
         images, labels = made_images(CLASSES[name], count, seed + 1, side)
         np.save(folder / f"{name}_{split}_images.npy", images)
         np.save(folder / f"{name}_{split}_labels.npy", labels)
+
+
+def macs_of_layers(graph, image):
+    """(MACs inside the image, MACs with padding) of each binary convolution of a graph, counted tap by tap."""
+    (height, width, channels), found = image, []
+    for layer in graph["layers"]:
+        if layer["op"] == "latent":  # which is pooled, in the shipped models and in the small one
+            height, width = height // 2, width // 2
+        if layer["op"] not in ("conv2d", "bconv2d"):
+            continue
+        cout, kernel, stride, padding = (layer[name] for name in ("cout", "kernel", "stride", "padding"))
+        rows = [range(top, top + kernel) for top in range(-padding, height + padding - kernel + 1, stride)]
+        columns = [range(left, left + kernel) for left in range(-padding, width + padding - kernel + 1, stride)]
+        inside = sum(y in range(height) and x in range(width) for r in rows for c in columns for y in r for x in c)
+        each = channels // layer.get("groups", 1) * cout
+        if layer["op"] == "bconv2d":
+            found.append((inside * each, len(rows) * len(columns) * kernel * kernel * each))
+        height, width, channels = len(rows), len(columns), cout
+    return found

@@ -10,7 +10,7 @@ import pytest
 from bitreplay_host import cli, models, paths
 from bitreplay_host.errors import UserError
 from bitreplay_host.measure import instructions
-from made_data import ROOT
+from made_data import ROOT, macs_of_layers
 
 pytestmark = pytest.mark.qemu
 
@@ -50,6 +50,20 @@ def test_counts_repeat(program, layer):
     assert first == instructions.count(program, layer) > 0
 
 
+def test_more_work_is_more_instructions(program):
+    """The classes of a dense layer are alike: each takes as many as the next, and those of its features at least."""
+    counts = []
+    for classes in 1, 2, 3, 7:
+        features, weight = np.arange(64, dtype=np.int8), np.arange(64 * classes).astype(np.int8)
+        shift, score = np.full(classes, -3, np.int8), np.zeros(classes, np.int32)
+        twin = features, weight, shift, score
+        case = instructions.Case("dense", "", twin, (features, weight, shift, 64, classes, score))
+        counts.append(instructions.count(program, case))
+    each = counts[1] - counts[0]
+    assert 64 * 3 < each < 64 * 20  # two loads and a multiplication at least
+    assert counts[2] - counts[1] == each and counts[3] - counts[2] == 4 * each
+
+
 def test_a_result_that_differs_is_an_error(program, layer):
     geometry, x, weight, (slope, bias, shift), y = layer.core
     wrong = dataclasses.replace(layer, core=(geometry, x, weight, (slope, bias, shift - 1), y))
@@ -67,11 +81,24 @@ def test_bench_counts_each_kernel_on_each_processor(small_model, tmp_path, capsy
         assert tuple(kernel["instructions"]) == ARCHITECTURES and min(kernel["instructions"].values()) > 100
         assert f"{kernel['name']} {kernel['shape']}  " in printed
     layers = [kernel for kernel in kernels if "binary_macs" in kernel]
+    counted = [inside for inside, _ in macs_of_layers(models.graph(small_model), (8, 8, 3))]
+    assert [k["binary_macs"] for k in layers for _ in range(k["layers"])] == counted
+    check_quotients(layers, printed)
     # 3x3 over 4x4 pixels, 32 to 32 channels: of 12 taps of a row of windows, two are padding.
     assert layers[0]["binary_macs"] == 10 * 10 * 32 * 32
     for per_word in layers[0]["instructions_per_32_macs"].values():
         assert 4 < per_word < 60
     assert printed.count("instructions per 32 MACs: armv6m") == 1
+
+
+def check_quotients(layers, printed):
+    """Instructions per 32 MACs of each layer and of all, by the counts."""
+    macs = sum(k["layers"] * k["binary_macs"] for k in layers)
+    for name in ARCHITECTURES:
+        for k in layers:
+            assert k["instructions_per_32_macs"][name] == round(k["instructions"][name] * 32 / k["binary_macs"], 2)
+        executed = sum(k["layers"] * k["instructions"][name] for k in layers)
+        assert f" {name} {executed * 32 / macs:.2f}" in printed.splitlines()[-3]
 
 
 def test_missing_modules_are_named(tmp_path, monkeypatch):

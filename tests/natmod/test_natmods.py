@@ -38,7 +38,7 @@ class UnixPort(verify.UnixPort):
 
 def package(arch):
     """The folder that is installed on a board."""
-    folder = ROOT / mip.FOLDER / mip.ABI / arch
+    folder = ROOT / "build" / "mip" / mip.ABI / arch
     if not (folder.exists() and HOSTS.exists()):
         pytest.fail("run `make mip natmod-hosts`")
     return folder

@@ -10,8 +10,6 @@ kernels in native modules, for the processors of boards, under QEMU.
 from __future__ import annotations
 
 import argparse
-import json
-from pathlib import Path
 
 from .. import models
 from ..device.connect import connected
@@ -37,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_micropython(parser)
     options.add_model(parser)
     parser.add_argument("--repeats", type=int, help="of each kernel (default: 30; on a board 1, as all are alike)")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write what is printed as JSON, too")
+    options.add_out(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -57,8 +55,4 @@ def run(args: argparse.Namespace) -> None:
     else:
         result = bench.bench_unix(args.model, options.micropython(args), args.repeats or 30)
         text = bench.describe(result)
-    if args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps(result, indent=1) + "\n")
-        text += f"\n\n{args.out}"
-    print(text)
+    print(text + options.write(args, result))

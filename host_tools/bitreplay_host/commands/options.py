@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 from .. import paths
@@ -45,3 +46,17 @@ def add_places(parser: argparse.ArgumentParser) -> None:
 
 def places(args: argparse.Namespace) -> Places:
     return Places(micropython(args), args.data, args.cache)
+
+
+def add_out(parser: argparse.ArgumentParser) -> None:
+    """What write() reads."""
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write what is printed as JSON, too")
+
+
+def write(args: argparse.Namespace, result: dict) -> str:
+    """Writes a result as JSON if --out was given; returns what to print of that."""
+    if not args.out:
+        return ""
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps(result, indent=1) + "\n")
+    return f"\n\n{args.out}"

@@ -30,13 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fresh", type=int, default=100, help="samples between two learn() (default: %(default)s)")
     parser.add_argument("--classes", type=int, default=10, help="capacity (default: %(default)s)")
     parser.add_argument("--no-conv", action="store_true", help="do not train the binary layer")
+    options.add_out(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     models.load(args.model)
     learner = {name: getattr(args, name) for name in ("replay", "fresh", "classes")} | {"conv": not args.no_conv}
     with connected(args.board == "emulated", args.port) as board:
-        text = memory.measure(board, args.model, learner)
-        name = board.machine()
-    settings = ", ".join(f"{key}={value}" for key, value in learner.items())
-    print(f"{name}{', emulated' if args.board else ''}: {args.model.name} and Learner(net, {settings})\n\n{text}")
+        found = memory.measure(board, args.board == "emulated", args.model, learner)
+    print(memory.describe(found) + options.write(args, found))

@@ -45,6 +45,7 @@ class Board:
         self.port = port
         self._running: object = None  # what runs on the board now
         self._files: list[str] = []  # that are there while a script runs
+        self._silent = False  # whether it did not even answer to Ctrl-C
 
     def __enter__(self) -> Board:
         self._open()
@@ -54,8 +55,7 @@ class Board:
         with contextlib.suppress(OSError, UserError):
             if self._running:
                 self._interrupt()
-            for path in self._files:
-                self.remove(path)
+            self._remove_files()
             self._transport.exit_raw_repl()
         with contextlib.suppress(OSError):
             self._transport.close()
@@ -80,9 +80,13 @@ class Board:
         finally:
             # An error that is on its way is the one to tell.
             with contextlib.suppress(UserError):
-                for path in files:
-                    self.remove(path)
-                self._files = []
+                self._remove_files()
+
+    def _remove_files(self):
+        if not self._silent:
+            for path in self._files:
+                self.remove(path)
+            self._files = []
 
     def put(self, content: bytes, path: str, description: str | None = None) -> None:
         """Writes a file on the board; with a description there is a progress bar."""
@@ -189,7 +193,6 @@ class Board:
                 data += byte
                 heard = time.monotonic()
             elif time.monotonic() > heard + seconds:
-                self._running = None  # there is nobody to interrupt
                 raise _Silence
         return bytes(data)
 
@@ -199,9 +202,11 @@ class Board:
         self._prompt(soft_reset=False)
 
     def _prompt(self, soft_reset):
+        self._silent = True
         # When mpremote gets something else it prints that.
         with self._telling(), contextlib.redirect_stdout(io.StringIO()):
             self._transport.enter_raw_repl(soft_reset, timeout_overall=ANSWER_SECONDS)
+        self._silent = False
 
     @contextlib.contextmanager
     def _telling(self):

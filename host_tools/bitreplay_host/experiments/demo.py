@@ -41,7 +41,8 @@ def run(model: Path, test: int, places: Places, out: Path) -> None:
     print(f"\nAccuracy (%) on {tested} of the classes seen so far, {plan.samples} fresh images a class:\n")
     print(plots.accuracy_table(curves, classes))
     print("\nBytes that each needs beside the frozen backbone (by formula, and the peak of the heap as measured):\n")
-    print(memory_table({TITLES[m]: r for m, r in results.items()} | {"on a board*": board}))
+    memory = {m: {"formula": r["memory"], "measured": r["heap"]} for m, r in (results | {"board": board}).items()}
+    print(memory_table(memory))
     print("\n* replay + head + conv with 500 latents, learning 100 fresh samples at a time")
     replay = plan.learner["replay"]
     size = ours["memory"]["replay"] // replay - 1
@@ -59,22 +60,21 @@ def run(model: Path, test: int, places: Places, out: Path) -> None:
         "digest": ours["digest"],
         "final_accuracy": {method: curve[-1] for method, curve in curves.items()},
         "curves": curves,
-        "memory": {
-            m: {"formula": r["memory"], "measured": r["heap"]} for m, r in (results | {"board": board}).items()
-        },
+        "memory": memory,
     }
     (out / "results.json").write_text(json.dumps(summary, indent=1) + "\n")
     print(f"\n{out}/results.json, {out}/curves.png; the learner is {state}, digest {ours['digest'][:16]}...")
 
 
-def memory_table(results: dict[str, dict]) -> str:
-    """Bytes by kind for each of several results, their sum, the peak of the live heap less the model's file.
+def memory_table(memory: dict[str, dict]) -> str:
+    """Bytes by kind for each method, and "board", their sum, the peak of the live heap less the model's file.
 
     The file is in flash on a board; the difference is Python's own objects, 64 bits wide here.
     """
+    titles = TITLES | {"board": "on a board*"}
     rows = [
-        [title, *(r["memory"][part] for part in PARTS), r["memory"]["total"],
-         r["heap"]["peak"] - r["heap"]["file"]]
-        for title, r in results.items()
+        [titles[method], *(one["formula"][part] for part in (*PARTS, "total")),
+         one["measured"]["peak"] - one["measured"]["file"]]
+        for method, one in memory.items()
     ]  # fmt: skip
     return table(["", *PARTS, "sum", "measured"], rows)

@@ -50,21 +50,36 @@ def run(
         | {**one.learner, "final": result["curve"][-1], **result}
         for one, result in zip(runs, results, strict=True)
     ]
-    (out / "results.json").write_text(json.dumps({"protocol": vars(plan), "runs": records}, indent=1))
-    _write(out, records, chosen, plan)
+    (out / "results.json").write_text(json.dumps({"protocol": vars(plan), "runs": records}, indent=1) + "\n")
+    _write(out, records, plan)
 
 
-def _write(out: Path, records: list[dict], chosen: list[Variant], plan: ClassIncremental) -> None:
+def finals(records: Sequence[dict]) -> list[dict]:
+    """A dict for each variant among the runs of results.json, in their order.
+
+    It has what of COLUMNS the variant uses, the mean and the standard deviation of the accuracy at the end (percent;
+    std is None for one seed), the number of seeds, and the mean curve.
+    """
+    variants: dict[str, dict] = {}
+    for r in records:
+        settings = {c: r[c] for c in COLUMNS if c in r}
+        variants.setdefault(json.dumps(settings), settings | {"runs": []})["runs"].append(r)
+    for one in variants.values():
+        runs = one.pop("runs")
+        last = np.array([r["final"] for r in runs])
+        one["mean"], one["std"] = float(last.mean()), float(last.std(ddof=1)) if len(last) > 1 else None
+        one["seeds"], one["curve"] = len(last), np.mean([r["curve"] for r in runs], axis=0).tolist()
+    return list(variants.values())
+
+
+def _write(out: Path, records: list[dict], plan: ClassIncremental) -> None:
     rows: list[list[object]] = []
-    curves: dict[str, list[float]] = {}
-    wanted = [options | {"method": method, "arithmetic": arithmetic} for method, options, arithmetic in chosen]
-    for one in wanted:
-        found = [r for r in records if all(r.get(c) == one.get(c) for c in COLUMNS)]
-        finals = np.array([r["final"] for r in found])
-        std = f"{finals.std(ddof=1):.2f}" if len(finals) > 1 else ""
+    variants = finals(records)
+    for one in variants:
+        std = "" if one["std"] is None else f"{one['std']:.2f}"
         settings = [one.get(c, "") for c in COLUMNS[1:]]
-        rows.append([TITLES[one["method"]], *settings, f"{finals.mean():.2f}", std, len(finals)])
-        curves[_name(one, wanted)] = np.mean([r["curve"] for r in found], axis=0).tolist()
+        rows.append([TITLES[one["method"]], *settings, f"{one['mean']:.2f}", std, one["seeds"]])
+    curves = {_name(one, variants): one["curve"] for one in variants}
     print(table([*COLUMNS, "final %", "std", "seeds"], rows))
     with (out / "results.csv").open("w", newline="") as file:
         writer = csv.writer(file)

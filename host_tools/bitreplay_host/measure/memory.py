@@ -10,15 +10,20 @@ from ..device.connect import with_model
 from ..tables import table
 
 
-def measure(board: Board, model: Path, learner: dict) -> str:
-    """Makes a learner with these arguments on a board and looks at the heap before and after; returns tables."""
+def measure(board: Board, emulated: bool, model: Path, learner: dict) -> dict:
+    """Makes a learner with these arguments on a board and looks at the heap before and after.
+
+    Returns what is written as JSON: what was measured, and what onboard/heap_use.py printed.
+    """
     models.load(model)
     (found,) = board.run("heap_use.py", {"model": with_model(board, model), **learner})
-    return describe(found)
+    settings = ", ".join(f"{name}={value}" for name, value in learner.items())
+    name = board.machine() + (", emulated" if emulated else "")
+    return {"target": f"{name}: {model.name} and Learner(net, {settings})", **found}
 
 
 def describe(found: dict) -> str:
-    """What onboard/heap_use.py printed, as tables."""
+    """What measure() returned, as tables."""
     start, loaded, made = found["start"], found["loaded"], found["made"]
     formula = found["scratch"], sum(found["buffers"].values())
     measured = loaded["used"] - start["used"], made["used"] - loaded["used"]
@@ -28,7 +33,8 @@ def describe(found: dict) -> str:
     ]
     rows.append(["both", sum(formula), sum(measured), sum(measured) - sum(formula)])
     where = "are used in flash" if found["in_place"] else "lie in RAM too"
-    text = table(["RAM, bytes", "by formula", "measured", "Python's objects"], rows)
+    text = f"{found['target']}\n\n"
+    text += table(["RAM, bytes", "by formula", "measured", "Python's objects"], rows)
     text += f"\nThe model's formula is its scratch; its {found['model']} bytes of weights {where}.\n\n"
     heaps = [["before", *start.values()], ["with the model", *loaded.values()], ["with the learner", *made.values()]]
     text += table(["heap", "used", "free", "largest free block"], heaps) + "\n\n"

@@ -1,0 +1,311 @@
+"""The figures in the docs are those that commands measured, whose JSON is in docs/measured, to the letter."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import bitreplay
+import pytest
+from bitreplay_host.device import mip
+from bitreplay_host.experiments import curves, demo, experiment
+from bitreplay_host.experiments.class_incremental import TITLES
+from bitreplay_host.measure import bench, instructions, memory
+
+ROOT = Path(__file__).resolve().parents[2]
+MEASURED = ROOT / "docs" / "measured"
+
+
+def measured(name):
+    return json.loads((MEASURED / f"{name}.json").read_text())
+
+
+def page(name):
+    return (ROOT / name).read_text()
+
+
+def runs(name):
+    """What finals() says of the file's runs."""
+    return experiment.finals(measured(name)["runs"])
+
+
+def final(name, method="replay_conv", **settings):
+    """The one variant of a method, that has these settings."""
+    (one,) = [v for v in runs(name) if v["method"] == method and settings.items() <= v.items()]
+    return one
+
+
+def both(one):
+    return f"{one['mean']:.2f} ± {one['std']:.2f}"
+
+
+def title(method):
+    return TITLES[method].replace("*", r"\*")
+
+
+def print_blocks():
+    """(page, what a command prints and the page has as a block of code)."""
+    yield "README.md", curves.accuracy_table(measured("demo")["curves"], range(2, 11))
+    yield "docs/results.md", demo.memory_table(measured("demo")["memory"])
+    yield "docs/pico.md", memory.describe(measured("memory"))
+    yield "docs/pico.md", bench.describe(measured("pico"))
+    yield "docs/natmod.md", instructions.describe(measured("instructions"))
+
+
+@pytest.mark.parametrize(("name", "printed"), list(print_blocks()), ids=lambda v: v.splitlines()[0][:40])
+def test_what_commands_print(name, printed):
+    block = "\n".join(f"    {line}".rstrip() for line in printed.splitlines())
+    assert f"\n\n{block}\n\n" in page(name), f"{name} needs:\n{block}"
+
+
+def methods_table():
+    return [[title(v["method"]), f"{v['mean']:.2f}", f"{v['std']:.2f}"] for v in runs("methods")]
+
+
+def replay_table():
+    for size in 250, 500, 1000, 2000:
+        head, conv = (final("replay", method, replay=size) for method in ("replay_head", "replay_conv"))
+        used = {r["memory"]["replay"] for r in measured("replay")["runs"] if r["replay"] == size}
+        assert len(used) == 1
+        yield [size, f"{used.pop():,}", both(head), both(conv)]
+
+
+def gradient_bits_table():
+    for bits in 2, 4, 8, 16:
+        yield [bits, *(both(final("gradient-bits", q_b=bits, rounding=r)) for r in ("stochastic", "nearest"))]
+
+
+def head_bits_table():
+    yield [8, "16 bits", both(final("methods")), ""]
+    yield [8, "32 bits", both(final("head-bits-32")), "`--head-bits 32`"]
+    for bits in 4, 2:
+        yield [bits, "16 bits", both(final(f"q-f-{bits}")), f"`--q-f {bits}`"]
+
+
+def float_table():
+    for method in "replay_head", "replay_conv":
+        yield [title(method), *(both(final("float32", method, arithmetic=a)) for a in ("integer", "float32"))]
+
+
+def two_classes_table():
+    return [[title(v["method"]), f"{v['mean']:.2f}"] for v in runs("two-classes")]
+
+
+def small_table():
+    def row(what, method, size, wide):
+        small = final("small", method, **({"replay": size} if size else {}))
+        return [what, f"{small['mean']:.1f} %", f"{final('methods', method)['mean']:.1f} %" if wide else ""]
+
+    yield row(title("naive"), "naive", None, True)
+    yield row(title("cwr"), "cwr", None, True)
+    yield row("replay of 200 latents + head + conv", "replay_conv", 200, False)
+    yield row("replay of 1000 latents + head + conv", "replay_conv", 1000, True)
+    yield row(title("joint"), "joint", None, True)
+
+
+def pico_targets():
+    pico = measured("pico")
+    mine, padded = per_word(pico)
+    yield (
+        "binary convolution <= 18 cycles per 32 MACs over the net's layers",
+        (f"**{mine:.1f}** of the MACs that are executed, {padded:.1f} if padding is counted as it often is"),
+    )
+    yield "an inference <= 250 ms", f"**{pico['inference_ms']:.0f} ms**"
+    yield (
+        "a new class of 100 images, 500 replayed, 4 epochs <= 60 s",
+        (f"**{pico['teach_class_s']:.1f} s**: half is seeing the images"),
+    )
+    yield "bit-serial gradients of 4 bits >= 3 times as fast as sign-and-add", f"**{ratio(pico, 4):.1f}**"
+    yield ">= 24 KB of heap left", f"**{pico['heap_free'] / 1024:.0f} KB**"
+
+
+def per_word(result):
+    """Cycles per 32 MACs of all binary convolutions, and with padding."""
+    layers = [k for k in result["kernels"] if "binary_macs" in k]
+    cycles = sum(k["cycles"] for k in layers)
+    return [32 * cycles / sum(k[macs] for k in layers) for macs in ("binary_macs", "padded_macs")]
+
+
+def assembly_table():
+    plain, mine = measured("pico-c"), measured("pico")
+
+    def row(what, value):
+        return [what, value(plain), value(mine)]
+
+    yield row("all binary convolutions, cycles per 32 MACs", lambda r: f"{per_word(r)[0]:.1f}")
+    yield row("an inference", lambda r: f"{r['inference_ms']:.0f} ms")
+    yield row("a new class", lambda r: f"{r['teach_class_s']:.1f} s")
+    yield row("bit-serial gradients of 4 bits against sign-and-add", lambda r: f"{ratio(r, 4):.2f}")
+
+
+def ratio(result, bits):
+    (g,) = [g for g in result["gradients"] if g["q_b"] == bits]
+    return g["sign_and_add_us"] / g["bit_serial_us"]
+
+
+def natmod_speed():
+    firmware, module = measured("pico-small"), measured("stock-small")
+
+    def row(what, first, second, form):
+        return [what, form(first), form(second), f"{second / first:.2f}"]
+
+    def kernel(name, shape, what):
+        kernels = [*firmware["kernels"], *module["kernels"]]
+        cycles = [k["cycles"] for k in kernels if (k["name"], k["shape"]) == (name, shape)]
+        return row(what, *cycles, "{:,}".format)
+
+    for name, shape in ("bconv2d", "16x16x32 to 16x16x32"), ("bconv2d", "8x8x64 to 8x8x64"):
+        yield kernel(name, shape, f"{name} {shape}")
+    yield kernel("conv2d", "32x32x3 to 16x16x32", "conv2d 32x32x3 to 16x16x32")
+    yield kernel("bconv_backward", "minibatch of 32, 4 bits", "bconv_backward, minibatch of 32, 4 bits")
+    yield kernel("head_update", "minibatch of 32", "head_update, minibatch of 32")
+    yield kernel("random", "one draw", "random, one draw: all but a call from Python")
+    yield row("an inference", firmware["inference_ms"], module["inference_ms"], "{:.1f} ms".format)
+    what = "a class of 100 images, 500 replayed, 4 epochs"
+    yield row(what, firmware["teach_class_s"], module["teach_class_s"], "{:.1f} s".format)
+
+
+def natmod_memory():
+    found = measured("stock-memory")
+    for what, key in ("the package imported", "start"), ("with the model", "loaded"), ("with the learner", "made"):
+        yield [what, *(f"{found[key][name]:,}" for name in ("used", "free", "block"))]
+
+
+TABLES = [
+    ("docs/results.md", methods_table),
+    ("docs/results.md", replay_table),
+    ("docs/results.md", gradient_bits_table),
+    ("docs/results.md", head_bits_table),
+    ("docs/results.md", float_table),
+    ("docs/results.md", two_classes_table),
+    ("docs/pico.md", pico_targets),
+    ("docs/pico.md", assembly_table),
+    ("docs/natmod.md", natmod_speed),
+    ("docs/natmod.md", natmod_memory),
+    ("models/small.md", small_table),
+]
+
+
+@pytest.mark.parametrize(("name", "rows"), TABLES, ids=lambda v: v if isinstance(v, str) else v.__name__)
+def test_tables(name, rows):
+    """All rows of a table, in order, and no other: after its rule, before an empty line."""
+    lines = ["|" + "|".join(f" {cell} " if cell != "" else " " for cell in row) + "|" for row in rows()]
+    assert len(lines) > 1
+    wanted = "|---|\n" + "\n".join(lines) + "\n\n"
+    assert wanted in page(name), f"{name} needs:\n{wanted}"
+
+
+def sentences():
+    """(page, words of its text that repeat what was measured)."""
+    conv, cwr, joint = (final("methods", m)["mean"] for m in ("replay_conv", "cwr", "joint"))
+    results, pico_page = "docs/results.md", "docs/pico.md"
+    yield (
+        results,
+        rf"replay + head + conv >= 8 points above CWR\* alone | {conv:.2f} against {cwr:.2f}: **+{conv - cwr:.1f}**",
+    )
+    yield results, f"within 3 points of joint training | {joint:.2f} - {conv:.2f} = **{joint - conv:.1f}**"
+    yield results, f">= 64 % in absolute terms | **{conv:.1f} %**"
+    yield results, f"joint training of these layers on the same images ends at {joint:.1f} %"
+    real = final("float32", arithmetic="float32")["mean"]
+    yield results, f"integers within 0.5 points of float32 | {conv:.2f} against {real:.2f}: **{real - conv:.2f}**"
+    pico, board = measured("pico"), measured("demo")["memory"]["board"]
+    yield results, f"on an emulated Pico {ratio(pico, 2):.1f}x and {ratio(pico, 4):.1f}x"
+    needed, peak = board["formula"]["total"], board["measured"]["peak"] - board["measured"]["file"]
+    yield results, f"**{needed:,} bytes** by formula"
+    yield results, f"measured {peak:,} with Python's objects"
+    yield "README.md", f"with 500 latents and 100 fresh samples, {needed:,}."
+    gains = {
+        n: final("replay", replay=n)["mean"] - final("replay", "replay_head", replay=n)["mean"]
+        for n in (250, 500, 2000)
+    }
+    head = final("methods", "replay_head")
+    yield results, f"{conv:.1f} against {head['mean']:.1f} % with 1000 latents"
+    low, middle, high = (f"{abs(gains[n]):.1f}" for n in (250, 500, 2000))
+    yield results, f"{low} points *less* with 250, {middle} less with 500, {high} more with 2000"
+    sums = {m: one["formula"]["total"] for m, one in measured("demo")["memory"].items()}
+    yield results, f"needs {(sums['replay_conv'] - sums['replay_head']) / 1000:.0f} KB less"
+    yield results, f"Without training the layer at all it is {both(head)} (replay + head)"
+    reservoir = final("reservoir")
+    yield results, f"with 1000 latents ends at {reservoir['mean']:.2f} (std {reservoir['std']:.2f})"
+    yield results, f"1000 latents of 128 bytes ({final_bytes('methods'):,} bytes with their labels)"
+
+    seconds, left = pico["teach_class_s"], pico["heap_free"] / 1024
+    yield "README.md", f"with 500 replayed, in {seconds:.0f} seconds; {left:.0f} KB of RAM are left"
+    assert 225 < pico["inference_ms"] < 275
+    yield "README.md", "classifies an image in a quarter of a second"
+    (draw,) = [k["cycles"] for k in pico["kernels"] if k["name"] == "random"]
+    yield pico_page, f"of which MicroPython takes {round(draw, -2):,} cycles (`random`)"
+    totals = instructions.describe(measured("instructions")).split()
+    totals = dict(zip(totals[-6::2], map(float, totals[-5::2]), strict=True))
+    words = f"takes {totals['xtensawin']:.1f} instructions per 32 MACs on Xtensa and {totals['rv32imc']:.1f} on RISC-V"
+    yield "docs/natmod.md", words
+    yield from cards()
+
+
+def final_bytes(name):
+    (size,) = {r["memory"]["replay"] for r in measured(name)["runs"] if r["method"] == "replay_conv"}
+    return size
+
+
+def cards():
+    """What the models' cards say of bytes."""
+
+    def needs(name, **settings):
+        net = bitreplay.load(ROOT / "models" / f"{name}.safetensors")
+        return bitreplay.Learner(net, **settings).memory()
+
+    for name in "backbone", "small", "imu":
+        content = (ROOT / "models" / f"{name}.safetensors").read_bytes()
+        net = bitreplay.load(ROOT / "models" / f"{name}.safetensors")
+        yield f"models/{name}.md", f"| sha256 | `{hashlib.sha256(content).hexdigest()}` |"
+        yield f"models/{name}.md", f"| file | {len(content):,} bytes"
+        yield f"models/{name}.md", f"| binary MACs | {net.binary_macs / 1e6:.1f} M, counting taps in the padding"
+        yield f"models/{name}.md", f"`int8` weights ({net.int8_macs / 1e6:.2f} M MACs) |"
+        yield f"models/{name}.md", f"| activations | {needs(name)['activations']:,} bytes |"
+    layers = [k for k in measured("instructions")["kernels"] if "binary_macs" in k]
+    executed = sum(k["layers"] * k["binary_macs"] for k in layers) / 1e6
+    yield "models/backbone.md", f"(the kernels skip those: {executed:.1f} M are computed)"
+    first, second = (needs("small", replay=r, fresh=f, classes=10) for r, f in ((200, 50), (100, 20)))
+    text = (
+        f"| a learner | {first['total']:,} bytes with `replay=200, fresh=50, classes=10`, these activations included; "
+    )
+    yield "models/small.md", f"{text}{second['total']:,} with 100 and 20 |"
+    imu = needs("imu", replay=200, fresh=100, classes=10)
+    text = f"| a learner | {imu['total'] - imu['activations']:,} bytes more, "
+    yield "models/imu.md", f"{text}with 200 latents for replay, 100 fresh samples and 10 classes |"
+
+
+@pytest.mark.parametrize(("name", "words"), list(sentences()), ids=lambda v: v[:40])
+def test_what_the_text_repeats(name, words):
+    assert words in " ".join(page(name).split())
+
+
+def test_each_file_is_explained_and_can_be_made_again():
+    names = sorted(path.stem for path in MEASURED.glob("*.json"))
+    script = (MEASURED / "measure.sh").read_text()
+    told = page("docs/measured/README.md")
+    for name in names:
+        assert f"| `{name}.json` |" in told
+        assert f"\n        {name}) " in script or f"\n        {name})\n" in script
+    assert told.count(".json` |") == len(names)
+
+
+def test_nothing_of_a_machine_is_in_the_files():
+    for path in MEASURED.glob("*.json"):
+        assert not {"/root", "/home", "/work", "/tmp"} & {text[:5] for text in strings(json.loads(path.read_text()))}
+
+
+def strings(value):
+    if isinstance(value, dict):
+        value = [*value, *value.values()]
+    if isinstance(value, list):
+        return [text for one in value for text in strings(one)]
+    return [value] if isinstance(value, str) else []
+
+
+@pytest.mark.parametrize("arch", ["armv6m", "armv7emsp", "rv32imc", "xtensawin", "x64"])
+def test_bytes_of_native_modules(arch):
+    """Of the module, and of the package with it, as `upload --install` sends them."""
+    files = {path.name: path.stat().st_size for path in (ROOT / "build" / "mip" / mip.ABI / arch).rglob("*.mpy")}
+    assert files, "run `make mip`"
+    (row,) = [line for line in page("docs/natmod.md").splitlines() if f": `{arch}` |" in line]
+    assert f" | {files['_bitreplay.mpy']:,} | {sum(files.values()):,} | " in row
