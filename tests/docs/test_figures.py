@@ -291,7 +291,8 @@ def test_each_file_is_explained_and_can_be_made_again():
 
 def test_nothing_of_a_machine_is_in_the_files():
     for path in MEASURED.glob("*.json"):
-        assert not {"/root", "/home", "/work", "/tmp"} & {text[:5] for text in strings(json.loads(path.read_text()))}
+        told = strings(json.loads(path.read_text()))
+        assert told and not [text for text in told if text.startswith("/") and text not in ("/", "/rom")]
 
 
 def strings(value):
