@@ -80,7 +80,7 @@ def remade(project, make):
         ("boards/emulator/pico.mjs", set()),
         ("tests/core/test_head.py", set()),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_what_is_of_a_file(changed, expected, remade):
     assert remade() == set()
