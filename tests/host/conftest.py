@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 from bitreplay_host import paths
-from made_data import ROOT, make_dataset, models
+from synthetic_data import ROOT, make_dataset, models
 
 
 @pytest.fixture(scope="session")
-def made_data(tmp_path_factory):
+def synthetic_data(tmp_path_factory):
     """A folder with small images for the small model: cifar10 with 12 + 6 a class, cifar100 with 2 + 1."""
     folder = tmp_path_factory.mktemp("data")
     make_dataset(folder, "cifar10", 12, 6)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from bitreplay_host import cli
-from made_data import models
+from synthetic_data import models
 
 COMMANDS = list(cli.COMMANDS)
 # As a terminal starts it, even where Ctrl-C is ignored in the background.
@@ -93,12 +93,12 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("line", MISTAKES)
-def test_a_mistake_is_one_line(line, made_data, small_model, micropython, tmp_path, capsys):
+def test_a_mistake_is_one_line(line, synthetic_data, small_model, micropython, tmp_path, capsys):
     (tmp_path / "TEXT").write_text("not what was expected")
     models.save(tmp_path / "OTHER", models.mixed())
     models.tiny_model(tmp_path / "HEADLESS", head=False)
     arguments = [tmp_path / word if word.isupper() else word for word in line.split()]
-    paths = {"--data": made_data, "--micropython": micropython, "--cache": tmp_path / "cache"}
+    paths = {"--data": synthetic_data, "--micropython": micropython, "--cache": tmp_path / "cache"}
     if arguments and arguments[0] == "experiment":
         paths |= {"--model": small_model, "--out": tmp_path / "out"}
     if arguments and arguments[0] in ("experiment", "evaluate"):
@@ -140,12 +140,21 @@ def wait_for(condition, seconds=30):
 
 
 @pytest.fixture
-def endless(made_data, small_model, micropython, tmp_path):
+def endless(synthetic_data, small_model, micropython, tmp_path):
     """A function that starts an experiment that would go on for long, in a session of its own."""
     started = []
 
     def start(*more):
-        paths = ["--model", small_model, "--data", made_data, "--out", tmp_path / "out", "--cache", tmp_path / "cache"]
+        paths = [
+            "--model",
+            small_model,
+            "--data",
+            synthetic_data,
+            "--out",
+            tmp_path / "out",
+            "--cache",
+            tmp_path / "cache",
+        ]
         command = [sys.executable, "-c", START, "experiment", *paths, "--epochs", "900000", *more]
         if "--micropython" not in more:
             command += ["--micropython", micropython]

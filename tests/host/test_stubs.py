@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 
-from made_data import ROOT
+from synthetic_data import ROOT
 
 STUBS = {
     "bitreplay/__init__.pyi": ROOT / "firmware" / "bitreplay" / "__init__.pyi",

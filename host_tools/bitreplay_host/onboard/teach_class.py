@@ -24,7 +24,7 @@ def done(fraction):
 
 
 def fill(learner, config, rng):
-    """Fills the replay memory with made latents of classes 0, 1, ..., `fresh` of each."""
+    """Fills the replay memory with synthetic latents of classes 0, 1, ..., `fresh` of each."""
     latent = bytearray(learner.net.latent_bytes)
     for c in range(config["replay"] // config["fresh"]):
         for _ in range(config["fresh"]):

@@ -1,4 +1,4 @@
-# A short training with made images, digest by digest. Works on MicroPython and CPython.
+# A short training with synthetic images, digest by digest. Works on MicroPython and CPython.
 #
 # argument: a JSON file {"model", "seed", "state": a file to save to}. Prints {"step", "digest"} lines, the same on
 # every target: two experiences, a prediction, and the learner after it was saved and loaded.

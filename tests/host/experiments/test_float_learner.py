@@ -1,4 +1,4 @@
-"""The float32 learner against the integer learner, on made latents that are easy to tell apart."""
+"""The float32 learner against the integer learner, on synthetic latents that are easy to tell apart."""
 
 import threading
 
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from bitreplay_host.experiments import float_learner
 from bitreplay_host.experiments.float_learner import FloatLearner
-from made_data import models
+from synthetic_data import models
 
 CLASSES, NAMES = 5, ["a", "b", "c", "d", "e"]
 

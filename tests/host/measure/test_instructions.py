@@ -10,7 +10,7 @@ import pytest
 from bitreplay_host import cli, models, paths
 from bitreplay_host.errors import UserError
 from bitreplay_host.measure import instructions
-from made_data import ROOT, macs_of_layers
+from synthetic_data import ROOT, macs_of_layers
 
 pytestmark = pytest.mark.qemu
 

@@ -1,4 +1,4 @@
-"""`bitreplay data` on small made datasets: what is refused, what is kept, and that it needs no network."""
+"""`bitreplay data` on small synthetic datasets: what is refused, what is kept, and that it needs no network."""
 
 import hashlib
 import io
@@ -17,7 +17,7 @@ from bitreplay_host.errors import UserError
 IMAGES = 6  # in each .bin file
 
 
-def made_images(count, seed):
+def synthetic_images(count, seed):
     return np.random.default_rng(seed).integers(0, 256, (count, 32, 32, 3), np.uint8)
 
 
@@ -48,7 +48,7 @@ def bins(tmp_path, monkeypatch):
     folder.mkdir()
     for seed, name in enumerate(cifar._CIFAR10_SHA256):
         labels = np.arange(IMAGES, dtype=np.uint8)[:, None]
-        (folder / name).write_bytes(np.hstack([labels, planes(made_images(IMAGES, seed))]).tobytes())
+        (folder / name).write_bytes(np.hstack([labels, planes(synthetic_images(IMAGES, seed))]).tobytes())
     sums = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in cifar._CIFAR10_SHA256}
     monkeypatch.setattr(cifar, "_CIFAR10_SHA256", sums)
     return folder
@@ -62,7 +62,7 @@ def archive(tmp_path, bins):
 @pytest.fixture
 def cifar100(monkeypatch):
     """(images, labels) of a small train and test split, not in order, which are taken for CIFAR-100's."""
-    splits = [(made_images(n, n), np.arange(n, dtype=np.uint8)[::-1] % 4) for n in (20, 8)]
+    splits = [(synthetic_images(n, n), np.arange(n, dtype=np.uint8)[::-1] % 4) for n in (20, 8)]
     arrays = [array for split in splits for array in cifar._in_order(*split)]
     sums = {key: hashlib.sha256(a).hexdigest() for key, a in zip(cifar.ARRAYS, arrays, strict=True)}
     monkeypatch.setattr(cifar, "_CIFAR100_SHA256", sums)
@@ -73,10 +73,10 @@ def test_cifar10_arrays(bins, tmp_path):
     files = cifar.cifar10(tmp_path / "out", bins)
     assert list(files) == list(cifar.ARRAYS)
     images, labels = cifar.load("cifar10", "train", tmp_path / "out")
-    np.testing.assert_array_equal(images, np.concatenate([made_images(IMAGES, seed) for seed in range(5)]))
+    np.testing.assert_array_equal(images, np.concatenate([synthetic_images(IMAGES, seed) for seed in range(5)]))
     np.testing.assert_array_equal(labels, np.tile(np.arange(IMAGES), 5))
     images, labels = cifar.load("cifar10", "test", tmp_path / "out")
-    np.testing.assert_array_equal(images, made_images(IMAGES, 5))
+    np.testing.assert_array_equal(images, synthetic_images(IMAGES, 5))
     assert images.dtype == labels.dtype == np.uint8
 
 
@@ -85,7 +85,7 @@ def test_npy_as_boards_read_them(bins, tmp_path):
     raw = cifar.cifar10(tmp_path / "out", bins)["test_images"].read_bytes()
     header = 10 + int.from_bytes(raw[8:10], "little")
     assert raw[:8] == b"\x93NUMPY\x01\x00" and b"'fortran_order': False" in raw[:header]
-    assert raw[header:] == made_images(IMAGES, 5).tobytes()
+    assert raw[header:] == synthetic_images(IMAGES, 5).tobytes()
 
 
 def test_archive_and_folder_are_equal(bins, archive, tmp_path):

@@ -10,9 +10,9 @@ from bitreplay_host import cli
 from bitreplay_host.datasets import cifar
 from bitreplay_host.errors import UserError
 from bitreplay_host.experiments.latents import Places, latents
-from made_data import ROOT, make_dataset
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
+from synthetic_data import ROOT, make_dataset
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.torch

@@ -1,11 +1,11 @@
-"""Pretraining on a tiny made dataset: goes on as if it had not stopped, augments as it says, and trains everything."""
+"""Pretraining on a tiny synthetic dataset: goes on as if it had not stopped, augments as told, trains everything."""
 
 import re
 
 import numpy as np
 import pytest
 from bitreplay_host import cli
-from made_data import make_dataset
+from synthetic_data import make_dataset
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.torch

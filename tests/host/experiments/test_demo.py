@@ -10,7 +10,7 @@ import pytest
 from bitreplay_host import cli
 from bitreplay_host.datasets import cifar
 from bitreplay_host.experiments.class_incremental import METHODS, TITLES
-from made_data import ROOT
+from synthetic_data import ROOT
 
 TESTED = 20  # test images a class
 KEYS = ["dataset", "experiences", "replay_bytes", "peak_heap_bytes", "digest", "final_accuracy", "curves", "memory"]

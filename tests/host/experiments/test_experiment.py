@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 from bitreplay_host import cli
 from bitreplay_host.experiments import class_incremental, experiment
-from made_data import ROOT
+from synthetic_data import ROOT
 
 TITLES = class_incremental.TITLES
 
 
 @pytest.fixture
-def run(made_data, small_model, micropython, tmp_path, capsys):
+def run(synthetic_data, small_model, micropython, tmp_path, capsys):
     """A function: runs it on the small model with some arguments; returns the table, the JSON and the CSV."""
 
     def run(*arguments):
-        paths = {"--model": small_model, "--data": made_data, "--micropython": micropython}
+        paths = {"--model": small_model, "--data": synthetic_data, "--micropython": micropython}
         paths |= {"--cache": tmp_path / "cache", "--out": tmp_path / "out"}
         line = ["experiment", *arguments, *(part for item in paths.items() for part in item)]
         assert cli.main([str(part) for part in line]) == 0

@@ -13,14 +13,14 @@ from bitreplay_host.errors import UserError
 from bitreplay_host.experiments import class_incremental
 from bitreplay_host.experiments.class_incremental import ClassIncremental
 from bitreplay_host.experiments.latents import Places, latents
-from made_data import make_dataset, models
+from synthetic_data import make_dataset, models
 
 LABELS = np.repeat(np.arange(10), 30)[np.random.default_rng(0).permutation(300)].astype(np.uint8)
 
 
 @pytest.fixture
-def settings(micropython, made_data, tmp_path):
-    return Places(micropython, made_data, tmp_path / "cache")
+def settings(micropython, synthetic_data, tmp_path):
+    return Places(micropython, synthetic_data, tmp_path / "cache")
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_latents_are_those_of_the_network(settings, small_model):
         assert net.labels[classes[i]] == net.classify(images[row].tobytes())[0]
 
 
-def test_latents_are_kept_by_model_images_and_rows(settings, small_model, made_data, tmp_path, monkeypatch):
+def test_latents_are_kept_by_model_images_and_rows(settings, small_model, synthetic_data, tmp_path, monkeypatch):
     runs = []
     original = unix_port.run
 
