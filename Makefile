@@ -14,6 +14,7 @@ ifneq ($(.SHELLSTATUS),0)
 $(error $(ROOT))
 endif
 override BUILD := $(ROOT)/build
+export BITREPLAY_BUILD := $(BUILD)
 PYTHON ?= python3
 VENV := $(BUILD)/venv
 BIN := $(VENV)/bin
@@ -50,11 +51,13 @@ make unix       MicroPython's unix port with BitReplay in it             build/u
 make unix-asan  the same with the sanitizers and failing allocations     build/unix-asan/micropython
 make lib        the C kernels as a shared library                        build/libbitreplay.so
 make firmware   for a board, BOARD=RPI_PICO if not given                 build/rp2/RPI_PICO/firmware.uf2
-make natmods  the module as native modules, for stock firmware            build/natmod
-make mip      packages with them, for `mip` and `upload --install`       build/mip
-make release  firmware, packages and models, for a web server            dist
+make natmods    the module as native modules, for stock firmware         build/natmod
+make mip        packages with them, for `mip` and `upload --install`     build/mip
+make release    firmware, packages and models, for a web server          dist
+make wheel      the host's package, to be installed anywhere             build/wheel
 make emulator   an emulated Pico, for `bitreplay emulate`                build/emulator
-make data       CIFAR-10 and HAPT (about 190 MB to fetch)                the user's cache folder
+make data       CIFAR-10 and HAPT (about 190 MB to fetch)                your cache folder
+make figures    measure again what the docs tell (half an hour)          docs/measured
 make clean      remove what was compiled; the rest goes with build/
 
 BOARD= is one of $(RP2_BOARDS),
@@ -63,7 +66,7 @@ MICROPYTHON_DIR=FOLDER builds from your checkout of MicroPython (1.25 or newer) 
 Needs git, make, gcc, python3 with venv, cmake, node with npm. What is made goes to build/, where each step leaves a log.
 endef
 
-.PHONY: help setup lib data firmware no-such-board demo check test test-all test-builds lint clean
+.PHONY: help setup lib data firmware no-such-board figures wheel demo check test test-all test-builds lint clean
 help:
 	@: $(info $(HELP))
 
@@ -86,7 +89,7 @@ $(TYPINGS): constraints.txt | setup
 	@touch $@
 
 CORE := $(wildcard usermod_c/core/*.c)
-C_FILES := $(shell find usermod_c boards tests -name '*.[ch]')
+C_FILES := $(shell find usermod_c boards tests -name '*.[ch]' -not -path '*/build*')
 firmware: $(if $(filter $(RP2_BOARDS),$(BOARD)),rp2-firmware,$(if $(filter $(ESP32_BOARDS),$(BOARD)),esp32-firmware,no-such-board))
 no-such-board:
 	@echo there is no BOARD=$(call quoted,$(BOARD))\; there are: $(RP2_BOARDS) $(ESP32_BOARDS) >&2; exit 1
@@ -100,6 +103,17 @@ $(BUILD)/libbitreplay.so: $(CORE) $(wildcard usermod_c/core/*.h)
 data: setup
 	@$(BIN)/bitreplay data cifar10
 	@$(BIN)/bitreplay data hapt
+
+figures: setup unix firmware emulator natmods mip stock-pico data
+	@docs/measured/measure.sh
+
+# Elsewhere, as setuptools leaves its own build in the folder that it is given.
+wheel: setup
+	@rm -rf $(BUILD)/wheel && mkdir -p $(BUILD)/wheel/source
+	@cp -r pyproject.toml README.md LICENSE host_tools firmware models $(BUILD)/wheel/source
+	@$(call quiet,$(BUILD)/wheel.log,$(BIN)/pip wheel --no-deps -w $(BUILD)/wheel $(BUILD)/wheel/source)
+	@rm -r $(BUILD)/wheel/source
+	@echo build/wheel/*.whl
 
 demo: setup unix
 	@$(BIN)/bitreplay demo --out $(BUILD)/demo

@@ -12,10 +12,13 @@ release-of-debian:
 	@echo "make release is for Debian's sources, whose licences it knows: leave out MICROPYTHON_DIR= and ARM_BIN=" >&2; exit 1
 endif
 
+# Of a folder that may be replaced: this line, in a file RELEASE.
+RELEASE_MARK := A release of BitReplay, replaced by the next one
+
 .PHONY: release release-folder
 release-folder:
 	@[ "$$DIST" ] || { echo "DIST= names no folder" >&2; exit 1; }
-	@[ ! -e "$$DIST" ] || [ -e "$$DIST/SHA256SUMS" ] || { echo "DIST=$$DIST is there, and is no release" >&2; exit 1; }
+	@[ ! -e "$$DIST" ] || grep -qsx "$(RELEASE_MARK)" "$$DIST/RELEASE" || { echo "DIST=$$DIST is there, and is no release" >&2; exit 1; }
 
 release: release-folder mip
 	@for board in $(RELEASE_BOARDS); do $(MAKE) --no-print-directory firmware BOARD=$$board; done
@@ -26,5 +29,6 @@ release: release-folder mip
 	    $(SOURCES)/micropython_$(MPY_VERSION)+ds-1.debian.tar.xz $(BUILD)
 	@cat $(MPY)/LICENSE $(BUILD)/debian/copyright > "$$DIST/licences/micropython.txt"
 	@for licence in $(LICENCES); do cp $${licence#*=} "$$DIST/licences/$${licence%%=*}.txt"; done
+	@echo "$(RELEASE_MARK)" > "$$DIST/RELEASE"
 	@cd -- "$$DIST" && find . -type f ! -name SHA256SUMS | sort | xargs sha256sum > SHA256SUMS
 	@echo "$$DIST"

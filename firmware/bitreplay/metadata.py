@@ -13,7 +13,7 @@ def check_fields(path, metadata, form, version, fields, optional, writer):
     if metadata.get("format") != form:
         fail(path, "format", "is not %s; is it a file that %s wrote?" % (form, writer))
     if metadata.get("version") != version:
-        fail(path, "version", "is not %s, which this release reads; update BitReplay, or use %s" % (version, writer))
+        fail(path, "version", "is not %s, which this release reads; update BitReplay" % version)
     for field in fields:
         if field not in metadata:
             fail(path, field, "is missing; use %s again" % writer)

@@ -8,8 +8,18 @@ class UserError(Exception):
     """Something that the user can put right. The message, one line, says what is wrong and what to do."""
 
 
+class ScriptError(Exception):
+    """A script of onboard/ failed in a way that only we can mend, or the kernels that it ran on."""
+
+
+def script_failed(message: str, reason: str) -> Exception:
+    """What to raise when a script ended with this last line: memory, files and settings are the user's, else we err."""
+    ours = "TypeError", "AttributeError", "NameError", "KeyError", "IndexError", "AssertionError", "RuntimeError"
+    return (ScriptError if reason.startswith(ours) else UserError)(f"{message}: {reason}")
+
+
 @contextlib.contextmanager
-def users() -> Iterator[None]:
+def as_user_error() -> Iterator[None]:
     """Around the check of a file or setting that a user gave: its ValueError or MemoryError is a UserError."""
     try:
         yield

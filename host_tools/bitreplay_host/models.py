@@ -8,12 +8,12 @@ from pathlib import Path
 import bitreplay
 from safetensors import safe_open
 
-from .errors import users
+from .errors import as_user_error
 
 
 def load(path: Path) -> bitreplay.Network:
     """The Network in a model file. UserError for a file that is none, OSError for one that cannot be read."""
-    with users():
+    with as_user_error():
         return bitreplay.load(path)
 
 

@@ -36,7 +36,7 @@ LATENTS = CACHE / "latents"  # of experiments
 def model(name: str | Path) -> Path:
     """A model's path: that of a file, or of the shipped model of this name."""
     path, shipped = Path(name), MODELS / f"{name}{SUFFIX}"
-    return shipped if not path.exists() and path.name == str(name) and shipped.exists() else path
+    return shipped if not path.is_file() and path.name == str(name) and shipped.exists() else path
 
 
 def shipped_models() -> list[Path]:
@@ -51,18 +51,18 @@ def clone(file: str) -> Path:
     return CLONE / file
 
 
-def built(file: str, target: str, option: str = "") -> Path:
-    """What `make TARGET` leaves in the build folder. UserError if it is not there.
+def built(file: str, goal: str, instead: str = "") -> Path:
+    """What `make GOAL` leaves in the build folder. UserError if it is not there.
 
-    option: of the command, that names another file instead.
+    instead: what else the user can do, such as "name it with --image".
     """
-    others = f", or name it with {option}" if option else ""
+    others = f", or {instead}" if instead else ""
     if BUILD is None:
         raise UserError(
-            f"{file} is missing: run `make {target}` in a clone of BitReplay and set BITREPLAY_BUILD to its folder "
+            f"{file} is missing: run `make {goal}` in a clone of BitReplay and set BITREPLAY_BUILD to its folder "
             f"build{others}"
         )
     path = BUILD / file
     if not path.exists():
-        raise UserError(f"{path} is missing: run `make {target}`{others}")
+        raise UserError(f"{path} is missing: run `make {goal}`{others}")
     return path

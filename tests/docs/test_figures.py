@@ -303,6 +303,7 @@ def strings(value):
     return [value] if isinstance(value, str) else []
 
 
+@pytest.mark.toolchain
 @pytest.mark.parametrize("arch", ["armv6m", "armv7emsp", "rv32imc", "xtensawin", "x64"])
 def test_bytes_of_native_modules(arch):
     """Of the module, and of the package with it, as `upload --install` sends them."""

@@ -83,6 +83,8 @@ MISTAKES = {
     "evaluate --data NOWHERE": "run `bitreplay data cifar100 --dir",
     "evaluate --model-with NOTHING": "unrecognized arguments",
     "evaluate NOWHERE": "NOWHERE: No such file",
+    "evaluate --test -1": "--test must be at least 0",
+    "experiment --arithmetic float32 --methods cwr --model PLAIN": "float32 needs a model with a trainable layer",
     "evaluate HEADLESS": "the model has no pretrained head",
     "export NOWHERE": "required: model",
     "bench --model NOWHERE": "NOWHERE: No such file",
@@ -97,6 +99,7 @@ def test_a_mistake_is_one_line(line, synthetic_data, small_model, micropython, t
     (tmp_path / "TEXT").write_text("not what was expected")
     models.save(tmp_path / "OTHER", models.mixed())
     models.tiny_model(tmp_path / "HEADLESS", head=False)
+    models.tiny_model(tmp_path / "PLAIN", trainable=False)
     arguments = [tmp_path / word if word.isupper() else word for word in line.split()]
     paths = {"--data": synthetic_data, "--micropython": micropython, "--cache": tmp_path / "cache"}
     if arguments and arguments[0] == "experiment":

@@ -8,7 +8,7 @@ import bitreplay_host
 import pytest
 
 PACKAGE = Path(bitreplay_host.__file__).parent
-FOLDERS = {"commands", "datasets", "device", "experiments", "measure", "reference", "training"}
+FOLDERS = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
 
 
 def modules():
@@ -65,7 +65,7 @@ def test_folders_do_not_import_in_a_circle_either(graph):
         list(TopologicalSorter(folders).static_order())
     except CycleError as error:
         pytest.fail(" <- ".join(error.args[1]))
-    assert set(folders) <= FOLDERS and len(folders) >= 6
+    assert {"commands", "device", "measure"} <= set(folders)
 
 
 def test_only_the_command_line_imports_commands(graph):

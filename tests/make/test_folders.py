@@ -87,6 +87,7 @@ def test_a_setting_with_such_a_path(setting, path, make):
 
 def test_a_release_takes_the_place_of_a_release_only(make, tmp_path):
     write(tmp_path / "my release" / "kept")
+    write(tmp_path / "my release" / "SHA256SUMS")  # others have that, too
     for folder in ("", "/", str(tmp_path / "my release")):
         done = make(ROOT, "release", f"DIST={folder}")
         assert done.returncode != 0 and done.stdout == ""

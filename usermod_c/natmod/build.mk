@@ -23,7 +23,7 @@ no-such-arch:
 
 mip: $(BUILD)/mip/.made
 	@echo build/mip
-$(BUILD)/mip/.made: $(NATMOD_MADE) $(MPY_CROSS) $(PACKAGE) $(shell find host_tools -name mip.py 2> /dev/null)
+$(BUILD)/mip/.made: $(NATMOD_MADE) $(MPY_CROSS) $(PACKAGE) host_tools/bitreplay_host/device/mip.py
 	@$(BIN)/python -m bitreplay_host.device.mip
 	@touch $@
 

@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     image = args.image
     if image is None and not (args.flash and args.flash.exists()):
-        image = built_image()
+        image = built_image("name it with --image")
     with EmulatedPico(image, args.flash) as pico, _link(args.link, pico.port) as name:
         if args.words:
             return subprocess.call([word.replace("{port}", name) for word in args.words])

@@ -5,17 +5,18 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 from .. import paths
 from ..experiments.latents import Places
 
+MODEL = "a file, or the name of a shipped model, see `bitreplay models`"
 
-def add_model(parser: argparse.ArgumentParser, *names: str, **more: object) -> None:
-    """--model, or an argument of other names: a file, or the name of a shipped model."""
-    text = "a file, or the name of a shipped model, see `bitreplay models`"
-    default: dict = {} if more else {"default": paths.BACKBONE}
-    text += "" if more else " (default: %(default)s)"
-    parser.add_argument(*(names or ("--model",)), type=paths.model, help=text, **default, **more)  # type: ignore[arg-type]
+
+def add_model(parser: argparse.ArgumentParser, name: str = "--model", **more: Any) -> None:
+    """--model, or an argument with another name."""
+    text = f"{MODEL} (default: %(default)s)"
+    parser.add_argument(name, type=paths.model, default=paths.BACKBONE, help=text, **more)
 
 
 def add_port(parser: argparse._ActionsContainer, default: str | None = "auto") -> None:
@@ -30,7 +31,7 @@ def add_micropython(parser: argparse.ArgumentParser) -> None:
 
 def micropython(args: argparse.Namespace) -> Path:
     """The unix port that is named, or that was built."""
-    return args.micropython or paths.built("unix/micropython", "unix", "--micropython")
+    return args.micropython or paths.built("unix/micropython", "unix", "name it with --micropython")
 
 
 def add_data(parser: argparse.ArgumentParser, name: str = "--data") -> None:

@@ -29,14 +29,12 @@ To empty the ROMFS partition: mpremote romfs deploy EMPTY_FOLDER
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
-    options.add_model(parser, "model", metavar="MODEL", nargs="?")
+    parser.add_argument("model", metavar="MODEL", nargs="?", type=paths.model, help=options.MODEL)
     options.add_port(parser)
     parser.add_argument("--name", help="of the model on the board (default: the file's)")
     parser.add_argument("--only", action="store_true", help="remove what else is in the ROMFS partition")
     parser.add_argument("--install", action="store_true", help="first the package and its native module, to /lib")
-    parser.add_argument(
-        "--packages", type=Path, help="folder of a release, or of `make mip` (default: what that left)"
-    )
+    parser.add_argument("--packages", type=Path, help="the folder mip of a release (default: what `make mip` left)")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -48,7 +46,9 @@ def run(args: argparse.Namespace) -> None:
         content = args.model.read_bytes()
     with Board(args.port) as board:
         if args.install:
-            print(install.install(board, args.packages or paths.built("mip", "mip", "--packages")))
+            print(
+                install.install(board, args.packages or paths.built("mip", "mip", "name the folder with --packages"))
+            )
         if not args.model:
             return
         path = upload.deploy(board, name, content, args.only)

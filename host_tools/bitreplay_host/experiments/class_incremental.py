@@ -16,7 +16,7 @@ from tqdm import tqdm
 from .. import models
 from ..datasets import cifar
 from ..device import unix_port
-from ..errors import UserError, users
+from ..errors import UserError, as_user_error
 from . import float_learner
 from .latents import Places, latents
 
@@ -109,8 +109,9 @@ def run(
     plans = {seed: protocol.experiences(train_labels, seed) for seed in {r.seed for r in runs}}
     net = models.load(model)
     for one in (r for r in runs if r.seed == runs[0].seed):  # refuses what cannot be before the long part
-        with users():
-            bitreplay.Learner(net, **_configuration(one, plans[one.seed], protocol, len(classes))["learner"])
+        make = float_learner.FloatLearner if one.arithmetic == "float32" else bitreplay.Learner
+        with as_user_error():
+            make(net, **_configuration(one, plans[one.seed], protocol, len(classes))["learner"])
     used = np.unique(np.concatenate([rows for plan in plans.values() for rows in plan]))
     tested = np.arange(len(test_labels))
     if protocol.test:

@@ -55,7 +55,7 @@ def latents(
             inputs = {"model": str(model), "images": str(images), "rows": parts[index]}
             configuration = inputs | {"out": str(part), "classify": classify}
             done = 0
-            for message in unix_port.run("latents.py", configuration, places.micropython, Path(directory)):
+            for message in unix_port.run("run_backbone.py", configuration, places.micropython, Path(directory)):
                 bar.update(message["done"] - done)
                 done = message["done"]
             return part.read_bytes()
@@ -64,3 +64,15 @@ def latents(
         whole.write_bytes(b"".join(unix_port.in_parallel(work, range(jobs))))
         whole.replace(out)
     return out
+
+
+def predictions(model: Path, count: int, places: Places) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What a model's pretrained head says of CIFAR-100's test images: their rows, classes found, and labels.
+
+    count: of the images, spread over all; 0 for all.
+    """
+    models.load(model)  # a bad one is told first
+    _, labels = cifar.load("cifar100", "test", places.data)
+    rows = np.linspace(0, len(labels) - 1, count or len(labels)).astype(int)
+    file = latents(model, "cifar100", "test", rows.tolist(), places, classify=True)
+    return rows, np.frombuffer(file.read_bytes(), np.uint8), labels[rows]

@@ -86,7 +86,9 @@ class Program:
     def __init__(self, name: str, directory: Path):
         self.name, self.architecture, self.elf = name, ARCHITECTURES[name], directory / f"{name}.elf"
         module = paths.built(f"natmod/{name}/_bitreplay.mpy", "natmods").parent
-        objects = [path for path in sorted(module.glob("*.o")) if not path.stem.startswith("modbitreplay")]
+        # Of each kernel's file; some are for one processor.
+        sources = sorted(paths.clone("usermod_c/core").glob("*.[cS]"))
+        objects = [path for path in (module / f"{source.stem}.o" for source in sources) if path.exists()]
         tools = self.architecture.tools
         harness = paths.clone("boards/instructions/harness.c")
         run(tools + "gcc", *self.architecture.flags, *FLAGS, harness, *objects, "-o", self.elf)

@@ -20,11 +20,11 @@ from tqdm import tqdm
 from ..device import unix_port
 from ..device.board import Board
 from ..device.connect import with_model
-from ..errors import UserError
+from ..errors import ScriptError, UserError
 from . import golden
 
 IMAGES = 40  # that onboard/train_digests.py shows the learner
-CALLS, STATE = "verify.calls", "verify.safetensors"  # files, for a moment, on the target
+CALLS, STATE = "verify.calls", "verify.safetensors"  # files, for a moment, of the target
 
 
 def verify(target: Target, model: Path, seed: int, repeats: int, directory: Path) -> int:
@@ -86,8 +86,7 @@ class OnBoard(Target):
         return self.board.run(script, configuration)
 
     def put(self, name: str, content: bytes) -> str:
-        self.board.put(content, f"/{name}", "sending vectors")
-        return f"/{name}"
+        return self.board.put_aside(content, name, "sending vectors")
 
     def model(self, path: Path) -> str:
         return with_model(self.board, path)
@@ -95,17 +94,11 @@ class OnBoard(Target):
 
 @contextlib.contextmanager
 def on_board(port: str) -> Iterator[OnBoard]:
-    """The board at a port; files that it was given are gone afterwards."""
+    """The board at a port; what it was given is gone afterwards, but for the model."""
     with Board(port) as board:
         if not board.has_bitreplay():
             raise UserError(f"{port} has no BitReplay: bitreplay flash, or bitreplay upload --install")
-        try:
-            yield OnBoard(board)
-        finally:
-            for name in CALLS, STATE:
-                # An error that is on its way is the one to tell.
-                with contextlib.suppress(UserError):
-                    board.remove(f"/{name}")
+        yield OnBoard(board)
 
 
 def kernels(target: Target, seed: int, repeats: int) -> Iterator[str]:
@@ -121,7 +114,7 @@ def kernels(target: Target, seed: int, repeats: int) -> Iterator[str]:
         nth = number % repeats + 1
         try:
             difference = compare(call, next(replies, {"error": "no reply"}))
-        except UserError as error:
+        except (UserError, ScriptError) as error:
             if number == 0:
                 raise
             # It ran until here, so that this call is what ended it.
@@ -170,7 +163,7 @@ def training(target: Target, model: Path, seed: int, directory: Path) -> Iterato
         for ours in here:
             try:
                 theirs = next(there, {"digest": "nothing"})
-            except UserError as error:
+            except (UserError, ScriptError) as error:
                 yield f"training: {error}"
                 return
             if "seen" in ours:

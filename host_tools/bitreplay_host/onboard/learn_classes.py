@@ -2,7 +2,7 @@
 #
 # arguments: a JSON file {"model", "train": {"latents", "classes"}, "test": {...}, "labels": [names], "experiences":
 # [[rows of train]], "epochs", "learner": {keyword arguments}, "state" (where to save it, or null)}. `latents` is what
-# latents.py wrote, `classes` a file with a byte a row. Only one latent at a time is read into the heap.
+# run_backbone.py wrote, `classes` a file with a byte a row. Only one latent at a time is read into the heap.
 
 import gc
 import json

@@ -80,9 +80,9 @@ class Training:
             raise UserError("--widths must be multiples of 32, each the one before or, twice, its double")
         self.net = Net(widths=widths)
         self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if settings.epochs < 1 or not 1 <= settings.batch <= len(self.x):
+            raise UserError(f"--epochs must be at least 1 and --batch 1..{len(self.x)}, the training images")
         self.steps_per_epoch = len(self.x) // settings.batch
-        if settings.epochs < 1 or not self.steps_per_epoch:
-            raise UserError(f"--epochs must be at least 1 and --batch at most {len(self.x)}, the training images")
         total = settings.epochs * self.steps_per_epoch
         self.steps = Steps(self.net, settings.rate, total, pct_start=0.04, final_div_factor=1e3)
         self.epoch = 0

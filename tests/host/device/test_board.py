@@ -7,7 +7,7 @@ import time
 
 import pytest
 from bitreplay_host.device import board as module
-from bitreplay_host.device.board import CHUNK, CONFIGURATION, Board, chunks, literal
+from bitreplay_host.device.board import CHUNK, CONFIGURATION, FOLDER, Board, chunks, literal
 from bitreplay_host.errors import UserError
 from serial_line import SerialLine
 
@@ -90,7 +90,7 @@ def test_each_connection_starts_anew(line):
 
 def test_run_gives_a_script_its_configuration(board, files):
     told = {"path": "/a 'b'", "n": [1, 2.5, None], "name": "ä"}
-    assert list(board.run("echo.py", told)) == [{"argv": ["echo.py", CONFIGURATION]}, told]
+    assert list(board.run("echo.py", told)) == [{"argv": ["echo.py", f"{FOLDER}/{CONFIGURATION}"]}, told]
     assert not list(files.iterdir())
 
 
@@ -119,7 +119,7 @@ def test_run_that_is_closed_early(board, files):
     """The script is ended, its configuration removed, and the board is ready for more."""
     run = board.run("slow.py", {})
     next(run)
-    assert (files / CONFIGURATION[1:]).exists()
+    assert (files / FOLDER[1:] / CONFIGURATION).exists()
     run.close()
     assert not list(files.iterdir())
     assert board.exec("print(i < 100)") == "True"

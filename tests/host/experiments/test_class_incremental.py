@@ -195,7 +195,7 @@ def script(path, text):
 def test_child_gets_its_configuration_and_is_heard(tmp_path):
     """The configuration is in a file while it runs; JSON lines are yielded, others are not."""
     fake = script(tmp_path / "fake", 'echo "some line"; cat $4; echo; cat $4; echo')
-    found = unix_port.run("latents.py", {"a": [1, "ü"]}, fake, tmp_path)
+    found = unix_port.run("run_backbone.py", {"a": [1, "ü"]}, fake, tmp_path)
     assert list(found) == [{"a": [1, "ü"]}] * 2
     assert list(tmp_path.iterdir()) == [fake]
 
@@ -212,14 +212,14 @@ def test_child_gets_its_configuration_and_is_heard(tmp_path):
 def test_child_that_fails(tmp_path, text, reason):
     fake = script(tmp_path / "fake", text)
     with pytest.raises(UserError) as error:
-        list(unix_port.run("latents.py", {}, fake, tmp_path))
-    assert str(error.value) == f"latents.py failed on fake: {reason}"
+        list(unix_port.run("run_backbone.py", {}, fake, tmp_path))
+    assert str(error.value) == f"run_backbone.py failed on fake: {reason}"
     assert list(tmp_path.iterdir()) == [fake]
 
 
 def test_child_ends_with_its_iterator(tmp_path):
     fake = script(tmp_path / "fake", "echo '{}'; exec sleep 300")
-    messages = unix_port.run("latents.py", {}, fake, tmp_path)
+    messages = unix_port.run("run_backbone.py", {}, fake, tmp_path)
     next(messages)
     (child,) = unix_port._children
     messages.close()
@@ -238,7 +238,7 @@ def test_when_one_fails_all_end(tmp_path):
         if fake is None:
             assert stop.wait(30)
         else:
-            list(unix_port.run("latents.py", {}, fake, tmp_path))
+            list(unix_port.run("run_backbone.py", {}, fake, tmp_path))
 
     start = time.monotonic()
     with pytest.raises(UserError, match="ValueError: this one"):

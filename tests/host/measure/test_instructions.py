@@ -56,8 +56,8 @@ def test_more_work_is_more_instructions(program):
     for classes in 1, 2, 3, 7:
         features, weight = np.arange(64, dtype=np.int8), np.arange(64 * classes).astype(np.int8)
         shift, score = np.full(classes, -3, np.int8), np.zeros(classes, np.int32)
-        twin = features, weight, shift, score
-        case = instructions.Case("dense", "", twin, (features, weight, shift, 64, classes, score))
+        reference = features, weight, shift, score
+        case = instructions.Case("dense", "", reference, (features, weight, shift, 64, classes, score))
         counts.append(instructions.count(program, case))
     each = counts[1] - counts[0]
     assert 64 * 3 < each < 64 * 20  # two loads and a multiplication at least

@@ -128,10 +128,10 @@ def test_other_epochs_are_refused(train, tmp_path):
     assert status == 2 and "was begun with other --epochs" in error and error.count("\n") == 1
 
 
-@pytest.mark.parametrize("arguments", [("--epochs", 0), ("--batch", 41)])
+@pytest.mark.parametrize("arguments", [("--epochs", 0), ("--batch", 41), ("--batch", 0), ("--batch", -5)])
 def test_nothing_to_train_on(train, tmp_path, arguments):
     status, _, error = train(tmp_path / "net.pt", *arguments)
-    assert status == 2 and "--epochs must be at least 1 and --batch at most 40" in error
+    assert status == 2 and "--epochs must be at least 1 and --batch 1..40" in error
 
 
 def test_a_checkpoint_of_version_0_1(tmp_path):
