@@ -13,7 +13,7 @@ class ScriptError(Exception):
 
 
 def script_failed(message: str, reason: str) -> Exception:
-    """What to raise when a script ended with this last line: memory, files and settings are the user's, else we err."""
+    """What to raise when a script ended with this line: memory, files and settings are the user's, else we err."""
     ours = "TypeError", "AttributeError", "NameError", "KeyError", "IndexError", "AssertionError", "RuntimeError"
     return (ScriptError if reason.startswith(ours) else UserError)(f"{message}: {reason}")
 

@@ -26,7 +26,8 @@ _children: set[subprocess.Popen] = set()
 def run(script: str, configuration: dict, micropython: Path, directory: Path) -> Iterator[dict]:
     """Run a script of onboard/ with a configuration, kept in a file in `directory`; yields the JSON objects it prints.
 
-    When it fails, script_failed() with the last line of what it said is raised. When the iterator is closed, the child ends.
+    When it fails, script_failed() with the last line of what it said is raised. When the iterator is closed, the child
+    ends.
     """
     with (
         tempfile.NamedTemporaryFile("w", suffix=".json", dir=directory) as file,
