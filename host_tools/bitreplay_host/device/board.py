@@ -195,7 +195,8 @@ class Board:
                 if self._running is this:
                     self._interrupt()
         if error:
-            raise script_failed(f"{prefix}{self.port}", error.splitlines()[-1])
+            message, reason = f"{prefix}{self.port}", error.splitlines()[-1]
+            raise script_failed(message, reason) if prefix else UserError(f"{message}: {reason}")
 
     def _until(self, ends, seconds):
         data, heard = bytearray(), time.monotonic()
