@@ -132,7 +132,7 @@ test: test-builds
 	@$(PYTEST)
 
 test-all: test-builds
-	@$(PYTEST) -m ""
+	@BITREPLAY_FUZZ_SECONDS=60 $(PYTEST) -m ""
 
 lint: setup $(TYPINGS)
 	@$(BIN)/ruff check

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MODEL = ROOT / "models" / "backbone.safetensors"
 MPREMOTE = Path(sys.executable).parent / "mpremote"
 EXPERIENCES = [("cat", "dog"), ("ship", "frog")]
-IMAGES = 2  # of each class
+IMAGES = 3  # of each class
 
 # A module for the board, and for here.
 LESSON = f"""

@@ -97,7 +97,7 @@ def test_a_board_without_bitreplay(pico, mpremote, bitreplay, small_model, tmp_p
 def test_ctrl_c(pico, mpremote, small_model):
     """It stops what runs on the board too, which is at its prompt then, without a file of ours."""
     program = Path(sys.executable).parent / "bitreplay"
-    command = [program, "verify", "--port", pico.port, "--model", small_model, "--repeats", "4"]
+    command = [program, "verify", "--port", pico.port, "--model", small_model, "--repeats", "10"]
     with subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
