@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import models
-from ..datasets import cifar
+from ..datasets import registry
 from ..experiments.latents import latents
 from . import options
 
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     models.load(args.model)  # a bad one is told first
-    images, labels = cifar.load("cifar100", "test", args.data)
+    images, labels = registry.load("cifar100", "test", args.data)
     rows = np.linspace(0, len(labels) - 1, args.test or len(labels)).astype(int)
     file = latents(args.model, "cifar100", "test", rows.tolist(), options.places(args), classify=True)
     found = np.frombuffer(file.read_bytes(), np.uint8)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..datasets import cifar
+from ..datasets import registry
 from ..experiments import experiment
 from ..experiments.class_incremental import METHODS, ClassIncremental
 from . import options
@@ -25,7 +25,7 @@ EPILOG = """examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     options.add_model(parser)
-    parser.add_argument("--dataset", default="cifar10", choices=cifar.DATASETS, help="default: %(default)s")
+    parser.add_argument("--dataset", default="cifar10", choices=registry.DATASETS, help="default: %(default)s")
     parser.add_argument("--first", type=int, default=2, help="classes of the first experience (default: %(default)s)")
     parser.add_argument(
         "--step", type=int, default=1, help="classes of each further experience (default: %(default)s)"

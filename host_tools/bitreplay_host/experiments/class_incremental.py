@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from .. import models
-from ..datasets import cifar
+from ..datasets import registry
 from ..device import unix_port
 from ..errors import UserError, users
 from . import float_learner
@@ -103,8 +103,8 @@ def run(
     Returns for each run {"classes": [how many were seen after each experience], "curve": [percent right of their test
     images]} and what else onboard/learn_classes.py reports: "digest", "memory": {...}, "heap": {...}.
     """
-    _, train_labels = cifar.load(protocol.dataset, "train", places.data)
-    _, test_labels = cifar.load(protocol.dataset, "test", places.data)
+    _, train_labels = registry.load(protocol.dataset, "train", places.data)
+    _, test_labels = registry.load(protocol.dataset, "test", places.data)
     classes = np.unique(train_labels)
     plans = {seed: protocol.experiences(train_labels, seed) for seed in {r.seed for r in runs}}
     net = models.load(model)
@@ -128,7 +128,7 @@ def run(
             "model": str(model),
             "train": {"latents": str(train_latents), "classes": str(directory / "train")},
             "test": {"latents": str(test_latents), "classes": str(directory / "test")},
-            "labels": cifar.class_names(protocol.dataset),
+            "labels": registry.class_names(protocol.dataset),
         }
 
         def work(one: Run, stop: threading.Event) -> dict:

@@ -13,7 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from .. import models
-from ..datasets import cifar
+from ..datasets import registry
 from ..device import unix_port
 from ..errors import UserError
 
@@ -31,7 +31,7 @@ def latents(
     model: Path, dataset: str, split: str, rows: Sequence[int], places: Places, classify: bool = False
 ) -> Path:
     """Packed latents of some images, in order, or the pretrained head's classes as bytes; kept in the cache."""
-    images, _ = cifar.files(dataset, split, places.data)
+    images, _ = registry.files(dataset, split, places.data)
     chosen = np.load(images, mmap_mode="r")
     net = models.load(model)
     if chosen.shape[1:] != net.image_shape:

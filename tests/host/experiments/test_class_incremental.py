@@ -7,7 +7,7 @@ import time
 import bitreplay
 import numpy as np
 import pytest
-from bitreplay_host.datasets import cifar
+from bitreplay_host.datasets import registry
 from bitreplay_host.device import unix_port
 from bitreplay_host.errors import UserError
 from bitreplay_host.experiments import class_incremental
@@ -97,7 +97,7 @@ def test_too_many_samples_for_a_learner():
 
 def test_latents_are_those_of_the_network(settings, small_model):
     """In the order of the rows, from the unix port; the same as the NumPy reference computes."""
-    images, _ = cifar.load("cifar10", "test", settings.data)
+    images, _ = registry.load("cifar10", "test", settings.data)
     net, latent = bitreplay.load(small_model), bytearray(16)
     rows = [59, 0, 7, 7, 30]
     found = latents(small_model, "cifar10", "test", rows, settings).read_bytes()
@@ -170,7 +170,7 @@ def test_run_on_the_unix_port_and_in_float32(settings, small_model, capsys, tmp_
         assert ours > naive + 20, (arithmetic, finals)
     # What is reported is what the saved learner is.
     me = bitreplay.Learner.load(bitreplay.load(small_model), state)
-    assert me.digest() == digests[3] and sorted(me.labels) == sorted(cifar.class_names("cifar10"))
+    assert me.digest() == digests[3] and sorted(me.labels) == sorted(registry.class_names("cifar10"))
     assert results[3]["memory"] == me.memory() and me.replay.n == 60
     shown = capsys.readouterr().out
     assert "replay + head + conv, seed 2: 6 classes, " in shown and "joint" not in shown
