@@ -119,7 +119,7 @@ def _fetch(_):
     raise UserError(f"the spoken digits are not fetched: clone {_REPOSITORY} and give its folder to --from")
 
 
-def _read(source):
+def _read(source: Path) -> dict[str, np.ndarray]:
     recordings = _from_folder(source) if source.is_dir() else _from_npz(source)
     images: dict[bool, list] = {True: [], False: []}
     labels: dict[bool, list] = {True: [], False: []}
@@ -132,7 +132,7 @@ def _read(source):
         arrays[f"{split}_images"] = pictures.repeat(3, axis=-1)
         arrays[f"{split}_labels"] = np.array(labels[test], np.uint8)
     for key, array in arrays.items():
-        if hashlib.sha256(array).hexdigest() != _SHA256[key]:
+        if hashlib.sha256(array.tobytes()).hexdigest() != _SHA256[key]:
             raise UserError(
                 f"{source}: the {key.replace('_', ' ')} are not those of 3000 recordings: clone {_REPOSITORY} again"
             )
