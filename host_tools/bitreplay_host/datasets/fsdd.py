@@ -168,7 +168,12 @@ def _from_npz(path: Path) -> list[tuple[tuple[int, str, int], np.ndarray]]:
             samples, start, digit, speaker, take, rate = (file[name] for name in _FIELDS)
         names = zip(digit.tolist(), speaker.tolist(), take.tolist(), strict=True)
         recordings = list(zip(names, np.split(samples, start[1:-1]), strict=True))
-        good = int(rate) == RATE and samples.dtype == np.int16 and all(part.size for _, part in recordings)
+        good = (
+            int(rate) == RATE
+            and samples.dtype == np.int16
+            and samples.ndim == 1
+            and all(part.size for _, part in recordings)
+        )
     except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} is not an .npz with {', '.join(_FIELDS)} ({error})") from error
     if not good:

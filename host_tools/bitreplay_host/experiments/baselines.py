@@ -72,7 +72,7 @@ class NearestClassMean:
 
 
 class NearestLatent:
-    """The class of the nearest replayed latent (Hamming distance), as many as a learner keeps by the same policy."""
+    """The class of the nearest replayed latent (Hamming distance), of as many as a learner keeps balanced."""
 
     def __init__(self, features: Features, arguments: dict):
         """arguments: a Learner's; `classes`, `replay` and `seed` count. UserError for no replay."""

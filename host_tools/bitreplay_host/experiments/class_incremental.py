@@ -172,7 +172,7 @@ def _configuration(one: Run, plan: list[list[int]], protocol: ClassIncremental, 
     if fresh > MOST_FRESH:
         raise UserError(
             f"{TITLES[one.method]}: {fresh} samples of an experience are more than {MOST_FRESH}; "
-            "use fewer --fresh or other --methods"
+            "use a smaller --fresh or other --methods"
         )
     arguments |= {"seed": one.seed, "fresh": fresh, "classes": classes}
     state = str(one.state) if one.state else None

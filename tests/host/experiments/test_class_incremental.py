@@ -91,7 +91,7 @@ def test_joint_learning_takes_as_many_minibatches():
 
 
 def test_too_many_samples_for_a_learner():
-    with pytest.raises(UserError, match=r"joint \(upper bound\): 32769 samples .* fewer --fresh"):
+    with pytest.raises(UserError, match=r"joint \(upper bound\): 32769 samples .* smaller --fresh"):
         class_incremental._configuration(class_incremental.Run("joint"), [[0] * 32769], ClassIncremental(), 10)
 
 
