@@ -54,7 +54,7 @@ measure() {
         q-f-2) folder experiment --methods replay_conv --q-f 2 ;;
         float32) folder experiment --methods replay_head replay_conv --arithmetic integer float32 ;;
         two-classes)
-            folder experiment --step 2 --samples 0 --seeds 1 --methods naive cwr replay_head replay_conv ;;
+            folder experiment --step 2 --fresh 0 --seeds 1 --methods naive cwr replay_head replay_conv ;;
         small) folder experiment "${small[@]}" --replay 200 1000 ;;
         *) echo "there is no $1 in $0" >&2; return 1 ;;
     esac

@@ -13,7 +13,7 @@ import bitreplay
 import numpy as np
 import pytest
 from bitreplay_host import paths
-from bitreplay_host.datasets import cifar
+from bitreplay_host.datasets import registry
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = ROOT / "models" / "backbone.safetensors"
@@ -64,8 +64,8 @@ def folder(tmp_path):
     """A folder with real images, those of an experience in a file, and the module."""
     if not (paths.DATA / "cifar10_test_images.npy").exists():
         pytest.fail(f"CIFAR-10 is not in {paths.DATA}: run `make data`")
-    images, labels = cifar.load("cifar10", "test", paths.DATA)
-    names = cifar.class_names("cifar10")
+    images, labels = registry.load("cifar10", "test", paths.DATA)
+    names = registry.class_names("cifar10")
     folder = tmp_path / "lesson"
     folder.mkdir()
     for name, classes in zip(("first", "second"), EXPERIENCES, strict=True):

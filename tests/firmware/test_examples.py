@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bitreplay_host import paths
-from bitreplay_host.datasets import cifar, hapt
+from bitreplay_host.datasets import hapt, registry
 
 ROOT = Path(__file__).resolve().parents[2]
 FIRMWARE = ROOT / "firmware"
@@ -49,8 +49,8 @@ def call_example(micropython):
 
 def pictures(labels, count):
     """{label: so many training images of CIFAR-10}."""
-    images, classes = cifar.load("cifar10", "train", DATA)
-    names = cifar.class_names("cifar10")
+    images, classes = registry.load("cifar10", "train", DATA)
+    names = registry.class_names("cifar10")
     return {label: images[np.flatnonzero(classes == names.index(label))[:count]] for label in labels}
 
 

@@ -1,4 +1,4 @@
-"""Fetch and verify CIFAR-10, CIFAR-100 or HAPT.
+"""Fetch and verify a dataset: CIFAR-10, CIFAR-100, Fashion-MNIST, Quick, Draw! (40 classes), spoken digits or HAPT.
 
 Leaves four .npy files in DIR, DATASET_{train,test}_{images,labels}.npy (images: n x 32 x 32 x 3, uint8, RGB; labels:
 n, uint8), and DATASET.sha256 with their hashes, which `sha256sum -c` understands. What is there already is checked
@@ -7,7 +7,9 @@ and kept; a download that was cut off goes on where it stopped.
 HAPT is of another kind, windows of an accelerometer and a gyroscope: hapt_{windows,labels,people,recordings}.npy.
 
 CIFAR-10 and CIFAR-100 were made by Alex Krizhevsky, Vinod Nair and Geoffrey Hinton, who state no licence for them.
-Use them here, but do not pass them on. HAPT was made by Jorge Reyes-Ortiz and others (UCI, CC BY 4.0).
+Use them here, but do not pass them on. Fashion-MNIST was made by Zalando Research (MIT), Quick, Draw! by Google (CC BY
+4.0), the Free Spoken Digit Dataset by Zohar Jackson and others (CC BY-SA 4.0), HAPT by Jorge Reyes-Ortiz and others
+(UCI, CC BY 4.0). Grey pictures have three equal channels; spoken digits are spectrograms, 32 bands by 32 frames.
 """
 
 from __future__ import annotations
@@ -15,16 +17,19 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..datasets import cifar, hapt
+from ..datasets import hapt, registry
 from .options import add_data
 
 EPILOG = """examples:
   bitreplay data cifar10
   bitreplay data cifar10 --from ~/cifar-10-batches-bin         the six .bin files are here
   bitreplay data cifar100 --from ~/cifar-100-python.tar.gz
+  bitreplay data fashion                              Debian's package; --from FOLDER elsewhere
+  bitreplay data quickdraw
+  bitreplay data fsdd --from ~/free-spoken-digit-dataset       a clone of its public repository
   bitreplay data hapt
 """
-DATASETS = {"cifar10": cifar.cifar10, "cifar100": cifar.cifar100, "hapt": hapt.hapt}
+DATASETS = {name: ensure for name, (ensure, _) in registry.DATASETS.items()} | {"hapt": hapt.hapt}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         type=Path,
         help="do not fetch, read this: the official archive; for cifar10 also a folder with its .bin files; "
-        "for cifar100 also an .npz with x_train, y_train, x_test, y_test; for hapt the Python package it comes in",
+        "for cifar100 also an .npz with x_train, y_train, x_test, y_test; for fashion a folder with its four .gz "
+        "files, or Debian's package; for quickdraw the npm package; for fsdd its folder of .wav files, or an .npz "
+        "with wave, start, digit, speaker, take, rate; for hapt the Python package it comes in",
     )
 
 

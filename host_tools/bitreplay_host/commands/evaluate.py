@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..datasets import cifar
+from ..datasets import registry
 from ..errors import UserError
 from ..experiments.latents import predictions
 from . import options
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> None:
     if args.checkpoint:
         from ..training.evaluate import torch_predictions
 
-        images, _ = cifar.load("cifar100", "test", args.data)
+        images, _ = registry.load("cifar100", "test", args.data)
         for name, predicted in torch_predictions(args.checkpoint, images[rows]).items():
             accuracy, agreement = 100 * (predicted == labels).mean(), 100 * (predicted == found).mean()
             print(f"PyTorch, {name}: {accuracy:.2f} %; {agreement:.2f} % of predictions agree with the integer net")

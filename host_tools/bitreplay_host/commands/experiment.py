@@ -2,42 +2,55 @@
 
 Every combination of method, seed and of the values given to --replay, --q-b and --rounding is one learner; it learns
 and is tested on MicroPython's unix port with the C kernels. Writes results.json, results.csv and curves.png to OUT.
+
+Three methods train nothing and are computed in NumPy: ncm, the nearest class mean; nearest, the nearest replayed
+latent; slda, streaming linear discriminant analysis. All methods of a seed meet the same samples in the same order.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
-from ..datasets import cifar
+from .. import models
+from ..datasets import registry
+from ..errors import UserError
 from ..experiments import experiment
-from ..experiments.class_incremental import METHODS, ClassIncremental
+from ..experiments.class_incremental import LEARNERS, METHODS, MOST_REPLAY, ClassIncremental
 from . import options
 
 EPILOG = """examples:
   bitreplay experiment                                  the demo's protocol, three seeds
   bitreplay experiment --q-b 2 4 8 16 --rounding stochastic nearest --methods replay_conv
-  bitreplay experiment --first 2 --step 2 --samples 3000    5 x 2 classes, 3000 images a class
+  bitreplay experiment --first 2 --step 2 --fresh 3000      5 x 2 classes, 3000 images a class
   bitreplay experiment --replay 250 500 1000 2000 --methods replay_conv --seeds 1
+  bitreplay experiment --dataset fashion --methods ncm nearest slda replay_head --replay-bytes 64000
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     options.add_model(parser)
-    parser.add_argument("--dataset", default="cifar10", choices=cifar.DATASETS, help="default: %(default)s")
+    parser.add_argument("--dataset", default="cifar10", choices=registry.DATASETS, help="default: %(default)s")
     parser.add_argument("--first", type=int, default=2, help="classes of the first experience (default: %(default)s)")
     parser.add_argument(
         "--step", type=int, default=1, help="classes of each further experience (default: %(default)s)"
     )
     parser.add_argument(
-        "--samples", type=int, default=500, help="fresh images a class, 0 for all (default: %(default)s)"
+        "--fresh", type=int, default=500, help="fresh images a class, 0 for all (default: %(default)s)"
     )
     parser.add_argument("--test", type=int, default=0, help="test images a class, 0 for all (default: all)")
     parser.add_argument("--epochs", type=int, default=4, help="of each experience (default: %(default)s)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="default: 1 2 3")
-    parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS), help="default: all")
-    parser.add_argument("--replay", type=int, nargs="+", default=[1000], help="latents kept (default: 1000)")
+    parser.add_argument(
+        "--methods", nargs="+", choices=list(METHODS), default=LEARNERS, help="default: those that train"
+    )
+    replay = parser.add_mutually_exclusive_group()
+    replay.add_argument("--replay", type=int, nargs="+", default=[1000], help="latents kept (default: 1000)")
+    replay.add_argument(
+        "--replay-bytes", type=int, nargs="+", metavar="N", help="as many latents as fit, with a byte of label each"
+    )
     parser.add_argument(
         "--policy", choices=["balanced", "reservoir"], default="balanced", help="which latents (default: %(default)s)"
     )
@@ -62,11 +75,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--conv-rate", type=float, help="the binary layer's learning rate")
     options.add_places(parser)
     parser.add_argument("--out", type=Path, default=Path("experiment"), help="folder (default: %(default)s)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write what the runs had and reached as JSON, too")
 
 
 def run(args: argparse.Namespace) -> None:
     rates = {k: v for k, v in (("rate", args.rate), ("conv_rate", args.conv_rate)) if v is not None}
-    learner = {"policy": args.policy, "q_f": args.q_f, "head_bits": args.head_bits, "replay": args.replay[0], **rates}
-    plan = ClassIncremental(args.dataset, args.first, args.step, args.samples, args.test, args.epochs, learner)
-    chosen = experiment.variants(args.methods, args.replay, args.q_b, args.rounding, args.arithmetic)
-    experiment.run(args.model, plan, chosen, args.seeds, options.places(args), args.out)
+    latent_bytes = models.load(args.model).latent_bytes
+    replays = _latents(args.replay_bytes, latent_bytes + 1) if args.replay_bytes else args.replay
+    learner = {"policy": args.policy, "q_f": args.q_f, "head_bits": args.head_bits, "replay": replays[0], **rates}
+    plan = ClassIncremental(args.dataset, args.first, args.step, args.fresh, args.test, args.epochs, learner)
+    chosen = experiment.variants(args.methods, replays, args.q_b, args.rounding, args.arithmetic)
+    records = experiment.run(args.model, plan, chosen, args.seeds, options.places(args), args.out)
+    if args.json:
+        args.json.parent.mkdir(parents=True, exist_ok=True)
+        args.json.write_text(json.dumps(experiment.summary(plan, records, latent_bytes), indent=1) + "\n")
+
+
+def _latents(sizes: list[int], size: int) -> list[int]:
+    """How many latents of a size, with their labels, have room in each of some numbers of bytes."""
+    for number in sizes:
+        if not 1 <= number // size <= MOST_REPLAY:
+            raise UserError(f"--replay-bytes must be {size}..{MOST_REPLAY * size} for this model, got {number}")
+    return [number // size for number in sizes]

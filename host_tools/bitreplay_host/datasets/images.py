@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from ..errors import UserError
-from . import cifar
+from . import registry
 
 MOST = 5000  # training images that CIFAR-10 has of a class
 
@@ -44,7 +44,7 @@ def of_cifar10(count: int, directory: Path) -> Iterator[tuple[str, np.ndarray]]:
     """(name, 32 x 32 x 3, uint8) of the first training images of each class."""
     if not 1 <= count <= MOST:
         raise UserError(f"--cifar10 must be 1..{MOST}")
-    pictures, labels = cifar.load("cifar10", "train", directory)
-    for label, name in enumerate(cifar.class_names("cifar10")):
+    pictures, labels = registry.load("cifar10", "train", directory)
+    for label, name in enumerate(registry.class_names("cifar10")):
         for n, index in enumerate(np.flatnonzero(labels == label)[:count]):
             yield f"{name}{n}", pictures[index]

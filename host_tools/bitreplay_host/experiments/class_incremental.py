@@ -14,13 +14,13 @@ import numpy as np
 from tqdm import tqdm
 
 from .. import models
-from ..datasets import cifar
+from ..datasets import registry
 from ..device import unix_port
 from ..errors import UserError, as_user_error
-from . import float_learner
+from . import baselines, float_learner
 from .latents import Places, latents
 
-MOST_FRESH = 32768  # of a learner
+MOST_FRESH = MOST_REPLAY = 32768  # of a learner
 
 METHODS: dict[str, dict] = {
     "naive": {"replay": 0, "cwr": False, "conv": True},
@@ -28,13 +28,20 @@ METHODS: dict[str, dict] = {
     "replay_head": {"conv": False},
     "replay_conv": {},
     "joint": {"replay": 0},
+    "ncm": {"replay": 0, "conv": False},
+    "nearest": {"conv": False},
+    "slda": {"replay": 0, "conv": False},
 }
+LEARNERS = [method for method in METHODS if method not in baselines.BASELINES]
 TITLES = {
     "naive": "naive fine-tuning",
     "cwr": "CWR* alone",
     "replay_head": "replay + head",
     "replay_conv": "replay + head + conv",
     "joint": "joint (upper bound)",
+    "ncm": "nearest class mean",
+    "nearest": "nearest replayed latent",
+    "slda": "streaming LDA",
 }
 
 
@@ -58,7 +65,7 @@ class ClassIncremental:
     def experiences(self, labels: np.ndarray, seed: int) -> list[list[int]]:
         """Rows of the training set for each experience; classes come in order, samples are drawn by the seed."""
         if min(self.samples, self.test) < 0 or self.epochs < 1:
-            raise UserError("--samples and --test must be at least 0 and --epochs at least 1")
+            raise UserError("--fresh and --test must be at least 0 and --epochs at least 1")
         if seed < 1:
             raise UserError("--seeds must be at least 1")
         rng = np.random.default_rng(seed)
@@ -81,7 +88,8 @@ class ClassIncremental:
 class Run:
     """One learner to train: a method's name, a seed, overriding learner arguments, and where to save its state.
 
-    arithmetic: "integer", on the unix port, or "float32", on the host (float_learner.py).
+    arithmetic: "integer", on the unix port, or "float32", on the host (float_learner.py); a baseline's is always
+    NumPy's (baselines.py).
     """
 
     method: str
@@ -101,10 +109,11 @@ def run(
     """Train and test learners, as many at a time as there are cores; quiet: without a word on each experience.
 
     Returns for each run {"classes": [how many were seen after each experience], "curve": [percent right of their test
-    images]} and what else onboard/learn_classes.py reports: "digest", "memory": {...}, "heap": {...}.
+    images]} and what else onboard/learn_classes.py reports: "digest", "memory": {...}, "heap": {...}. A baseline has
+    "memory": {"total": bytes} only.
     """
-    _, train_labels = cifar.load(protocol.dataset, "train", places.data)
-    _, test_labels = cifar.load(protocol.dataset, "test", places.data)
+    _, train_labels = registry.load(protocol.dataset, "train", places.data)
+    _, test_labels = registry.load(protocol.dataset, "test", places.data)
     classes = np.unique(train_labels)
     plans = {seed: protocol.experiences(train_labels, seed) for seed in {r.seed for r in runs}}
     net = models.load(model)
@@ -129,13 +138,16 @@ def run(
             "model": str(model),
             "train": {"latents": str(train_latents), "classes": str(directory / "train")},
             "test": {"latents": str(test_latents), "classes": str(directory / "test")},
-            "labels": cifar.class_names(protocol.dataset),
+            "labels": registry.class_names(protocol.dataset),
         }
+        features = baselines.Features(net)
 
         def work(one: Run, stop: threading.Event) -> dict:
             plan = [np.searchsorted(used, rows).tolist() for rows in plans[one.seed]]
             configuration = inputs | _configuration(one, plan, protocol, len(classes))
             seen = {"classes": protocol.seen(len(classes))[-len(configuration["experiences"]) :]}
+            if one.method in baselines.BASELINES:
+                return seen | baselines.run(one.method, configuration, features, bar.update, stop)
             if one.arithmetic == "float32":
                 return seen | float_learner.run(configuration, bar.update, stop)
             result: dict = {}
@@ -161,7 +173,7 @@ def _configuration(one: Run, plan: list[list[int]], protocol: ClassIncremental, 
     if fresh > MOST_FRESH:
         raise UserError(
             f"{TITLES[one.method]}: {fresh} samples of an experience are more than {MOST_FRESH}; "
-            "use fewer --samples or other --methods"
+            "use a smaller --fresh or other --methods"
         )
     arguments |= {"seed": one.seed, "fresh": fresh, "classes": classes}
     state = str(one.state) if one.state else None
@@ -179,4 +191,6 @@ def _joint_epochs(plan: list[list[int]], protocol: ClassIncremental) -> int:
 
 
 def _epochs(one: Run, plan: list[list[int]], protocol: ClassIncremental) -> int:
+    if one.method in baselines.BASELINES:
+        return len(plan)
     return _joint_epochs(plan, protocol) if one.method == "joint" else protocol.epochs * len(plan)

@@ -14,6 +14,9 @@ COLORS = {
     "replay_head": "#56B4E9",
     "replay_conv": "#0072B2",
     "joint": "#333333",
+    "ncm": "#009E73",
+    "nearest": "#E69F00",
+    "slda": "#CC79A7",
 }
 STYLES = "-", ":", "-.", (0, (8, 2)), (0, (1, 4))
 

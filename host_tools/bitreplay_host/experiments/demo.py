@@ -10,7 +10,7 @@ from ..datasets import cifar
 from ..errors import UserError
 from ..tables import table
 from . import curves as plots
-from .class_incremental import METHODS, TITLES, ClassIncremental, Run
+from .class_incremental import LEARNERS, TITLES, ClassIncremental, Run
 from .class_incremental import run as learn
 from .latents import Places
 
@@ -30,7 +30,7 @@ def run(model: Path, test: int, places: Places, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     cifar.cifar10(places.data)
     state = out / "learner.safetensors"
-    runs = [Run(m, state=state if m == "replay_conv" else None) for m in METHODS]
+    runs = [Run(m, state=state if m == "replay_conv" else None) for m in LEARNERS]
     done = learn(model, plan, runs, places)
     results = {one.method: result for one, result in zip(runs, done, strict=True)}
     board = learn(model, BOARD, [Run("replay_conv")], places, quiet=True)[0]

@@ -12,7 +12,8 @@ import numpy as np
 
 from ..tables import table
 from . import curves as plots
-from .class_incremental import TITLES, ClassIncremental, Run
+from .baselines import BASELINES
+from .class_incremental import METHODS, TITLES, ClassIncremental, Run
 from .class_incremental import run as learn
 from .latents import Places
 
@@ -31,17 +32,25 @@ def variants(
     """All combinations; one of a method that does not use what differs is there once."""
     unique: dict[str, Variant] = {}
     for method, replay, q_b, rounding, arithmetic in itertools.product(methods, replays, q_bs, roundings, arithmetics):
-        memory = {} if method in ("naive", "cwr", "joint") else {"replay": replay}
-        no_gradient = method in ("cwr", "replay_head") or arithmetic == "float32"
+        memory = {} if METHODS[method].get("replay") == 0 else {"replay": replay}
+        arithmetic = "float64" if method in BASELINES else arithmetic
+        no_gradient = not _trains_conv(method) or arithmetic == "float32"
         options = memory | ({} if no_gradient else {"q_b": q_b, "rounding": rounding})
         unique[json.dumps([method, options, arithmetic])] = (method, options, arithmetic)
     return list(unique.values())
 
 
+def _trains_conv(method: str) -> bool:
+    return METHODS[method].get("conv", True)
+
+
 def run(
     model: Path, plan: ClassIncremental, chosen: list[Variant], seeds: Sequence[int], places: Places, out: Path
-) -> None:
-    """Trains and tests a learner of each variant and seed; writes results.json, results.csv and curves.png."""
+) -> list[dict]:
+    """Trains and tests a learner of each variant and seed; writes results.json, results.csv and curves.png.
+
+    Returns the runs of results.json.
+    """
     runs = [Run(m, seed, options, arithmetic=a) for m, options, a in chosen for seed in dict.fromkeys(seeds)]
     results = learn(model, plan, runs, places)
     out.mkdir(parents=True, exist_ok=True)
@@ -52,6 +61,23 @@ def run(
     ]
     (out / "results.json").write_text(json.dumps({"protocol": vars(plan), "runs": records}, indent=1) + "\n")
     _write(out, records, plan)
+    return records
+
+
+def summary(plan: ClassIncremental, records: Sequence[dict], latent_bytes: int) -> dict:
+    """What the runs have in common with those of other models and choices: `bitreplay experiment --json`.
+
+    {"dataset", "runs": [{"method", "train" ("head", or "all" with the binary layer), "seed", "replay" (latents),
+    "replay_bytes" (with a byte of label each), "fresh" (images a class, 0 for all), "curve", "final" (percent),
+    "digest" (None without a learner's state)}]}
+    """
+    runs = []
+    for r in records:
+        replay = r.get("replay", 0)
+        told = {"method": r["method"], "train": "all" if _trains_conv(r["method"]) else "head", "seed": r["seed"]}
+        told |= {"replay": replay, "replay_bytes": replay * (latent_bytes + 1), "fresh": plan.samples}
+        runs.append(told | {"curve": r["curve"], "final": r["final"], "digest": r.get("digest")})
+    return {"dataset": plan.dataset, "runs": runs}
 
 
 def finals(records: Sequence[dict]) -> list[dict]:

@@ -13,7 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from .. import models
-from ..datasets import cifar
+from ..datasets import registry
 from ..device import unix_port
 from ..errors import UserError
 
@@ -31,7 +31,7 @@ def latents(
     model: Path, dataset: str, split: str, rows: Sequence[int], places: Places, classify: bool = False
 ) -> Path:
     """Packed latents of some images, in order, or the pretrained head's classes as bytes; kept in the cache."""
-    images, _ = cifar.files(dataset, split, places.data)
+    images, _ = registry.files(dataset, split, places.data)
     chosen = np.load(images, mmap_mode="r")
     net = models.load(model)
     if chosen.shape[1:] != net.image_shape:
@@ -72,7 +72,7 @@ def predictions(model: Path, count: int, places: Places) -> tuple[np.ndarray, np
     count: of the images, spread over all; 0 for all.
     """
     models.load(model)  # a bad one is told first
-    _, labels = cifar.load("cifar100", "test", places.data)
+    _, labels = registry.load("cifar100", "test", places.data)
     rows = np.linspace(0, len(labels) - 1, count or len(labels)).astype(int)
     file = latents(model, "cifar100", "test", rows.tolist(), places, classify=True)
     return rows, np.frombuffer(file.read_bytes(), np.uint8), labels[rows]

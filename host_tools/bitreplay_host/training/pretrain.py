@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from tqdm import tqdm
 
-from ..datasets import cifar
+from ..datasets import registry
 from ..errors import UserError
 from .net import Net, to_input
 from .restore import checkpoint
@@ -92,7 +92,7 @@ class Training:
             self._initialize()
 
     def _load(self, split):
-        images, labels = cifar.load("cifar100", split, self.settings.data)
+        images, labels = registry.load("cifar100", split, self.settings.data)
         return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(labels).long()
 
     def _parts(self):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from bitreplay_host import cli, paths
 from bitreplay_host.commands import data
-from bitreplay_host.datasets import cifar
+from bitreplay_host.datasets import cifar, fetch, registry
 from bitreplay_host.errors import UserError
 
 IMAGES = 6  # in each .bin file
@@ -64,18 +64,18 @@ def cifar100(monkeypatch):
     """(images, labels) of a small train and test split, not in order, which are taken for CIFAR-100's."""
     splits = [(synthetic_images(n, n), np.arange(n, dtype=np.uint8)[::-1] % 4) for n in (20, 8)]
     arrays = [array for split in splits for array in cifar._in_order(*split)]
-    sums = {key: hashlib.sha256(a).hexdigest() for key, a in zip(cifar.ARRAYS, arrays, strict=True)}
+    sums = {key: hashlib.sha256(a).hexdigest() for key, a in zip(fetch.IMAGES, arrays, strict=True)}
     monkeypatch.setattr(cifar, "_CIFAR100_SHA256", sums)
     return splits
 
 
 def test_cifar10_arrays(bins, tmp_path):
     files = cifar.cifar10(tmp_path / "out", bins)
-    assert list(files) == list(cifar.ARRAYS)
-    images, labels = cifar.load("cifar10", "train", tmp_path / "out")
+    assert list(files) == list(fetch.IMAGES)
+    images, labels = registry.load("cifar10", "train", tmp_path / "out")
     np.testing.assert_array_equal(images, np.concatenate([synthetic_images(IMAGES, seed) for seed in range(5)]))
     np.testing.assert_array_equal(labels, np.tile(np.arange(IMAGES), 5))
-    images, labels = cifar.load("cifar10", "test", tmp_path / "out")
+    images, labels = registry.load("cifar10", "test", tmp_path / "out")
     np.testing.assert_array_equal(images, synthetic_images(IMAGES, 5))
     assert images.dtype == labels.dtype == np.uint8
 
@@ -150,12 +150,15 @@ def test_damaged_download_is_dropped(tmp_path):
 
 def test_nothing_fetched_yet(tmp_path):
     with pytest.raises(UserError, match="run `bitreplay data cifar10 --dir"):
-        cifar.load("cifar10", "train", tmp_path)
+        registry.load("cifar10", "train", tmp_path)
 
 
 def test_class_names():
-    assert [len(cifar.class_names(name)) for name in cifar.DATASETS] == [10, 100]
-    assert cifar.class_names("cifar10")[3] == "cat" and cifar.class_names("cifar100")[0] == "apple"
+    assert {name: len(registry.class_names(name)) for name in registry.DATASETS} == {
+        "cifar10": 10, "cifar100": 100, "fashion": 10, "quickdraw": 40, "fsdd": 10
+    }  # fmt: skip
+    assert all(len(set(names)) == len(names) for _, names in registry.DATASETS.values())
+    assert registry.class_names("cifar10")[3] == "cat" and registry.class_names("cifar100")[0] == "apple"
 
 
 class _Site(BaseHTTPRequestHandler):
@@ -228,7 +231,7 @@ def test_cifar100_has_one_order(cifar100, tmp_path):
     cifar.cifar100(tmp_path / "a", npz)
     cifar.cifar100(tmp_path / "b", cifar100_tar(tmp_path / "c.tar.gz", cifar100))
     assert (tmp_path / "a/cifar100.sha256").read_text() == (tmp_path / "b/cifar100.sha256").read_text()
-    images, labels = cifar.load("cifar100", "train", tmp_path / "a")
+    images, labels = registry.load("cifar100", "train", tmp_path / "a")
     assert (np.diff(labels.astype(int)) >= 0).all()
     pairs = [{(x.tobytes(), int(y)) for x, y in zip(*split, strict=True)} for split in ((images, labels), cifar100[0])]
     assert pairs[0] == pairs[1]
@@ -264,7 +267,7 @@ def test_command(bins, tmp_path, capsys):
     assert capsys.readouterr().out == f"cifar10 is in {tmp_path / 'out'}, verified\n"
 
 
-@pytest.mark.parametrize("name", cifar.DATASETS)
+@pytest.mark.parametrize("name", registry.DATASETS)
 def test_command_says_what_is_wrong_in_one_line(tmp_path, capsys, name):
     assert cli.main(["data", name, "--dir", str(tmp_path), "--from", str(tmp_path / "nowhere")]) == 2
     assert capsys.readouterr().err == f"bitreplay: {tmp_path / 'nowhere'} does not exist\n"

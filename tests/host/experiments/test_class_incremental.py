@@ -7,7 +7,7 @@ import time
 import bitreplay
 import numpy as np
 import pytest
-from bitreplay_host.datasets import cifar
+from bitreplay_host.datasets import registry
 from bitreplay_host.device import unix_port
 from bitreplay_host.errors import UserError
 from bitreplay_host.experiments import class_incremental
@@ -65,7 +65,7 @@ def test_samples_are_drawn_by_the_seed():
         ({"first": 0}, "--first must be 1..10"),
         ({"first": 11}, "--first must be 1..10"),
         ({"step": 0}, "--step at least 1"),
-        ({"samples": -1}, "--samples"),
+        ({"samples": -1}, "--fresh"),
         ({"test": -1}, "--test"),
         ({"epochs": 0}, "--epochs"),
     ],
@@ -91,13 +91,13 @@ def test_joint_learning_takes_as_many_minibatches():
 
 
 def test_too_many_samples_for_a_learner():
-    with pytest.raises(UserError, match=r"joint \(upper bound\): 32769 samples .* fewer --samples"):
+    with pytest.raises(UserError, match=r"joint \(upper bound\): 32769 samples .* smaller --fresh"):
         class_incremental._configuration(class_incremental.Run("joint"), [[0] * 32769], ClassIncremental(), 10)
 
 
 def test_latents_are_those_of_the_network(settings, small_model):
     """In the order of the rows, from the unix port; the same as the NumPy reference computes."""
-    images, _ = cifar.load("cifar10", "test", settings.data)
+    images, _ = registry.load("cifar10", "test", settings.data)
     net, latent = bitreplay.load(small_model), bytearray(16)
     rows = [59, 0, 7, 7, 30]
     found = latents(small_model, "cifar10", "test", rows, settings).read_bytes()
@@ -152,9 +152,9 @@ def test_run_on_the_unix_port_and_in_float32(settings, small_model, capsys, tmp_
     """All methods: curves, digests that follow the seed, and a state that is the learner's."""
     plan = ClassIncremental(step=4, epochs=8, learner={"replay": 60, "rate": 0.05})
     state = tmp_path / "state.safetensors"
-    runs = [class_incremental.Run(method) for method in class_incremental.METHODS]
+    runs = [class_incremental.Run(method) for method in class_incremental.LEARNERS]
     runs += [class_incremental.Run("replay_conv", 1, state=state), class_incremental.Run("replay_conv", 2)]
-    runs += [class_incremental.Run(method, arithmetic="float32") for method in class_incremental.METHODS]
+    runs += [class_incremental.Run(method, arithmetic="float32") for method in class_incremental.LEARNERS]
     results = class_incremental.run(small_model, plan, runs, settings)
     for one, result in zip(runs, results, strict=True):
         assert result["classes"] == ([10] if one.method == "joint" else [2, 6, 10])
@@ -170,7 +170,7 @@ def test_run_on_the_unix_port_and_in_float32(settings, small_model, capsys, tmp_
         assert ours > naive + 20, (arithmetic, finals)
     # What is reported is what the saved learner is.
     me = bitreplay.Learner.load(bitreplay.load(small_model), state)
-    assert me.digest() == digests[3] and sorted(me.labels) == sorted(cifar.class_names("cifar10"))
+    assert me.digest() == digests[3] and sorted(me.labels) == sorted(registry.class_names("cifar10"))
     assert results[3]["memory"] == me.memory() and me.replay.n == 60
     shown = capsys.readouterr().out
     assert "replay + head + conv, seed 2: 6 classes, " in shown and "joint" not in shown

@@ -8,8 +8,8 @@ import bitreplay
 import matplotlib.image
 import pytest
 from bitreplay_host import cli
-from bitreplay_host.datasets import cifar
-from bitreplay_host.experiments.class_incremental import METHODS, TITLES
+from bitreplay_host.datasets import registry
+from bitreplay_host.experiments.class_incremental import LEARNERS, TITLES
 from synthetic_data import ROOT
 
 TESTED = 20  # test images a class
@@ -35,7 +35,7 @@ def test_demo(tmp_path):
 def check_accuracy(summary, shown):
     """Percentages of so many images, the last of them in the table; replay beats what has none."""
     curves, final = summary["curves"], summary["final_accuracy"]
-    assert list(final) == list(curves) == list(METHODS)
+    assert list(final) == list(curves) == LEARNERS
     for method, curve in curves.items():
         assert len(curve) == (1 if method == "joint" else 9) and final[method] == curve[-1]
         for classes, percent in zip([10] if method == "joint" else range(2, 11), curve, strict=True):
@@ -50,9 +50,9 @@ def check_accuracy(summary, shown):
 def check_memory(summary, shown):
     """The formula is below what was measured, by Python's own objects; both are in the table."""
     memory = summary["memory"]
-    assert list(memory) == [*METHODS, "board"]
+    assert list(memory) == [*LEARNERS, "board"]
     assert summary["replay_bytes"] == memory["replay_conv"]["formula"]["replay"] == 1000 * (128 + 1)
-    for title, one in zip([*TITLES.values(), "on a board*"], memory.values(), strict=True):
+    for title, one in zip([*(TITLES[method] for method in LEARNERS), "on a board*"], memory.values(), strict=True):
         formula, measured = one["formula"], one["measured"]["peak"] - one["measured"]["file"]
         assert formula["total"] == sum(value for part, value in formula.items() if part != "total")
         assert 0 < measured - formula["total"] < 40_000
@@ -68,7 +68,7 @@ def check_state(summary, path, shown):
     """The learner that was saved is the one that was reported, to the bit; it has all classes and a full memory."""
     me = bitreplay.Learner.load(bitreplay.load(ROOT / "models" / "backbone.safetensors"), path)
     assert me.digest() == summary["digest"] and summary["digest"][:16] in shown
-    assert sorted(me.labels) == sorted(cifar.class_names("cifar10"))
+    assert sorted(me.labels) == sorted(registry.class_names("cifar10"))
     assert (me.replay.n, me.experiences, me.fresh.n) == (1000, 9, 0)
     assert list(me.replay.counts(10)) == [100] * 10
 

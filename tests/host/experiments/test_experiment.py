@@ -61,13 +61,13 @@ def results(out, shown):
 
 def test_real_images(real_data, micropython, tmp_path):
     """The command itself, the shipped model and CIFAR-10: 20 images a class, every method."""
-    command = [sys.executable, "-m", "bitreplay_host.cli", "experiment", "--samples", "20", "--test", "20"]
+    command = [sys.executable, "-m", "bitreplay_host.cli", "experiment", "--fresh", "20", "--test", "20"]
     command += ["--seeds", "1", "--out", tmp_path / "out", "--cache", tmp_path / "cache"]
     command += ["--data", real_data, "--micropython", micropython]
     done = subprocess.run([str(c) for c in command], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     table, runs, _ = results(tmp_path / "out", done.stdout)
-    assert [line["method"] for line in table] == list(TITLES.values())
+    assert [line["method"] for line in table] == [TITLES[method] for method in class_incremental.LEARNERS]
     assert [r["classes"] for r in runs] == [list(range(2, 11))] * 4 + [[10]]
     assert len({r["digest"] for r in runs}) == 5
     final = {r["method"]: r["final"] for r in runs}
@@ -85,7 +85,7 @@ def test_variants(run, monkeypatch):
     monkeypatch.setattr(
         "bitreplay_host.experiments.curves.plot", lambda path, drawn, seen, title: plots.append((drawn, seen, title))
     )
-    few = ["--samples", "4", "--step", "3", "--epochs", "1", "--seeds", "1", "2"]
+    few = ["--fresh", "4", "--step", "3", "--epochs", "1", "--seeds", "1", "2"]
     table, runs, rows = run(
         "--q-b", "2", "8", "--replay", "10", "20", "--methods", "naive", "cwr", "replay_conv", *few
     )
@@ -120,7 +120,7 @@ def test_variants(run, monkeypatch):
 
 def test_float32_beside_the_integers(run, tmp_path):
     """float32 has no q_b and no rounding, so there is one of it."""
-    few = ["--samples", "6", "--step", "4", "--epochs", "2", "--seeds", "1", "--replay", "30"]
+    few = ["--fresh", "6", "--step", "4", "--epochs", "2", "--seeds", "1", "--replay", "30"]
     arithmetic = [
         "--arithmetic",
         "integer",
@@ -144,9 +144,7 @@ def test_float32_beside_the_integers(run, tmp_path):
 def test_settings_reach_the_learner(run, tmp_path):
     """All options, in results.json; one experience has no curve to plot; a seed given twice is one seed."""
     options = ["--first", "10", "--policy", "reservoir", "--q-f", "4", "--head-bits", "32", "--rate", "0.02"]
-    _, runs, _ = run(
-        *options, "--conv-rate", "2", "--samples", "5", "--test", "3", "--epochs", "2", "--seeds", "7", "7"
-    )
+    _, runs, _ = run(*options, "--conv-rate", "2", "--fresh", "5", "--test", "3", "--epochs", "2", "--seeds", "7", "7")
     assert len(runs) == 5 and not (tmp_path / "out" / "curves.png").exists()
     told = json.loads((tmp_path / "out" / "results.json").read_text())["protocol"]
     assert told == {
@@ -164,7 +162,7 @@ def test_settings_reach_the_learner(run, tmp_path):
 
 def test_the_same_seed_is_the_same_run(run):
     """Whatever else runs beside it."""
-    few = ["--samples", "4", "--step", "8", "--epochs", "1"]
+    few = ["--fresh", "4", "--step", "8", "--epochs", "1"]
     digests = [
         {(r["method"], r["seed"]): r["digest"] for r in run(*few, *more)[1]}
         for more in (["--seeds", "1", "2"], ["--seeds", "2", "--methods", "replay_conv"])
@@ -174,6 +172,45 @@ def test_the_same_seed_is_the_same_run(run):
 
 def test_cifar100(run):
     """All its classes, twenty at a time."""
-    few = ["--samples", "2", "--first", "20", "--step", "20", "--epochs", "1", "--seeds", "1"]
+    few = ["--fresh", "2", "--first", "20", "--step", "20", "--epochs", "1", "--seeds", "1"]
     _, runs, _ = run("--dataset", "cifar100", "--methods", "replay_head", "joint", *few)
     assert [r["classes"] for r in runs] == [[20, 40, 60, 80, 100], [100]]
+
+
+def test_baselines_beside_learners(run):
+    """One of each, whatever differs for others; the nearest latent for each number of latents."""
+    few = ["--fresh", "4", "--step", "8", "--epochs", "1", "--seeds", "1", "--replay", "10", "20"]
+    methods = ["--methods", "ncm", "nearest", "slda", "replay_head", "--q-b", "2", "8"]
+    table, runs, _ = run(*methods, *few, "--arithmetic", "integer", "float32")
+    assert [(line["method"], line["arithmetic"], line["replay"]) for line in table] == [
+        ("nearest class mean", "float64", ""),
+        ("nearest replayed latent", "float64", "10"),
+        ("nearest replayed latent", "float64", "20"),
+        ("streaming LDA", "float64", ""),
+        ("replay + head", "integer", "10"),
+        ("replay + head", "float32", "10"),
+        ("replay + head", "integer", "20"),
+        ("replay + head", "float32", "20"),
+    ] and len(runs) == 8 and not any("q_b" in r for r in runs)  # fmt: skip
+
+
+def test_replay_bytes_and_json(run, tmp_path, capsys):
+    """A latent of the small model has 16 bytes, and its label one."""
+    few = ["--fresh", "4", "--step", "8", "--epochs", "1", "--seeds", "2", "--replay-bytes", "170", "356"]
+    methods = ["naive", "cwr", "replay_head", "replay_conv", "joint", "nearest", "ncm"]
+    _, runs, _ = run("--methods", *methods, *few, "--json", tmp_path / "new" / "runs.json")
+    told = json.loads((tmp_path / "new" / "runs.json").read_text())
+    assert list(told) == ["dataset", "runs"] and told["dataset"] == "cifar10"
+    found = [(r["method"], r["train"], r["replay"], r["replay_bytes"]) for r in told["runs"]]
+    assert sorted(found) == sorted([
+        ("naive", "all", 0, 0), ("cwr", "head", 0, 0), ("joint", "all", 0, 0), ("ncm", "head", 0, 0),
+        ("replay_head", "head", 10, 170), ("replay_head", "head", 20, 340), ("replay_conv", "all", 10, 170),
+        ("replay_conv", "all", 20, 340), ("nearest", "head", 10, 170), ("nearest", "head", 20, 340)
+    ])  # fmt: skip
+    keys = ["method", "train", "seed", "replay", "replay_bytes", "fresh", "curve", "final", "digest"]
+    for one, run_of_results in zip(told["runs"], runs, strict=True):
+        assert list(one) == keys and one["seed"] == 2 and one["fresh"] == 4
+        for key in ("method", "seed", "curve", "final"):
+            assert one[key] == run_of_results[key]
+        assert one["digest"] == run_of_results.get("digest")
+        assert (one["digest"] is None) == (one["method"] in ("nearest", "ncm"))

@@ -7,7 +7,7 @@ import bitreplay
 import numpy as np
 import pytest
 from bitreplay_host import cli
-from bitreplay_host.datasets import cifar
+from bitreplay_host.datasets import registry
 from bitreplay_host.errors import UserError
 from bitreplay_host.experiments.latents import Places, latents
 from safetensors import safe_open
@@ -21,7 +21,7 @@ from bitreplay_host.training import WIDTHS, evaluate, export, restore  # noqa: E
 from bitreplay_host.training import net as torch_net  # noqa: E402
 
 SHIPPED = ROOT / "models" / "backbone.safetensors"
-LABELS = cifar.class_names("cifar100")
+LABELS = registry.class_names("cifar100")
 SMALL = 32, 32, 64, 64, 128  # of models/small.safetensors
 REQUIRED = 99.5  # percent of predictions that must agree; all of them are expected to
 
@@ -98,7 +98,7 @@ def test_a_net_from_a_model_is_exported_as_that_model(exported, tmp_path):
 
 def test_shipped_model_against_pytorch(real_data, micropython, tmp_path):
     """The shipped model's integers, on the unix port, against PyTorch in float64, on CIFAR-10's test images."""
-    images, _ = cifar.load("cifar10", "test", real_data)
+    images, _ = registry.load("cifar10", "test", real_data)
     count = int(os.environ.get("BITREPLAY_AGREEMENT_IMAGES", 1000))
     rows = np.linspace(0, len(images) - 1, count).astype(int)
     settings = Places(micropython, real_data, tmp_path)
