@@ -41,7 +41,7 @@ include tests/natmod/build.mk
 
 define HELP
 make demo       teach the unix port of MicroPython new classes, and plot what it keeps
-make check      before a commit: lint, kernels, learner and host tools, two minutes once all is built
+make check      before a commit: lint, kernels, learner and host tools; two minutes when all is built, on two idle cores
 make test       what CI runs: that, emulated boards and processors, PyTorch, firmware
 make test-all   that and what takes long
 make lint       ruff, mypy, clang-format
@@ -116,7 +116,7 @@ wheel: setup
 	@echo build/wheel/*.whl
 
 demo: setup unix
-	@$(BIN)/bitreplay demo --out $(BUILD)/demo
+	@$(BIN)/bitreplay demo --out build/demo
 
 # The tests that take longest come first (tests/conftest.py), and a core with nothing left to do takes from the other's.
 PYTEST := $(BIN)/pytest -n $(JOBS) --dist worksteal

@@ -17,7 +17,7 @@ $(EMULATOR)/%: boards/emulator/%
 
 $(EMULATOR)/.packages: $(EMULATOR)/package.json $(EMULATOR)/package-lock.json
 	@echo "Installing the emulator's package ..."
-	@$(call quiet,$(BUILD)/emulator.log,npm ci --prefix $(EMULATOR) --no-audit --no-fund)
+	@$(call quiet,$(BUILD)/emulator.log,cd $(EMULATOR) && npm ci --no-audit --no-fund)
 	@touch $@
 
 $(EMULATOR)/bootrom.bin: $(ROM_SOURCES) | arm

@@ -32,7 +32,7 @@ why="make cannot build in a folder of this name"
 plain "$place" || fail "$why by way of $cache: set XDG_CACHE_HOME= to a folder whose path has only letters, digits and /._-+,@"
 [ "$here" -ef . ] || fail "$why"
 if [ -e build ] || [ -L build ]; then
-    [ "$(readlink build)" = "$place/build" ] || fail "build/ was made when this folder had another name: remove it first"
+    [ "$(readlink build)" = "$place/build" ] || fail "build/ was made when this folder had another name: remove it first, and $(readlink build || echo what is in it)"
 fi
 
 mkdir -p "$place/build" 2> /dev/null || fail "$why: it needs $cache"

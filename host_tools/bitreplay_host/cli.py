@@ -9,6 +9,8 @@ import importlib
 import sys
 import traceback
 
+import bitreplay
+
 from .errors import UserError
 
 # name: one line of help
@@ -77,6 +79,7 @@ def _parser(chosen):
     text = argparse.RawDescriptionHelpFormatter
     description = "BitReplay: continual learning in bits, on microcontrollers."
     parser = _Parser("bitreplay", description=description, epilog=EPILOG, formatter_class=text)
+    parser.add_argument("--version", action="version", version=f"BitReplay {bitreplay.__version__}")
     parser.add_argument("--traceback", action="store_true", help="show where an error comes from (for developers)")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     command = None

@@ -8,11 +8,15 @@ from pathlib import Path
 import bitreplay
 from safetensors import safe_open
 
-from .errors import as_user_error
+from . import paths
+from .errors import UserError, as_user_error
 
 
 def load(path: Path) -> bitreplay.Network:
     """The Network in a model file. UserError for a file that is none, OSError for one that cannot be read."""
+    if not path.exists():
+        names = ", ".join(shipped.stem for shipped in paths.shipped_models())
+        raise UserError(f"{path}: No such file, and no model of this name is shipped, but {names}")
     with as_user_error():
         return bitreplay.load(path)
 

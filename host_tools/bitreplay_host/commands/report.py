@@ -27,8 +27,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--board", choices=["emulated"], help="an emulated Pico instead of a board")
     options.add_model(parser)
     parser.add_argument("--replay", type=int, default=500, help="latents in the replay memory (default: %(default)s)")
-    parser.add_argument("--fresh", type=int, default=100, help="samples between two learn() (default: %(default)s)")
-    parser.add_argument("--classes", type=int, default=10, help="capacity (default: %(default)s)")
+    parser.add_argument(
+        "--fresh", type=int, default=100, help="samples before a learn(), at most (default: %(default)s)"
+    )
+    parser.add_argument("--classes", type=int, default=10, help="most labels (default: %(default)s)")
     parser.add_argument("--no-conv", action="store_true", help="do not train the binary layer")
     options.add_out(parser)
 

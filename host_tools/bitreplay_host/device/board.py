@@ -133,6 +133,11 @@ class Board:
         """Whether its MicroPython has the package and the C module."""
         return self.exec("try:\n from bitreplay import load\n print(1)\nexcept (ImportError, ValueError): pass") == "1"
 
+    def need_bitreplay(self) -> None:
+        """UserError if it has not."""
+        if not self.has_bitreplay():
+            raise UserError(f"{self.port} has no BitReplay: bitreplay flash, or bitreplay upload --install")
+
     def size(self, path: str) -> int | None:
         """Bytes of a file; None if it is not there."""
         found = self.exec(f"import os\ntry: print(os.stat({path!r})[6])\nexcept OSError: pass")

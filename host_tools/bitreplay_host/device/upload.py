@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from binascii import a2b_base64
 
 from ..errors import UserError
@@ -40,8 +41,14 @@ def file_name(name: str) -> str:
 
 
 def to_files(board: Board, path: str, content: bytes) -> None:
-    """Writes the model to the board's files."""
+    """Writes the model to the board's files, from where it will be read into RAM."""
     board.remove(f"{path}.new")
+    ram = int(board.exec("import gc; gc.collect(); print(gc.mem_free())"))
+    if len(content) > ram:
+        raise UserError(
+            f"{path} has {len(content)} bytes: a board without ROMFS holds the model in RAM, where {ram} are free; "
+            "take a smaller one (bitreplay models)"
+        )
     free = board.free_bytes()
     if free < len(content) + SPARE:
         raise UserError(f"{path} has {len(content)} bytes, and only {free} are free on the board; remove files there")
@@ -118,12 +125,16 @@ class Partition:
         changed = [(n, piece) for n, piece in pieces[1:] if before[n : n + 1] != [piece]]
         first = FREE * len(romfs.MAGIC) + pieces[0][1][len(romfs.MAGIC) :]
         self._exec("dev.ioctl(6, 0)")
-        with progress("writing", sum(len(piece) for _, piece in changed) + len(first)) as bar:
-            for n, piece in changed:
-                # Without an offset the block is erased before.
-                self._write(str(n), literal(piece.ljust(self.block, FREE)))
-                bar.update(len(piece))
-            for piece, size in ((first, self.block), (romfs.MAGIC, PAGE)):
-                self._write("0", literal(piece.ljust(size, FREE)), "0")
-            bar.update(len(first))
+        try:
+            with progress("writing", sum(len(piece) for _, piece in changed) + len(first)) as bar:
+                for n, piece in changed:
+                    # Without an offset the block is erased before.
+                    self._write(str(n), literal(piece.ljust(self.block, FREE)))
+                    bar.update(len(piece))
+                for piece, size in ((first, self.block), (romfs.MAGIC, PAGE)):
+                    self._write("0", literal(piece.ljust(size, FREE)), "0")
+                bar.update(len(first))
+        except BaseException:
+            print("note: /rom is empty now; upload its models again", file=sys.stderr)
+            raise
         self.board.soft_reset()

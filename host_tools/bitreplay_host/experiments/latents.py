@@ -71,7 +71,8 @@ def predictions(model: Path, count: int, places: Places) -> tuple[np.ndarray, np
 
     count: of the images, spread over all; 0 for all.
     """
-    models.load(model)  # a bad one is told first
+    if not models.load(model).labels:
+        raise UserError(f"{model}: the model has no pretrained head, whose classes could be told")
     _, labels = registry.load("cifar100", "test", places.data)
     rows = np.linspace(0, len(labels) - 1, count or len(labels)).astype(int)
     file = latents(model, "cifar100", "test", rows.tolist(), places, classify=True)

@@ -37,6 +37,7 @@ def bench_unix(model: Path, micropython: Path, repeats: int = 30) -> dict:
 
 def bench_board(board: Board, emulated: bool, model: Path, repeats: int = 1) -> dict:
     """Cycles on a board, which gets the model unless it has it; what is written as JSON."""
+    board.need_bitreplay()
     path = with_model(board, model)
     clock = int(board.exec("import machine; print(machine.freq())"))
 

@@ -96,8 +96,7 @@ class OnBoard(Target):
 def on_board(port: str) -> Iterator[OnBoard]:
     """The board at a port; what it was given is gone afterwards, but for the model."""
     with Board(port) as board:
-        if not board.has_bitreplay():
-            raise UserError(f"{port} has no BitReplay: bitreplay flash, or bitreplay upload --install")
+        board.need_bitreplay()
         yield OnBoard(board)
 
 
