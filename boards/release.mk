@@ -15,20 +15,28 @@ endif
 # Of a folder that may be replaced: this line, in a file RELEASE.
 RELEASE_MARK := A release of BitReplay, replaced by the next one
 
+define RELEASE_GUARD
+[ "$$DIST" ] || { echo "DIST= names no folder" >&2; exit 1; }; \
+{ [ ! -e "$$DIST" ] && [ ! -L "$$DIST" ]; } || grep -qsx "$(RELEASE_MARK)" "$$DIST/RELEASE" || \
+    { echo "DIST=$$DIST is there, and is no release" >&2; exit 1; }
+endef
+RELEASE := $(BUILD)/release
+
 .PHONY: release release-folder
 release-folder:
-	@[ "$$DIST" ] || { echo "DIST= names no folder" >&2; exit 1; }
-	@[ ! -e "$$DIST" ] || grep -qsx "$(RELEASE_MARK)" "$$DIST/RELEASE" || { echo "DIST=$$DIST is there, and is no release" >&2; exit 1; }
+	@$(RELEASE_GUARD)
 
 release: release-folder mip
 	@for board in $(RELEASE_BOARDS); do $(MAKE) --no-print-directory firmware BOARD=$$board; done
-	@rm -rf -- "$$DIST" && mkdir -p -- "$$DIST/firmware" "$$DIST/licences"
-	@for board in $(RELEASE_BOARDS); do cp $(BUILD)/rp2/$$board/firmware.uf2 "$$DIST/firmware/$$board.uf2"; done
-	@cp -r -- $(BUILD)/mip models LICENSE CHANGELOG.md "$$DIST" && rm "$$DIST/mip/.made"
+	@# It takes the place of the old one when it is whole.
+	@rm -rf $(RELEASE) && mkdir -p $(RELEASE)/firmware $(RELEASE)/licences
+	@for board in $(RELEASE_BOARDS); do cp $(BUILD)/rp2/$$board/firmware.uf2 $(RELEASE)/firmware/$$board.uf2; done
+	@cp -r $(BUILD)/mip models LICENSE CHANGELOG.md $(RELEASE) && rm $(RELEASE)/mip/.made
 	@python3 -c 'import sys, tarfile; tarfile.open(sys.argv[1]).extract("debian/copyright", sys.argv[2])' \
 	    $(SOURCES)/micropython_$(MPY_VERSION)+ds-1.debian.tar.xz $(BUILD)
-	@cat $(MPY)/LICENSE $(BUILD)/debian/copyright > "$$DIST/licences/micropython.txt"
-	@for licence in $(LICENCES); do cp $${licence#*=} "$$DIST/licences/$${licence%%=*}.txt"; done
-	@echo "$(RELEASE_MARK)" > "$$DIST/RELEASE"
-	@cd -- "$$DIST" && find . -type f ! -name SHA256SUMS | sort | xargs sha256sum > SHA256SUMS
+	@cat $(MPY)/LICENSE $(BUILD)/debian/copyright > $(RELEASE)/licences/micropython.txt
+	@for licence in $(LICENCES); do cp $${licence#*=} $(RELEASE)/licences/$${licence%%=*}.txt; done
+	@echo "$(RELEASE_MARK)" > $(RELEASE)/RELEASE
+	@cd $(RELEASE) && find . -type f ! -name SHA256SUMS | sort | xargs sha256sum > SHA256SUMS
+	@$(RELEASE_GUARD); rm -rf -- "$$DIST" && cp -r $(RELEASE) "$$DIST"
 	@echo "$$DIST"

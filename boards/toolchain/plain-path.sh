@@ -22,11 +22,15 @@ for setting; do
 done
 here=$(pwd -P)
 if plain "$here"; then
+    case $(readlink build || true) in
+        */bitreplay/????????????????/build) fail "build/ is that of a folder with another name: remove this link first" ;;
+    esac
     echo "$here"
     exit
 fi
 
-cache=${XDG_CACHE_HOME:-${HOME:-}/.cache}
+cache=${XDG_CACHE_HOME:-${HOME:+$HOME/.cache}}
+case $cache in /*) ;; *) fail "make cannot build in a folder of this name without a cache folder: set HOME= or XDG_CACHE_HOME=" ;; esac
 place=$cache/bitreplay/$(printf %s "$here" | sha256sum | cut -c -16)
 why="make cannot build in a folder of this name"
 plain "$place" || fail "$why by way of $cache: set XDG_CACHE_HOME= to a folder whose path has only letters, digits and /._-+,@"

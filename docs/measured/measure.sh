@@ -25,13 +25,12 @@ stock() {
         $bitreplay $* --port {port} --out '$work/results.json'"
 }
 
-# The benchmark with firmware whose kernels are C alone; that with assembly is made again behind it.
+# The benchmark with firmware whose kernels are C alone. It goes, whatever happens; that with assembly is made again.
 plain_c() {
+    trap 'rm -rf build/rp2/RPI_PICO' EXIT
     rm -rf build/rp2/RPI_PICO
     BITREPLAY_PLAIN_C=1 make firmware
     file bench --board emulated
-    rm -rf build/rp2/RPI_PICO
-    make firmware
 }
 
 small=(--model models/small.safetensors)
@@ -64,5 +63,6 @@ measure() {
 for name; do
     echo "== $name"
     (measure "$name")
+    make firmware
     mv "$work/results.json" "$here/$name.json"
 done

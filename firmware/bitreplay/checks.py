@@ -45,11 +45,11 @@ def check_label(label):
 
 
 def check_path(path):
-    """A path as a str. TypeError if it is neither one nor a pathlib.Path, ValueError if it is empty."""
+    """A path as a str. TypeError if it is neither one nor a pathlib.Path, ValueError if it can name no file."""
     if hasattr(path, "__fspath__"):
         path = path.__fspath__()
     if not isinstance(path, str):
         raise TypeError("path: must be a string, the name of a file, got " + type(path).__name__)
-    if not path:
-        raise ValueError("path: is empty; give the name of a file")
+    if not path or "\0" in path:
+        raise ValueError("path: is empty or has a null character; give the name of a file")
     return path

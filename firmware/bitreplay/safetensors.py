@@ -232,6 +232,8 @@ def write(path, metadata, tensors):
     header = _header(path, metadata, tensors)
     _recover(path)
     existed, new = _exists(path), path + ".new"
+    if _exists(new):
+        _remove(new)  # it may be a link, and what it leads to is not ours
     try:
         with open(new, "wb") as file:
             file.write(header)

@@ -17,7 +17,7 @@ net = bitreplay.load(folder + "/model.safetensors")
 os.chdir(folder)
 before = sorted(os.listdir(folder))
 me = bitreplay.Learner(net)
-for path in (None, 123, b"me.safetensors", [], "", folder, folder + "/sub"):
+for path in (None, 123, b"me.safetensors", [], "", folder + "/a\\0b", folder, folder + "/sub"):
     for name, step in (
         ("load", bitreplay.load),
         ("Learner.load", lambda path: bitreplay.Learner.load(net, path)),
@@ -43,13 +43,27 @@ def test_what_is_no_path_is_refused(tmp_path, request, implementation):
     expected[1] = (
         "Learner.load TypeError path: is missing; call Learner.load(net, path), with net from bitreplay.load()"
     )
-    expected += [f"{step} ValueError path: is empty; give the name of a file" for step in STEPS]
+    empty = "path: is empty or has a null character; give the name of a file"
+    expected += 2 * [f"{step} ValueError {empty}" for step in STEPS]
     # IsADirectoryError is CPython's name of it.
     folder = "OSError" if implementation == "micropython" else "IsADirectoryError"
     for path in (tmp_path, tmp_path / "sub"):
         expected += [f"{step} {folder} {path}: is a folder; give the name of a file" for step in STEPS]
     assert lines == expected
     assert untouched == "True []"
+
+
+@pytest.mark.parametrize("implementation", ["micropython", "cpython"])
+def test_a_link_in_the_way_of_a_save_leads_nowhere(tmp_path, request, implementation):
+    models.tiny_model(tmp_path / "model.safetensors")
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / "me.safetensors.new").symlink_to("mine")
+    save = "import sys, bitreplay; net = bitreplay.load(sys.argv[1] + '/model.safetensors'); "
+    save += "bitreplay.Learner(net).save(sys.argv[1] + '/me.safetensors')"
+    request.getfixturevalue(implementation)(save, tmp_path)
+    assert (tmp_path / "mine").read_text() == "mine"
+    assert sorted(os.listdir(tmp_path)) == ["me.safetensors", "mine", "model.safetensors"]
+    assert not (tmp_path / "me.safetensors").is_symlink()
 
 
 def test_pathlib(tmp_path):

@@ -18,12 +18,12 @@ def files():
 
 @pytest.fixture
 def make(tmp_path):
-    """A function: runs make with arguments in a folder; tmp_path / "cache" is the user's cache folder."""
+    """A function: runs make with arguments in a folder; tmp_path / cache is the user's cache folder, if not None."""
 
     def run(folder, *arguments, cache="cache"):
         # Not as a part of the make that runs the tests.
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
-        if folder != ROOT:  # whose build may be there already
+        if cache and folder != ROOT:  # whose build may be there already
             kept["XDG_CACHE_HOME"] = str(tmp_path / cache)
         return subprocess.run(["make", *arguments], cwd=folder, env=kept, capture_output=True, text=True)
 

@@ -79,6 +79,23 @@ def test_a_build_from_before_the_folder_had_this_name(clone, make, tmp_path):
     assert tree(tmp_path) == before
 
 
+def test_a_copy_with_the_link_to_the_builds_of_the_first(clone, make, tmp_path):
+    assert make(clone).returncode == 0
+    write(clone / "build" / "unix" / "kept")
+    copy = tmp_path / "copy"
+    shutil.copytree(clone, copy, symlinks=True)
+    assert_refused(make(copy, "clean"), "build/ is that of a folder with another name: remove this link first")
+    assert (clone / "build" / "unix" / "kept").exists()
+
+
+@pytest.mark.parametrize("cache", ["", "relative"])
+def test_no_cache_folder(clone, make, cache, monkeypatch):
+    monkeypatch.setenv("HOME", "")
+    monkeypatch.setenv("XDG_CACHE_HOME", cache)
+    assert_refused(make(clone, "clean", cache=None), "set HOME= or XDG_CACHE_HOME=")
+    assert not (clone / "relative").exists() and not (clone / "build").exists()
+
+
 @pytest.mark.parametrize("setting", ["MICROPYTHON_DIR", "ARM_BIN", "PYTHON"])
 @pytest.mark.parametrize("path", ["/a b", "/it's", "/$(x)"])
 def test_a_setting_with_such_a_path(setting, path, make):
