@@ -8,6 +8,8 @@ import sys
 import pytest
 from synthetic_data import ROOT
 
+pytestmark = pytest.mark.toolchain  # pip fetches what builds a wheel
+
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
