@@ -130,6 +130,7 @@ def test_what_is_slower_is_printed_as_slower(lines, clock):
         (["--port", "x", "--board", "unix"], "--port and --board"),
         (["--model", "{}/plain.safetensors"], "plain.safetensors has no trainable layer"),
         (["--micropython", "{}/none"], "make unix"),
+        (["--micropython", "/bin/true"], "/bin/true does not answer as MicroPython with BitReplay"),
     ],
 )
 def test_errors_are_one_line(tmp_path, capsys, arguments, message):
