@@ -94,6 +94,11 @@ MISTAKES = {
     "experiment --micropython /bin/true": "/bin/true does not answer as MicroPython with BitReplay",
     "experiment --arithmetic float32 --methods cwr --model PLAIN": "float32 needs a model with a trainable layer",
     "evaluate HEADLESS": "the model has no pretrained head",
+    "experiment --out TEXT": "TEXT: no files can be made there (File exists)",
+    "experiment --json FOLDER": "FOLDER is a folder: name a file in it",
+    "demo --out TEXT": "TEXT: no files can be made there (File exists)",
+    "bench --out FOLDER": "FOLDER is a folder: name a file in it",
+    "report --board emulated --out FOLDER": "FOLDER is a folder: name a file in it",
     "export NOWHERE": "required: model",
     "export TEXT TEXT": "TEXT is the checkpoint itself: choose another name for the model",
     "bench --model NOWHERE": "NOWHERE: No such file",
@@ -106,6 +111,7 @@ MISTAKES = {
 @pytest.mark.parametrize("line", MISTAKES)
 def test_a_mistake_is_one_line(line, synthetic_data, small_model, micropython, tmp_path, capsys):
     (tmp_path / "TEXT").write_text("not what was expected")
+    (tmp_path / "FOLDER").mkdir()
     models.save(tmp_path / "OTHER", models.mixed())
     models.tiny_model(tmp_path / "HEADLESS", head=False)
     models.tiny_model(tmp_path / "PLAIN", trainable=False)
@@ -119,6 +125,8 @@ def test_a_mistake_is_one_line(line, synthetic_data, small_model, micropython, t
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and error.startswith("bitreplay"), error
     assert MISTAKES[line] in error
+    if "--out" in line.split() or "--json" in line.split():
+        assert not (tmp_path / "cache").exists(), "it was told after something was computed"
     assert not list(tmp_path.glob("cache/tmp*")), "something was left in the cache"
 
 

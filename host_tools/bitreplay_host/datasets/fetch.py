@@ -33,9 +33,9 @@ def ensure(name, directory, source, archive_name, fetch, read, keys):
         raise UserError(f"{source} does not exist")
     files = {key: directory / f"{name}_{key}.npy" for key in keys}
     stamp = directory / f"{name}.sha256"
-    if stamp.exists() and all(p.exists() for p in files.values()):
-        if stamp.read_bytes() == _sums(files.values()).encode():
-            return files
+    there = stamp.exists() and all(p.exists() for p in files.values())
+    if there and stamp.read_bytes() == _sums(files.values()).encode():
+        return files
     for path in files.values():
         if path.exists() and not _is_npy(path):
             raise UserError(f"{path} would be written, and is no array: remove it, or choose another folder")

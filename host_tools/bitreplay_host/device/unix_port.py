@@ -38,9 +38,7 @@ def run(script: str, configuration: dict, micropython: Path, directory: Path) ->
         # Absolute, as a name alone would be looked for in PATH.
         command = [str(micropython.absolute()), "-X", f"heapsize={HEAP}", str(ONBOARD / script), file.name]
         try:
-            process = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=errors, text=True, errors="replace"
-            )
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, errors="replace")
         except OSError as error:
             raise UserError(f"{micropython}: {error.strerror}; run `make unix` first") from None
         _children.add(process)

@@ -69,7 +69,9 @@ def latents(
         content = b"".join(unix_port.in_parallel(work, range(jobs)))
         expected = len(rows) * (1 if classify else net.latent_bytes)
         if len(content) != expected:
-            raise UserError(f"{places.micropython} made {len(content)} bytes of latents, not {expected}: run `make unix`")
+            raise UserError(
+                f"{places.micropython} made {len(content)} bytes of latents, not {expected}: run `make unix`"
+            )
         whole = Path(directory) / "whole"
         whole.write_bytes(content)
         return whole.replace(places.cache / f"{start}{_digest(content)}.{suffix}")

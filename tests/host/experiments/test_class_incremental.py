@@ -164,7 +164,7 @@ def test_latents_are_those_of_a_micropython(settings, small_model, tmp_path):
     path = latents(small_model, "cifar10", "test", (0, 1), settings)
     other = script(tmp_path / "other", f'exec {settings.micropython} "$@"\n')
     assert latents(small_model, "cifar10", "test", (0, 1), Places(other, *places_of(settings))) != path
-    silent = script(tmp_path / "silent", 'echo \'{"done": 2}\'\n')
+    silent = script(tmp_path / "silent", "echo '{\"done\": 2}'\n")
     with pytest.raises(UserError, match="silent made 0 bytes of latents, not 32"):
         latents(small_model, "cifar10", "test", (0, 1), Places(silent, *places_of(settings)))
 
