@@ -130,6 +130,24 @@ def test_a_mistake_is_one_line(line, synthetic_data, small_model, micropython, t
     assert not list(tmp_path.glob("cache/tmp*")), "something was left in the cache"
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("a\nb", "a b: No such file or directory"),
+        ("a\n\tb\x1b[31m", "a b?[31m: No such file or directory"),
+        ("a\udcff", "a?: No such file or directory"),
+        ("a" * 2000, "a" * 195 + " ... " + "a" * 66 + " is not a picture that can be read"),
+    ],
+)
+def test_odd_names_are_told_in_one_line(name, told, monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["images", name]) == 2
+    assert capsys.readouterr().err == f"bitreplay: {told}\n"
+    assert main(["images", "--side", name]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and error.isascii() and len(error) < 400
+
+
 def test_the_command_is_installed(tmp_path):
     """The program itself, from another folder: a mistake is no traceback there either."""
     program = Path(sys.executable).with_name("bitreplay")
