@@ -31,6 +31,8 @@ COMMANDS = {
     "emulate": "run an emulated Pico, for whatever works with a serial port",
 }
 
+LONGEST = 300  # characters of what the user is told
+
 EPILOG = """examples:
   bitreplay data cifar10        fetch CIFAR-10 into the cache
   bitreplay demo                see it learn, here, without a board
@@ -63,7 +65,7 @@ def main(argv: list[str] | None = None) -> int:
             traceback.print_exc()
             print("\nbitreplay: this is a bug in BitReplay; please report it with the lines above", file=sys.stderr)
             return 3
-        print(f"bitreplay: {told}", file=sys.stderr)
+        print(f"bitreplay: {_short(told)}", file=sys.stderr)
         return 2
 
 
@@ -71,7 +73,7 @@ class _Parser(argparse.ArgumentParser):
     """An ArgumentParser whose complaints are one line."""
 
     def error(self, message):
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+        self.exit(2, f"{self.prog}: {_short(message)}; see {self.prog} --help\n")
 
 
 def _parser(chosen):
@@ -93,14 +95,20 @@ def _parser(chosen):
 
 
 def _one_line(error):
-    """What the user is told, in one line; None for an error that only we can mend."""
+    """What the user is told; None for an error that only we can mend."""
     if isinstance(error, ImportError) and error.name == "torch":
         return "this needs PyTorch, which is not installed: pip install torch"
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}"
     if isinstance(error, (UserError, OSError)):
-        return " ".join(str(error).split()) or type(error).__name__
+        return str(error) or type(error).__name__
     return None
+
+
+def _short(text):
+    """A text as one line of at most LONGEST characters; the names of files in it may have any characters."""
+    line = "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - 105]} ... {line[-100:]}"
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ system's place for caches).
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 from platformdirs import user_cache_path
@@ -66,3 +67,13 @@ def built(file: str, goal: str, instead: str = "") -> Path:
     if not path.exists():
         raise UserError(f"{path} is missing: run `make {goal}`{others}")
     return path
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder unless it is there, and tries that files can be made in it; UserError if not."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UserError(f"{folder}: no files can be made there ({error.strerror}); choose another folder") from None

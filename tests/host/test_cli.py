@@ -90,9 +90,17 @@ MISTAKES = {
     "evaluate --model-with NOTHING": "unrecognized arguments",
     "evaluate NOWHERE": "NOWHERE: No such file",
     "evaluate --test -1": "--test must be at least 0",
+    "evaluate --test 101": "--test must be 0..100, the test images that there are",
+    "experiment --micropython /bin/true": "/bin/true does not answer as MicroPython with BitReplay",
     "experiment --arithmetic float32 --methods cwr --model PLAIN": "float32 needs a model with a trainable layer",
     "evaluate HEADLESS": "the model has no pretrained head",
+    "experiment --out TEXT": "TEXT: no files can be made there (File exists)",
+    "experiment --json FOLDER": "FOLDER is a folder: name a file in it",
+    "demo --out TEXT": "TEXT: no files can be made there (File exists)",
+    "bench --out FOLDER": "FOLDER is a folder: name a file in it",
+    "report --board emulated --out FOLDER": "FOLDER is a folder: name a file in it",
     "export NOWHERE": "required: model",
+    "export TEXT TEXT": "TEXT is the checkpoint itself: choose another name for the model",
     "bench --model NOWHERE": "NOWHERE: No such file",
     "bench --model TEXT": "TEXT: ",
     "verify --model TEXT": "TEXT: ",
@@ -103,6 +111,7 @@ MISTAKES = {
 @pytest.mark.parametrize("line", MISTAKES)
 def test_a_mistake_is_one_line(line, synthetic_data, small_model, micropython, tmp_path, capsys):
     (tmp_path / "TEXT").write_text("not what was expected")
+    (tmp_path / "FOLDER").mkdir()
     models.save(tmp_path / "OTHER", models.mixed())
     models.tiny_model(tmp_path / "HEADLESS", head=False)
     models.tiny_model(tmp_path / "PLAIN", trainable=False)
@@ -116,7 +125,27 @@ def test_a_mistake_is_one_line(line, synthetic_data, small_model, micropython, t
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and error.startswith("bitreplay"), error
     assert MISTAKES[line] in error
+    if "--out" in line.split() or "--json" in line.split():
+        assert not (tmp_path / "cache").exists(), "it was told after something was computed"
     assert not list(tmp_path.glob("cache/tmp*")), "something was left in the cache"
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("a\nb", "a b: No such file or directory"),
+        ("a\n\tb\x1b[31m", "a b?[31m: No such file or directory"),
+        ("a\udcff", "a?: No such file or directory"),
+        ("a" * 2000, "a" * 195 + " ... " + "a" * 66 + " is not a picture that can be read"),
+    ],
+)
+def test_odd_names_are_told_in_one_line(name, told, monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["images", name]) == 2
+    assert capsys.readouterr().err == f"bitreplay: {told}\n"
+    assert main(["images", "--side", name]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and error.isascii() and len(error) < 400
 
 
 def test_the_command_is_installed(tmp_path):

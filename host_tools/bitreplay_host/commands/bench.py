@@ -45,6 +45,7 @@ def run(args: argparse.Namespace) -> None:
         raise UserError("--port and --board exclude each other")
     if not models.load(args.model).trainable:
         raise UserError(f"{args.model} has no trainable layer, whose gradients are to be timed; take another model")
+    options.check_out(args.out)
     if args.board == "instructions":
         result = instructions.bench(args.model)
         text = instructions.describe(result)
@@ -55,4 +56,5 @@ def run(args: argparse.Namespace) -> None:
     else:
         result = bench.bench_unix(args.model, options.micropython(args), args.repeats or 30)
         text = bench.describe(result)
-    print(text + options.write(args, result))
+    print(text)
+    options.write(args, result)

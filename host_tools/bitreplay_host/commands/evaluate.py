@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    if args.test < 0:
+    if args.test < 0:  # told without a dataset, too
         raise UserError("--test must be at least 0")
     rows, found, labels = predictions(args.model, args.test, options.places(args))
     print(f"integer net, unix port: {100 * (found == labels).mean():.2f} % of {len(rows)} test images")

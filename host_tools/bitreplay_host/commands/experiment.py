@@ -79,6 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    options.check_out(args.json)
     rates = {k: v for k, v in (("rate", args.rate), ("conv_rate", args.conv_rate)) if v is not None}
     latent_bytes = models.load(args.model).latent_bytes
     replays = _latents(args.replay_bytes, latent_bytes + 1) if args.replay_bytes else args.replay
@@ -87,7 +88,6 @@ def run(args: argparse.Namespace) -> None:
     chosen = experiment.variants(args.methods, replays, args.q_b, args.rounding, args.arithmetic)
     records = experiment.run(args.model, plan, chosen, args.seeds, options.places(args), args.out)
     if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
         args.json.write_text(json.dumps(experiment.summary(plan, records, latent_bytes), indent=1) + "\n")
 
 

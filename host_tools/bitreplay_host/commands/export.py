@@ -10,6 +10,7 @@ import argparse
 from pathlib import Path
 
 from ..datasets import registry
+from ..errors import UserError
 
 EPILOG = """examples:
   bitreplay export pretrain/backbone.pt backbone.safetensors
@@ -26,6 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    if args.model.exists() and args.model.samefile(args.checkpoint):
+        raise UserError(f"{args.model} is the checkpoint itself: choose another name for the model")
     from ..training.export import export
     from ..training.restore import from_checkpoint
 

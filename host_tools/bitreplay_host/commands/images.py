@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> None:
     if not 1 <= args.side <= 256:
         raise UserError("--side must be 1..256")
     if args.photos:
-        written = images.write(images.of_photos(args.photos, args.side), args.out)
+        written = images.write(images.of_photos(args.photos, args.side), args.out, args.photos)
     else:
         written = images.write(images.of_cifar10(args.cifar10, args.dir), args.out)
     size = written[0].stat().st_size

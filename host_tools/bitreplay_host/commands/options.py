@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 from .. import paths
+from ..errors import UserError
 from ..experiments.latents import Places
 
 MODEL = "a file, or the name of a shipped model, see `bitreplay models`"
@@ -50,14 +52,24 @@ def places(args: argparse.Namespace) -> Places:
 
 
 def add_out(parser: argparse.ArgumentParser) -> None:
-    """What write() reads."""
+    """What check_out() and write() read."""
     parser.add_argument("--out", type=Path, metavar="FILE", help="write what is printed as JSON, too")
 
 
-def write(args: argparse.Namespace, result: dict) -> str:
-    """Writes a result as JSON if --out was given; returns what to print of that."""
-    if not args.out:
-        return ""
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(result, indent=1) + "\n")
-    return f"\n\n{args.out}"
+def check_out(path: Path | None) -> None:
+    """UserError if a file, unless it is None, cannot be written; told before what is to be in it takes minutes."""
+    if path is None:
+        return
+    if path.is_dir():
+        raise UserError(f"{path} is a folder: name a file in it")
+    if not path.exists():
+        paths.make_folder(path.parent)
+    elif not os.access(path, os.W_OK):
+        raise UserError(f"{path} cannot be written: choose another file")
+
+
+def write(args: argparse.Namespace, result: dict) -> None:
+    """Writes a result as JSON if --out was given, and says so."""
+    if args.out:
+        args.out.write_text(json.dumps(result, indent=1) + "\n")
+        print(f"\n{args.out}")

@@ -37,7 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     models.load(args.model)
+    options.check_out(args.out)
     learner = {name: getattr(args, name) for name in ("replay", "fresh", "classes")} | {"conv": not args.no_conv}
     with connected(args.board == "emulated", args.port) as board:
         found = memory.measure(board, args.board == "emulated", args.model, learner)
-    print(memory.describe(found) + options.write(args, found))
+    print(memory.describe(found))
+    options.write(args, found)

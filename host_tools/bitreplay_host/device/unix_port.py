@@ -26,27 +26,29 @@ _children: set[subprocess.Popen] = set()
 def run(script: str, configuration: dict, micropython: Path, directory: Path) -> Iterator[dict]:
     """Run a script of onboard/ with a configuration, kept in a file in `directory`; yields the JSON objects it prints.
 
-    When it fails, script_failed() with the last line of what it said is raised. When the iterator is closed, the child
-    ends.
+    When it fails, script_failed() with the last line of what it said is raised; UserError when it prints no object, as
+    each script does. When the iterator is closed, the child ends.
     """
     with (
         tempfile.NamedTemporaryFile("w", suffix=".json", dir=directory) as file,
-        tempfile.TemporaryFile("w+") as errors,
+        tempfile.TemporaryFile("w+", errors="replace") as errors,
     ):
         json.dump(configuration, file)
         file.flush()
-        command = [str(micropython), "-X", f"heapsize={HEAP}", str(ONBOARD / script), file.name]
+        # Absolute, as a name alone would be looked for in PATH.
+        command = [str(micropython.absolute()), "-X", f"heapsize={HEAP}", str(ONBOARD / script), file.name]
         try:
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, errors="replace")
         except OSError as error:
             raise UserError(f"{micropython}: {error.strerror}; run `make unix` first") from None
         _children.add(process)
-        last = ""
+        last, answered = "", False
         with process:
             try:
                 assert process.stdout
                 for line in process.stdout:
                     if line.startswith("{"):
+                        answered = True
                         yield json.loads(line)
                     else:
                         last = line.strip()
@@ -54,6 +56,8 @@ def run(script: str, configuration: dict, micropython: Path, directory: Path) ->
                     errors.seek(0)
                     reason = "".join((errors.read().strip() or last).splitlines()[-1:])
                     raise script_failed(f"{script} failed on {micropython.name}", reason or str(process.returncode))
+                if not answered:
+                    raise UserError(f"{micropython} does not answer as MicroPython with BitReplay: run `make unix`")
             finally:
                 process.kill()
                 _children.discard(process)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from .. import models
+from .. import models, paths
 from ..datasets import cifar
 from ..errors import UserError
 from ..tables import table
@@ -27,7 +27,7 @@ def run(model: Path, test: int, places: Places, out: Path) -> None:
         raise UserError("--test must be 0..1000")
     models.load(model)  # before 170 MB are fetched
     plan = ClassIncremental(test=test)
-    out.mkdir(parents=True, exist_ok=True)
+    paths.make_folder(out)
     cifar.cifar10(places.data)
     state = out / "learner.safetensors"
     runs = [Run(m, state=state if m == "replay_conv" else None) for m in LEARNERS]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .. import paths
 from ..tables import table
 from . import curves as plots
 from .baselines import BASELINES
@@ -52,8 +53,8 @@ def run(
     Returns the runs of results.json.
     """
     runs = [Run(m, seed, options, arithmetic=a) for m, options, a in chosen for seed in dict.fromkeys(seeds)]
+    paths.make_folder(out)
     results = learn(model, plan, runs, places)
-    out.mkdir(parents=True, exist_ok=True)
     records = [
         {"method": one.method, "arithmetic": one.arithmetic, "seed": one.seed}
         | {**one.learner, "final": result["curve"][-1], **result}

@@ -1,4 +1,7 @@
-"""Latents of a dataset's images, computed once on the unix port and kept in the cache."""
+"""Latents of a dataset's images, computed once on the unix port and kept in the cache.
+
+A file's name has the digest of what it was made from, and that of its content.
+"""
 
 from __future__ import annotations
 
@@ -38,10 +41,13 @@ def latents(
         raise UserError(f"{model} takes images of shape {net.image_shape}, but {dataset} has {chosen.shape[1:]}")
     if classify and not net.labels:
         raise UserError(f"{model}: the model has no pretrained head, whose classes could be told")
-    key = hashlib.sha256(model.read_bytes() + chosen[list(rows)].tobytes()).hexdigest()[:16]
-    out = places.cache / f"{split}-{key}.{'classes' if classify else 'latents'}"
-    if out.exists():
-        return out
+    # What they are made from, MicroPython too: figures of one build are not those of another.
+    parts_of_key = _content(places.micropython), model.read_bytes(), chosen[list(rows)].tobytes()
+    key = _digest("".join(map(_digest, parts_of_key)).encode())
+    start, suffix = f"{split}-{key}-", "classes" if classify else "latents"
+    for file in places.cache.glob(f"{start}*.{suffix}"):
+        if file.name == f"{start}{_digest(file.read_bytes())}.{suffix}":  # else it is damaged, and made again
+            return file
     places.cache.mkdir(parents=True, exist_ok=True)
     jobs = os.cpu_count() or 1
     parts = [list(map(int, part)) for part in np.array_split(np.asarray(rows), jobs)]
@@ -58,12 +64,28 @@ def latents(
             for message in unix_port.run("run_backbone.py", configuration, places.micropython, Path(directory)):
                 bar.update(message["done"] - done)
                 done = message["done"]
-            return part.read_bytes()
+            return part.read_bytes() if part.exists() else b""
 
+        content = b"".join(unix_port.in_parallel(work, range(jobs)))
+        expected = len(rows) * (1 if classify else net.latent_bytes)
+        if len(content) != expected:
+            raise UserError(
+                f"{places.micropython} made {len(content)} bytes of latents, not {expected}: run `make unix`"
+            )
         whole = Path(directory) / "whole"
-        whole.write_bytes(b"".join(unix_port.in_parallel(work, range(jobs))))
-        whole.replace(out)
-    return out
+        whole.write_bytes(content)
+        return whole.replace(places.cache / f"{start}{_digest(content)}.{suffix}")
+
+
+def _content(micropython: Path) -> bytes:
+    try:
+        return micropython.read_bytes()
+    except OSError as error:
+        raise UserError(f"{micropython}: {error.strerror}; run `make unix` first") from None
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def predictions(model: Path, count: int, places: Places) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -74,6 +96,8 @@ def predictions(model: Path, count: int, places: Places) -> tuple[np.ndarray, np
     if not models.load(model).labels:
         raise UserError(f"{model}: the model has no pretrained head, whose classes could be told")
     _, labels = registry.load("cifar100", "test", places.data)
+    if not 0 <= count <= len(labels):
+        raise UserError(f"--test must be 0..{len(labels)}, the test images that there are")
     rows = np.linspace(0, len(labels) - 1, count or len(labels)).astype(int)
     file = latents(model, "cifar100", "test", rows.tolist(), places, classify=True)
     return rows, np.frombuffer(file.read_bytes(), np.uint8), labels[rows]

@@ -18,12 +18,18 @@ def heap():
     return gc.mem_alloc() if hasattr(gc, "mem_alloc") else 0
 
 
+def read(file, name, latent):
+    """The next latent of a file of this name."""
+    if file.readinto(latent) != len(latent):
+        raise ValueError("%s: too short, a latent is missing" % name)
+
+
 def accuracy(learner, latents, classes, labels, names, latent):
     """Percent right of the test rows whose class is among labels."""
     hits = total = 0
     with open(latents, "rb") as file:
         for i in range(len(classes)):
-            file.readinto(latent)
+            read(file, latents, latent)
             if classes[i] in labels:
                 hits += learner.predict_latent(latent)[0] == names[classes[i]]
                 total += 1
@@ -54,7 +60,7 @@ def main(config):
         with open(config["train"]["latents"], "rb") as file:
             for row in rows:
                 file.seek(row * net.latent_bytes)
-                file.readinto(latent)
+                read(file, config["train"]["latents"], latent)
                 learner.see_latent(latent, names[train_classes[row]])
                 seen.add(train_classes[row])
         learner.learn(config["epochs"], progress=progress)

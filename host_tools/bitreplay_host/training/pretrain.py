@@ -6,6 +6,7 @@ checkpoint holds everything, an epoch at a time.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -65,11 +66,30 @@ def cutmix(images: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tens
     return images, order, 1 - side * side / 1024
 
 
+def _check(settings: Settings) -> None:
+    """UserError for what can be told without the dataset."""
+    if not (math.isfinite(settings.rate) and settings.rate > 0):
+        raise UserError(f"--rate must be a number above 0, got {settings.rate}")
+    if not 0 <= settings.cutmix <= 1:
+        raise UserError(f"--cutmix must be 0..1, got {settings.cutmix}")
+    if not 0 <= settings.seed < 1 << 63:
+        raise UserError(f"--seed must be 0..{(1 << 63) - 1}, got {settings.seed}")
+    if settings.out.suffix == ".log":
+        raise UserError(f"{settings.out} would be the log: give --out another ending, for example .pt")
+    if settings.init and settings.out.exists():
+        raise UserError(f"{settings.out} is there already: go on with it without --init, or choose another --out")
+
+
+def _words(value) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
 class Training:
     """A run of pretraining: network, optimizer, schedule and generator, and the checkpoint they are kept in."""
 
     def __init__(self, settings: Settings):
         self.settings = settings
+        _check(settings)
         torch.manual_seed(settings.seed)
         self.generator = torch.Generator().manual_seed(settings.seed)
         self.x, self.y = self._load("train")
@@ -95,18 +115,25 @@ class Training:
         images, labels = registry.load("cifar100", split, self.settings.data)
         return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(labels).long()
 
+    def _kept(self) -> dict:
+        """The settings that a checkpoint keeps, as training cannot go on with others."""
+        kept = {name: getattr(self.settings, name) for name in ("epochs", "rate", "cutmix", "batch", "seed")}
+        return kept | {"widths": list(self.settings.widths)}
+
     def _parts(self):
         """What a checkpoint keeps the state of, beside the generator."""
         return {"net": self.net, "optimizer": self.steps.optimizer, "schedule": self.steps.schedule}
 
     def _resume(self):
         out, saved = self.settings.out, checkpoint(self.settings.out)
+        again = f"give the same again, or take its weights with --init {out} --out another.pt"
         try:
             if saved["schedule"]["total_steps"] != self.steps.schedule.total_steps:
-                raise UserError(
-                    f"{out} was begun with other --epochs, --batch or --data: give the same ones again, "
-                    f"or take its weights with --init {out} --out another.pt"
-                )
+                raise UserError(f"{out} was begun with other --epochs, --batch or --data: {again}")
+            for name, now in self._kept().items():
+                # Version 0.1 kept no settings.
+                if (then := saved.get("settings", {}).get(name, now)) != now:
+                    raise UserError(f"{out} was begun with --{name} {_words(then)}, not {_words(now)}: {again}")
             for name, part in self._parts().items():
                 part.load_state_dict(saved[name])
             self.generator.set_state(saved["generator"])
@@ -172,7 +199,7 @@ class Training:
 
     def _save(self) -> None:
         state = {name: part.state_dict() for name, part in self._parts().items()}
-        state |= {"generator": self.generator.get_state(), "epoch": self.epoch}
-        temporary = self.settings.out.with_suffix(".new")
+        state |= {"generator": self.generator.get_state(), "epoch": self.epoch, "settings": self._kept()}
+        temporary = self.settings.out.with_name(self.settings.out.name + ".new")
         torch.save(state, temporary)
         temporary.replace(self.settings.out)

@@ -148,6 +148,45 @@ def test_damaged_download_is_dropped(tmp_path):
     assert not download.exists()
 
 
+def test_what_is_the_users_stays(bins, archive, tmp_path):
+    """An archive of the user in the folder for downloads, and what else is there."""
+    out = tmp_path / "out"
+    mine = out / "cifar10.download" / "mine.tar.gz"
+    mine.parent.mkdir(parents=True)
+    archive.rename(mine)
+    (mine.parent / "notes").write_text("mine")
+    (out / "cifar10_train_images.npy.new").write_text("mine")
+    cifar.cifar10(out, mine)
+    assert mine.exists() and (mine.parent / "notes").exists()
+    assert (out / "cifar10_train_images.npy.new").read_text() == "mine"
+    # With nothing given, what lies there under the archive's own name is the download.
+    (out / "cifar10.sha256").unlink()
+    mine.rename(mine.with_name("cifar-10-binary.tar.gz"))
+    cifar.cifar10(out)
+    assert [path.name for path in mine.parent.iterdir()] == ["notes"]
+
+
+def test_a_source_needs_no_folder_for_downloads(bins, tmp_path):
+    files = cifar.cifar10(tmp_path / "out", bins)
+    found = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert found == sorted([*(path.name for path in files.values()), "cifar10.sha256"])
+
+
+def test_a_folder_for_downloads_that_is_a_link(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "cifar10.download").symlink_to(tmp_path / "mine")
+    with pytest.raises(UserError, match="download is a link"):
+        cifar.cifar10(tmp_path)
+    assert (tmp_path / "mine").exists()
+
+
+def test_a_file_of_that_name_that_is_no_array(bins, tmp_path):
+    (tmp_path / "cifar10_test_labels.npy").write_text("mine")
+    with pytest.raises(UserError, match="cifar10_test_labels.npy would be written, and is no array"):
+        cifar.cifar10(tmp_path, bins)
+    assert (tmp_path / "cifar10_test_labels.npy").read_text() == "mine"
+
+
 def test_nothing_fetched_yet(tmp_path):
     with pytest.raises(UserError, match="run `bitreplay data cifar10 --dir"):
         registry.load("cifar10", "train", tmp_path)

@@ -60,3 +60,43 @@ def test_errors_are_one_line(arguments, message, tmp_path, capsys):
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert message in error
+
+
+@pytest.fixture
+def photo(tmp_path):
+    """A picture that is called like what is made of it."""
+    Image.new("RGB", (8, 8), (1, 2, 3)).save(tmp_path / "a.rgb", format="PNG")
+    return tmp_path / "a.rgb"
+
+
+def refused(capsys, message, *arguments):
+    assert cli.main(["images", *map(str, arguments)]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+
+
+def test_what_is_there_is_not_overwritten(photo, tmp_path, capsys):
+    before = photo.read_bytes()
+    refused(capsys, "is one of the photographs", photo, "--out", tmp_path)
+    assert photo.read_bytes() == before
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "a.rgb").symlink_to(tmp_path / "mine")
+    refused(capsys, "is a link", photo, "--out", out)
+    assert not (tmp_path / "mine").exists()
+    (out / "a.rgb").unlink()
+    (out / "a.rgb").write_bytes(b"mine")
+    refused(capsys, "is there already and differs", photo, "--out", out)
+    assert (out / "a.rgb").read_bytes() == b"mine"
+
+
+def test_again_is_fine_and_leaves_nothing_else(photo, tmp_path):
+    for _ in range(2):
+        assert cli.main(["images", str(photo), "--out", str(tmp_path / "out")]) == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.rgb"]
+
+
+def test_a_bad_photo_leaves_nothing(photo, tmp_path, capsys):
+    (tmp_path / "b.jpg").write_text("no")
+    refused(capsys, "b.jpg is not a picture", photo, tmp_path / "b.jpg", "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()

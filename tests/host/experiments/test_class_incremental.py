@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from pathlib import Path
 
 import bitreplay
 import numpy as np
@@ -148,6 +149,43 @@ def test_latents_are_kept_by_model_images_and_rows(settings, small_model, synthe
     assert {path.suffix for path in settings.cache.iterdir()} == {".latents", ".classes"}, "nothing else is left"
 
 
+@pytest.mark.parametrize("damage", [lambda raw: b"", lambda raw: bytes(len(raw)), lambda raw: raw[:-1]])
+def test_damaged_latents_are_made_again(settings, small_model, tmp_path, damage):
+    settings = Places(settings.micropython, settings.data, tmp_path)
+    path = latents(small_model, "cifar10", "test", (0, 1), settings)
+    good = path.read_bytes()
+    path.write_bytes(damage(good))
+    assert latents(small_model, "cifar10", "test", (0, 1), settings) == path
+    assert path.read_bytes() == good
+
+
+def test_latents_are_those_of_a_micropython(settings, small_model, tmp_path):
+    """Another one is run, and one that makes none is told."""
+    path = latents(small_model, "cifar10", "test", (0, 1), settings)
+    other = script(tmp_path / "other", f'exec {settings.micropython} "$@"\n')
+    assert latents(small_model, "cifar10", "test", (0, 1), Places(other, *places_of(settings))) != path
+    silent = script(tmp_path / "silent", "echo '{\"done\": 2}'\n")
+    with pytest.raises(UserError, match="silent made 0 bytes of latents, not 32"):
+        latents(small_model, "cifar10", "test", (0, 1), Places(silent, *places_of(settings)))
+
+
+def places_of(settings):
+    return settings.data, settings.cache
+
+
+def test_latents_that_end_early_are_told(settings, small_model, tmp_path):
+    """As learn_classes.py reads them, of which each needs 16 bytes."""
+    for name, content in (("short", bytes(31)), ("whole", bytes(32)), ("classes", bytes(2))):
+        (tmp_path / name).write_bytes(content)
+    for train, test in (("short", "whole"), ("whole", "short")):
+        inputs = {"model": str(small_model), "labels": ["a", "b"], "experiences": [[0, 1]], "epochs": 1, "state": None}
+        for split, name in (("train", train), ("test", test)):
+            inputs[split] = {"latents": str(tmp_path / name), "classes": str(tmp_path / "classes")}
+        learner = {"learner": {"replay": 2, "fresh": 2, "classes": 2}}
+        with pytest.raises(UserError, match="ValueError: .*/short: too short, a latent is missing"):
+            list(unix_port.run("learn_classes.py", inputs | learner, settings.micropython, tmp_path))
+
+
 def test_run_on_the_unix_port_and_in_float32(settings, small_model, capsys, tmp_path):
     """All methods: curves, digests that follow the seed, and a state that is the learner's."""
     plan = ClassIncremental(step=4, epochs=8, learner={"replay": 60, "rate": 0.05})
@@ -190,6 +228,20 @@ def script(path, text):
     path.write_text("#!/bin/sh\n" + text)
     path.chmod(0o755)
     return path
+
+
+def test_a_name_is_a_path(tmp_path, monkeypatch):
+    """Not looked for in PATH."""
+    script(tmp_path / "true", "echo '{}'\n")
+    monkeypatch.chdir(tmp_path)
+    assert list(unix_port.run("run_backbone.py", {}, Path("true"), tmp_path)) == [{}]
+    with pytest.raises(UserError, match="false: No such file"):
+        list(unix_port.run("run_backbone.py", {}, Path("false"), tmp_path))
+
+
+def test_a_program_that_says_nothing(tmp_path):
+    with pytest.raises(UserError, match="fake does not answer as MicroPython with BitReplay"):
+        list(unix_port.run("run_backbone.py", {}, script(tmp_path / "fake", "echo text\n"), tmp_path))
 
 
 def test_child_gets_its_configuration_and_is_heard(tmp_path):

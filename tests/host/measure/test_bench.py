@@ -48,6 +48,13 @@ def test_bench_writes_times_and_ratios(bench, capsys):
         assert f"{kernel['shape']}  " in printed
 
 
+def test_what_cannot_be_written_is_printed(micropython, capsys):
+    """A disk that is full, as an example."""
+    assert cli.main([*ARGUMENTS, "--micropython", str(micropython), "--out", "/dev/full"]) == 2
+    shown = capsys.readouterr()
+    assert "inference: " in shown.out and "No space left" in shown.err
+
+
 def learner_bytes(model):
     """What the learner that is timed takes, by the formula, here."""
     settings = {name: value for name, value in module.TEACH.items() if name != "epochs"}
@@ -130,6 +137,8 @@ def test_what_is_slower_is_printed_as_slower(lines, clock):
         (["--port", "x", "--board", "unix"], "--port and --board"),
         (["--model", "{}/plain.safetensors"], "plain.safetensors has no trainable layer"),
         (["--micropython", "{}/none"], "make unix"),
+        (["--out", "{}/plain.safetensors/x"], "plain.safetensors: no files can be made there"),
+        (["--micropython", "/bin/true"], "/bin/true does not answer as MicroPython with BitReplay"),
     ],
 )
 def test_errors_are_one_line(tmp_path, capsys, arguments, message):

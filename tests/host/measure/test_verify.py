@@ -152,6 +152,7 @@ def test_a_kernel_that_fails_is_located(verify, broken, body, message):
     ("arguments", "message"),
     [
         (["--micropython", "{}/none"], "make unix"),
+        (["--micropython", "/bin/true"], "/bin/true does not answer as MicroPython with BitReplay"),
         (["--model", "{}/none"], "none"),
         (["--repeats", "0"], "--repeats"),
         (["--seed", "0"], "--seed"),

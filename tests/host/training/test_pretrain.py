@@ -128,6 +128,71 @@ def test_other_epochs_are_refused(train, tmp_path):
     assert status == 2 and "was begun with other --epochs" in error and error.count("\n") == 1
 
 
+@pytest.fixture(scope="module")
+def begun(folder, tmp_path_factory):
+    """A checkpoint after one epoch, the only one."""
+    out = tmp_path_factory.mktemp("begun") / "net.pt"
+    assert cli.main(begin(folder, out)) == 0
+    return out
+
+
+def begin(folder, out, *more):
+    line = ["pretrain", "--data", folder, "--out", out, "--epochs", 1, "--batch", 20, "--no-compile", *more]
+    return [str(part) for part in [*line, *([] if "--widths" in more else ["--widths", 32, 64, 128])]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--rate", 1e-3), "was begun with --rate 0.003, not 0.001: give the same again"),
+        (("--seed", 2), "was begun with --seed 1, not 2"),
+        (("--cutmix", 0), "was begun with --cutmix 0.5, not 0.0"),
+        (("--widths", 64, 128, 256), "was begun with --widths 32 64 128, not 64 128 256"),
+        (("--init", "{}"), "is there already: go on with it without --init"),
+    ],
+)
+def test_other_settings_are_refused(folder, begun, capsys, arguments, message):
+    before = begun.read_bytes()
+    assert cli.main(begin(folder, begun, *(str(a).format(begun) for a in arguments))) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+    assert begun.read_bytes() == before
+
+
+def test_a_checkpoint_without_settings_goes_on(folder, begun, tmp_path, capsys):
+    saved = torch.load(begun, weights_only=True)
+    assert saved.pop("settings")["rate"] == 3e-3
+    torch.save(saved, tmp_path / "old.pt")
+    assert cli.main(begin(folder, tmp_path / "old.pt", "--rate", 1e-3)) == 0
+    assert "; next: bitreplay export" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--rate", "nan"), "--rate must be a number above 0"),
+        (("--rate", "inf"), "--rate must be a number above 0"),
+        (("--rate", 0), "--rate must be a number above 0"),
+        (("--cutmix", "nan"), "--cutmix must be 0..1"),
+        (("--cutmix", 1.5), "--cutmix must be 0..1"),
+        (("--seed", -1), "--seed must be 0..9223372036854775807"),
+        (("--seed", 1 << 63), "--seed must be 0..9223372036854775807"),
+    ],
+)
+def test_settings_out_of_range(train, tmp_path, arguments, message):
+    status, _, error = train(tmp_path / "net.pt", *arguments)
+    assert status == 2 and message in error and error.count("\n") == 1
+
+
+def test_other_files_beside_the_checkpoint_stay(train, tmp_path):
+    status, _, error = train(tmp_path / "net.log")
+    assert status == 2 and "net.log would be the log" in error
+    (tmp_path / "net.new").write_text("mine")
+    assert train(tmp_path / "net.pt", "--widths", 32, 64, 128)[0] == 0
+    assert (tmp_path / "net.new").read_text() == "mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["net.log", "net.new", "net.pt"]
+
+
 @pytest.mark.parametrize("arguments", [("--epochs", 0), ("--batch", 41), ("--batch", 0), ("--batch", -5)])
 def test_nothing_to_train_on(train, tmp_path, arguments):
     status, _, error = train(tmp_path / "net.pt", *arguments)
