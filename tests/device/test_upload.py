@@ -16,7 +16,7 @@ IN_PLACE = """
 import bitreplay, os
 print([bitreplay.load('/rom/' + name).in_place for name in os.listdir('/rom') if name.endswith('.safetensors')])
 """
-CUT_SHORT = "with open('/small.safetensors.new', 'wb') as f:\n for i in range(200): n = f.write(bytes(4096))"
+CUT_SHORT = "with open('/small.safetensors.bitreplay', 'wb') as f:\n for i in range(200): n = f.write(bytes(4096))"
 # For boot.py: what a board could be like.
 NO_ROMFS = """
 import sys, vfs

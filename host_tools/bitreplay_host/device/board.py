@@ -19,8 +19,10 @@ from tqdm import tqdm
 from ..errors import ScriptError, UserError, script_failed
 from .unix_port import ONBOARD
 
-FOLDER = "/.bitreplay"  # on the board, while it is needed: no file of the user's has its name there
+FOLDER = "/.bitreplay"  # on the board, while it is needed
 CONFIGURATION = "configuration.json"
+VERIFY = "verify.calls", "verify.safetensors"  # what verify has there
+NEW = ".bitreplay"  # ends the name of a file that is not whole yet
 SPARE = 4096  # bytes that a filesystem needs beside a file
 CHUNK = 2048  # bytes of a file that are on their way in one statement
 PLUG_SECONDS = 1.0  # until a board that was just plugged in has its port
@@ -46,6 +48,7 @@ class Board:
         self.port = port
         self._running: object = None  # what runs on the board now
         self._files: list[str] = []  # that are in FOLDER
+        self._folder = False  # whether FOLDER is there, and ours
         self._silent = False  # whether it did not even answer to Ctrl-C
 
     def __enter__(self) -> Board:
@@ -85,11 +88,32 @@ class Board:
     def put_aside(self, content: bytes, name: str, description: str | None = None) -> str:
         """Writes a file that is there as long as the board is connected; returns its path."""
         path = f"{FOLDER}/{name}"
-        # A filesystem of tests has no folders, and needs none.
-        self.exec(f"import os\ntry: os.mkdir({FOLDER!r})\nexcept Exception: pass")
+        if not self._files:
+            self._make_folder()
         self._files.append(path)
         self.put(content, path, description)
         return path
+
+    def _make_folder(self):
+        """Makes FOLDER, or empties one that a connection that broke off has left; UserError if it is the user's."""
+        self._folder = True  # also if this is cut short
+        made = self.exec(f"import os\ntry:\n os.mkdir({FOLDER!r})\n print(1)\nexcept Exception: pass")
+        if not made:
+            folder = self.is_folder(FOLDER)
+            # A filesystem of tests has no folders, and needs none.
+            if folder is None:
+                self._folder = False
+                return
+            ours = {CONFIGURATION, *VERIFY, f"{VERIFY[1]}.new", *(path.name for path in ONBOARD.glob("*.py"))}
+            # In littlefs os.remove() would remove a folder.
+            files = "[e[0] if e[1] == 0x8000 else '' for e in os.ilistdir({!r})]"
+            code = f"import json, os; print(json.dumps({files.format(FOLDER)}))"
+            names = json.loads(self.exec(code)) if folder else []
+            if not folder or not ours.issuperset(names):
+                self._folder = False
+                raise UserError(f"{FOLDER} is on the board and not BitReplay's: rename it, and repeat this")
+            for name in names:
+                self.remove(f"{FOLDER}/{name}")
 
     def _remove(self, paths):
         """Removes files from FOLDER, and that when it is empty, unless the board is silent."""
@@ -98,8 +122,11 @@ class Board:
         for path in paths:
             self.remove(path)
             self._files.remove(path)
-        if paths and not self._files:
-            self.exec(f"try: os.rmdir({FOLDER!r})\nexcept Exception: pass")
+        if self._folder and not self._files:
+            self._folder = False
+            # In littlefs os.rmdir() would remove a file.
+            remove = f"if os.stat({FOLDER!r})[0] & 0x4000: os.rmdir({FOLDER!r})"
+            self.exec(f"import os\ntry:\n {remove}\nexcept Exception: pass")
 
     def put(self, content: bytes, path: str, description: str | None = None) -> None:
         """Writes a file on the board; with a description there is a progress bar."""
@@ -112,10 +139,23 @@ class Board:
 
     def replace(self, content: bytes, path: str, description: str) -> None:
         """Writes a file under another name and renames it when it is whole and read back; UserError if it differs."""
-        self.put(content, f"{path}.new", description)
-        if self.sha256(f"{path}.new") != hashlib.sha256(content).hexdigest():
-            raise UserError(f"{path} is not what was sent; repeat this; if it fails twice, the flash may be worn out")
-        self.exec(f"import os; os.rename({path + '.new'!r}, {path!r})")
+        new = path + NEW
+        try:
+            self.put(content, new, description)
+            if self.sha256(new) != hashlib.sha256(content).hexdigest():
+                raise UserError(
+                    f"{path} is not what was sent; repeat this; if it fails twice, the flash may be worn out"
+                )
+            self.exec(f"import os; os.rename({new!r}, {path!r})")
+        except BaseException:
+            # An error that is on its way is the one to tell.
+            with contextlib.suppress(OSError, UserError, ScriptError):
+                if self._running:
+                    self._interrupt()
+                if not self._silent:
+                    self.exec("try: f.close()\nexcept Exception: pass")
+                    self.remove(new)
+            raise
 
     def remove(self, path: str) -> None:
         """Removes a file on the board if it is there."""
@@ -131,7 +171,7 @@ class Board:
 
     def has_bitreplay(self) -> bool:
         """Whether its MicroPython has the package and the C module."""
-        return self.exec("try:\n from bitreplay import load\n print(1)\nexcept (ImportError, ValueError): pass") == "1"
+        return self.exec("try:\n from bitreplay import load\n print(1)\nexcept Exception: pass") == "1"
 
     def need_bitreplay(self) -> None:
         """UserError if it has not."""
@@ -142,6 +182,21 @@ class Board:
         """Bytes of a file; None if it is not there."""
         found = self.exec(f"import os\ntry: print(os.stat({path!r})[6])\nexcept OSError: pass")
         return int(found) if found else None
+
+    def is_folder(self, path: str) -> bool | None:
+        """Whether it is one, or a file; None if it is not there."""
+        found = self.exec(f"import os\ntry: print(os.stat({path!r})[0] & 0x4000)\nexcept OSError: pass")
+        return bool(int(found)) if found else None
+
+    def read(self, path: str, start: int, size: int) -> bytes:
+        """So many bytes of a file, or what there is of them."""
+        code = f"from binascii import b2a_base64\nf = open({path!r}, 'rb')\nn = f.seek({start})"
+        self.exec(code)
+        content = b""
+        for done in range(0, size, CHUNK):
+            content += binascii.a2b_base64(self.exec(f"print(b2a_base64(f.read({min(CHUNK, size - done)})).decode())"))
+        self.exec("f.close()")
+        return content
 
     def sha256(self, path: str) -> str:
         """The digest, in hex, of a file as the board reads it."""
@@ -187,9 +242,9 @@ class Board:
         if self._running:
             self._interrupt()
         with self._telling():
-            self._transport.exec_raw_no_follow(code)
             this = self._running = object()
             try:
+                self._transport.exec_raw_no_follow(code)
                 while not (line := self._until(b"\n" + END, seconds)).endswith(END):
                     yield _text(line)
                 if line != END:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import sys
 from binascii import a2b_base64
 
 from ..errors import UserError
 from ..paths import SUFFIX
 from . import romfs
-from .board import SPARE, Board, chunks, literal, progress
+from .board import NEW, SPARE, Board, chunks, literal, progress
 
 PAGE = 256  # bytes of flash that are programmed at once
+HEADER = 65536  # bytes that a safetensors header has at most
 FREE = b"\xff"  # what flash holds that was erased
 
 
@@ -42,7 +44,9 @@ def file_name(name: str) -> str:
 
 def to_files(board: Board, path: str, content: bytes) -> None:
     """Writes the model to the board's files, from where it will be read into RAM."""
-    board.remove(f"{path}.new")
+    if board.is_folder(path) is not None and not is_model(board, path):
+        raise UserError(f"{path} is on the board and no model of BitReplay's: move it, or upload with another --name")
+    board.remove(path + NEW)
     ram = int(board.exec("import gc; gc.collect(); print(gc.mem_free())"))
     if len(content) > ram:
         raise UserError(
@@ -53,6 +57,20 @@ def to_files(board: Board, path: str, content: bytes) -> None:
     if free < len(content) + SPARE:
         raise UserError(f"{path} has {len(content)} bytes, and only {free} are free on the board; remove files there")
     board.replace(content, path, "writing")
+
+
+def is_model(board: Board, path: str) -> bool:
+    """Whether a file or folder on the board has the header of a model (docs/formats.md)."""
+    if board.is_folder(path):
+        return False
+    length = int.from_bytes(board.read(path, 0, 8), "little")
+    if not 2 <= length <= HEADER:
+        return False
+    try:
+        header = json.loads(board.read(path, 8, length))
+        return header["__metadata__"]["format"] == "bitreplay-model"
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return False
 
 
 class Partition:
@@ -134,6 +152,8 @@ class Partition:
                 for piece, size in ((first, self.block), (romfs.MAGIC, PAGE)):
                     self._write("0", literal(piece.ljust(size, FREE)), "0")
                 bar.update(len(first))
+        except UserError as error:
+            raise UserError(f"{error}; /rom is empty now: upload its models again") from None
         except BaseException:
             print("note: /rom is empty now; upload its models again", file=sys.stderr)
             raise

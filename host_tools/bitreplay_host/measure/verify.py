@@ -18,13 +18,13 @@ import numpy as np
 from tqdm import tqdm
 
 from ..device import unix_port
-from ..device.board import Board
+from ..device.board import VERIFY, Board
 from ..device.connect import with_model
 from ..errors import ScriptError, UserError
 from . import golden
 
 IMAGES = 40  # that onboard/train_digests.py shows the learner
-CALLS, STATE = "verify.calls", "verify.safetensors"  # files, for a moment, of the target
+CALLS, STATE = VERIFY  # files, for a moment, of the target
 
 
 def verify(target: Target, model: Path, seed: int, repeats: int, directory: Path) -> int:

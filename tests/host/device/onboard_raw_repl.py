@@ -57,9 +57,29 @@ class Repl:
         return True
 
 
+class Files:
+    """VfsPosix with a root, whose own rename() gets both paths in one buffer and does nothing."""
+
+    def __init__(self, root):
+        self.inner = vfs.VfsPosix(root)
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+    def mount(self, *options):
+        self.inner.mount(*options)
+
+    def rename(self, old, new):
+        with self.inner.open(old, "rb") as file:
+            content = file.read()
+        with self.inner.open(new, "wb") as file:
+            file.write(content)
+        self.inner.remove(old)
+
+
 def main(root):
     vfs.umount("/")
-    vfs.mount(vfs.VfsPosix(root), "/")
+    vfs.mount(Files(root), "/")
     os.chdir("/")
     repl = Repl()
     while True:

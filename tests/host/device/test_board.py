@@ -94,6 +94,41 @@ def test_run_gives_a_script_its_configuration(board, files):
     assert not list(files.iterdir())
 
 
+LEFT = [CONFIGURATION, "sha256.py", *module.VERIFY]
+
+
+@pytest.mark.parametrize("names", [[], LEFT])
+def test_a_folder_that_was_left_is_used_and_removed(board, files, names):
+    (files / FOLDER[1:]).mkdir()
+    for name in names:
+        (files / FOLDER[1:] / name).touch()
+    assert len(list(board.run("echo.py", {}))) == 2
+    assert not list(files.iterdir())
+
+
+@pytest.mark.parametrize("names", [["mine.txt"], [CONFIGURATION, "mine.txt"], [f"{CONFIGURATION}/mine.txt"], None])
+def test_a_users_folder_or_file_is_not_ours(line, files, names):
+    """Nothing in it is touched, also when the connection ends."""
+    place = files / FOLDER[1:]
+    for path in [place] if names is None else [place / name for name in names]:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("mine")
+    before = sorted(files.rglob("*"))
+    with Board(line.port) as board:
+        for _ in range(2):
+            with pytest.raises(UserError, match=f"^{FOLDER} is on the board and not BitReplay's: rename it"):
+                list(board.run("echo.py", {}))
+    assert sorted(files.rglob("*")) == before
+    assert all(path.read_text() == "mine" for path in before if path.is_file())
+
+
+def test_a_filesystem_without_folders(board):
+    board.exec("import os\ndef mkdir(path): raise AttributeError('mkdir')\nclass Os:\n mkdir = mkdir\n stat = os.stat")
+    board.exec("import sys; sys.modules['os'] = Os")
+    with pytest.raises(UserError, match="ENOENT"):  # this one has them, so that opening the file fails
+        list(board.run("echo.py", {}))
+
+
 def test_run_yields_objects_as_they_come(board):
     start = time.monotonic()
     run = board.run("slow.py", {})
@@ -146,6 +181,66 @@ def test_ctrl_c_leaves_the_prompt(line, files):
         assert board.exec("print(1)") == "1"
 
 
+@pytest.mark.parametrize("nth", [1, 2, 4])
+def test_ctrl_c_while_it_is_sent(line, files, monkeypatch, nth):
+    """Also in the code of mpremote that sends a statement: what runs is ended, soon, and nothing is left."""
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), Board(line.port) as board:
+        send, calls = board._transport.exec_raw_no_follow, []
+
+        def interrupted(code):
+            calls.append(code)
+            if len(calls) == nth:
+                send(b"import time; time.sleep(60)")
+                raise KeyboardInterrupt
+            send(code)
+
+        monkeypatch.setattr(board._transport, "exec_raw_no_follow", interrupted)
+        list(board.run("echo.py", {}))
+    assert time.monotonic() - start < 5
+    assert not list(files.iterdir())
+    line.wait_for(b">>> ")
+
+
+def test_replace(board, files):
+    (files / "file").write_bytes(b"old")
+    (files / "file.new").write_bytes(b"the user's")
+    board.replace(noise(5000), "/file", "writing")
+    assert (files / "file").read_bytes() == noise(5000)
+    assert sorted(path.name for path in files.iterdir()) == ["file", "file.new"]
+
+
+@pytest.mark.parametrize("nth", range(1, 8))
+def test_replace_that_is_interrupted(board, files, monkeypatch, nth):
+    (files / "file").write_bytes(b"old")
+    send, calls = board._transport.exec_raw_no_follow, []
+
+    def interrupted(code):
+        calls.append(code)
+        send(code)
+        if len(calls) == nth:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(board._transport, "exec_raw_no_follow", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        board.replace(noise(5000), "/file", "writing")
+    assert (files / "file").read_bytes() == b"old"
+    assert [path.name for path in files.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_read(board, files, size):
+    (files / "file").write_bytes(noise(size))
+    assert board.read("/file", 0, size) == board.read("/file", 0, size + 9) == noise(size)
+    assert board.read("/file", 3, 5) == noise(size)[3:8]
+
+
+def test_is_folder(board, files):
+    (files / "folder").mkdir()
+    (files / "file").touch()
+    assert [board.is_folder(f"/{name}") for name in ("folder", "file", "none")] == [True, False, None]
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_put(board, files, size):
     content = noise(size)
@@ -180,6 +275,9 @@ def test_free_bytes_and_machine(board):
         ("", False),
         ("import no_module", False),
         ("raise ValueError('incompatible .mpy file')", False),
+        ("raise AttributeError('load')", False),
+        ("raise OSError(5)", False),
+        ("1 +", False),
     ],
 )
 def test_has_bitreplay(board, files, code, has):
