@@ -8,6 +8,7 @@ from pathlib import Path
 import bitreplay as package
 import pytest
 from bitreplay_host import reference
+from bitreplay_host.device import install
 
 VERSION = package.__version__
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,6 +21,7 @@ class Sys:
     implementation = type("", (), {"name": "micropython", "version": (1, 21, 0), "_mpy": 4 << 10 | 1 << 8 | 6})
 sys.modules["sys"] = Sys
 """
+LISTED = "\nbitreplay/old.mpy\n../boot.py\nmine.py\n"
 IMPORT = """
 import gc
 gc.collect()
@@ -77,7 +79,7 @@ def test_upload_installs(bitreplay, stock_pico, mpremote, small_model, packages,
         "import os; os.mkdir('/lib'); os.mkdir('/lib/bitreplay'); open('/lib/bitreplay/old.mpy', 'w'); "
         "open('/lib/bitreplay/my cat.safetensors', 'w'); open('/lib/mine.py', 'w'); "
         "f = open('/lib/bitreplay/installed.txt', 'w'); "
-        "f.write('bitreplay/old.mpy\\n../boot.py\\nmine.py\\n'); f.close()",
+        f"f.write({install.MARK + LISTED!r}); f.close()",
     )
     for _ in range(2):
         status, out, _ = bitreplay(stock_pico, "upload", "--install", small_model, "--packages", packages)
@@ -135,6 +137,17 @@ def test_a_users_module_is_not_removed(bitreplay, stock_pico, mpremote, packages
     status, _, error = bitreplay(stock_pico, "upload", "--install", "--packages", packages)
     assert status == 2 and "/lib/bitreplay/learner.py is on the board and would be imported instead" in error
     assert mpremote(stock_pico, "exec", "import os; print(os.listdir('/lib/bitreplay'))") == "['learner.py']"
+
+
+def test_what_is_imported_instead_is_named(bitreplay, stock_pico, mpremote, packages):
+    """And what mip had put there is replaced."""
+    mpremote(stock_pico, "mip", "install", packages / "6.3" / "armv6m" / "package.json")
+    mpremote(stock_pico, "exec", "with open('/bitreplay.py', 'w') as f: f.write('x = 1')")
+    status, _, error = bitreplay(stock_pico, "upload", "--install", "--packages", packages)
+    assert status == 2 and "bitreplay.py is imported instead of /lib/bitreplay/__init__.mpy: rename it" in error
+    mpremote(stock_pico, "rm", ":/bitreplay.py", "+", "rm", ":/lib/bitreplay/installed.txt")
+    status, out, _ = bitreplay(stock_pico, "upload", "--install", "--packages", packages)
+    assert status == 0 and out.endswith(", replaced what mip had put there\n")
 
 
 def test_half_a_module_is_replaced(bitreplay, stock_pico, mpremote, packages, tmp_path):

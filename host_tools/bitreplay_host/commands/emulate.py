@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,8 +55,10 @@ def _link(path: Path | None, port: str) -> Iterator[str]:
     if path is None:
         yield port
         return
-    if path.is_symlink() and (not path.exists() or str(path.readlink()) == port):
-        path.unlink()  # of an emulator that was killed; its port may be ours now
+    if path.is_symlink():
+        target = str(path.readlink())
+        if re.fullmatch(r"/dev/pts/\d+", target) and (not path.exists() or target == port):
+            path.unlink()  # of an emulator that was killed; its port may be ours now
     try:
         path.symlink_to(port)
     except FileExistsError:
@@ -63,4 +66,5 @@ def _link(path: Path | None, port: str) -> Iterator[str]:
     try:
         yield str(path)
     finally:
-        path.unlink(missing_ok=True)
+        if path.is_symlink() and str(path.readlink()) == port:
+            path.unlink()

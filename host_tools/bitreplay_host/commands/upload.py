@@ -57,5 +57,5 @@ def run(args: argparse.Namespace) -> None:
         else:
             found = "but MicroPython on this board has no bitreplay: upload --install, or bitreplay flash"
     print(f"{path}: {len(content)} bytes, verified\n{found}\n")
-    print(f'>>> import bitreplay\n>>> net = bitreplay.load("{path}")\n>>> me = bitreplay.Learner(net, seed=1)')
+    print(f">>> import bitreplay\n>>> net = bitreplay.load({path!r})\n>>> me = bitreplay.Learner(net, seed=1)")
     print('>>> me.see(image, "mug")    # then me.learn() and me.predict(image)')
