@@ -55,6 +55,7 @@ def test_same_bits_elsewhere(elsewhere, image):
     assert hashlib.sha256(there).hexdigest() == hashlib.sha256(image.read_bytes()).hexdigest()
 
 
+@pytest.mark.slow  # all of its firmware is compiled, and nothing can run it
 def test_pico_2(elsewhere):
     done = make(elsewhere, "firmware", "BOARD=RPI_PICO2")
     assert done.returncode == 0, done.stdout + done.stderr
