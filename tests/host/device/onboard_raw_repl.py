@@ -23,6 +23,7 @@ def line(stdin):
 
 def execute(code, names, say):
     try:
+        say(b"OK")  # from here on Ctrl-C is the code's
         exec(compile(code, "<stdin>", "exec"), names)
         say(b"\x04")
     except (Exception, KeyboardInterrupt) as error:
@@ -49,7 +50,6 @@ class Repl:
             self.say(b"R\x00")  # pasting is not known
             self.stdin.read(2)
         elif code.strip():
-            self.say(b"OK")
             execute(code, self.names, self.say)
         else:
             self.names = {"__name__": "__main__"}
