@@ -25,12 +25,12 @@ def deploy(board: Board, name: str, content: bytes, only: bool = False) -> str:
         return path
     if partition:
         partition.add(name, content, only)
+        if board.sha256(path) != digest:
+            raise UserError(
+                f"{path} is not what was sent; upload it again; if it fails twice, the board's flash may be worn out"
+            )
     else:
         to_files(board, path, content)
-    if board.sha256(path) != digest:
-        raise UserError(
-            f"{path} is not what was sent; upload it again; if it fails twice, the board's flash may be worn out"
-        )
     return path
 
 

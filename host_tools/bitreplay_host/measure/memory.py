@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .. import models
 from ..device.board import Board
 from ..device.connect import with_model
 from ..tables import table
@@ -15,7 +14,6 @@ def measure(board: Board, emulated: bool, model: Path, learner: dict) -> dict:
 
     Returns what is written as JSON: what was measured, and what onboard/heap_use.py printed.
     """
-    models.load(model)
     board.need_bitreplay()
     (found,) = board.run("heap_use.py", {"model": with_model(board, model), **learner})
     found["flash"]["/"][1] = board.free_bytes()  # without what the script needed

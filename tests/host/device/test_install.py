@@ -5,9 +5,8 @@ import re
 
 import pytest
 from bitreplay_host.device import install
-from bitreplay_host.device.board import NEW, Board
+from bitreplay_host.device.board import NEW
 from bitreplay_host.errors import UserError
-from serial_line import SerialLine
 
 BOARD = "/dev/ttyACM0 has MicroPython 1.25.0"
 MINOR = 3 << 8
@@ -53,20 +52,6 @@ def test_architectures(packages, number, name):
 def test_what_there_is_none_for(packages, mpy, message):
     with pytest.raises(UserError, match=re.escape(message)):
         install.find(packages, BOARD, mpy)
-
-
-@pytest.fixture
-def files(tmp_path):
-    """The folder with the board's files."""
-    (tmp_path / "files").mkdir()
-    return tmp_path / "files"
-
-
-@pytest.fixture
-def board(micropython, files, monkeypatch):
-    monkeypatch.setattr(Board, "free_bytes", lambda *_: 1 << 20)  # statvfs, which the unix port lacks
-    with SerialLine(micropython, files) as line, Board(line.port) as board:
-        yield board
 
 
 def put(files, contents):

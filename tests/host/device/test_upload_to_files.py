@@ -4,22 +4,8 @@ import struct
 
 import pytest
 from bitreplay_host.device import upload
-from bitreplay_host.device.board import NEW, Board
+from bitreplay_host.device.board import NEW
 from bitreplay_host.errors import UserError
-from serial_line import SerialLine
-
-
-@pytest.fixture
-def files(tmp_path):
-    (tmp_path / "files").mkdir()
-    return tmp_path / "files"
-
-
-@pytest.fixture
-def board(micropython, files, monkeypatch):
-    monkeypatch.setattr(Board, "free_bytes", lambda *_: 1 << 20)  # statvfs, which the unix port lacks
-    with SerialLine(micropython, files) as line, Board(line.port) as board:
-        yield board
 
 
 def safetensors(header):
