@@ -122,7 +122,7 @@ demo: setup unix
 PYTEST := $(BIN)/pytest -n $(JOBS) --dist worksteal
 
 check: lint unix unix-asan lib data
-	@$(PYTEST) -m "not (emulator or qemu or toolchain or torch or slow)"
+	@$(PYTEST) -m "not (emulator or qemu or toolchain or torch or exhaustive or slow)"
 
 test-builds: DIST = $(BUILD)/dist
 test-builds: RELEASE_BOARDS = RPI_PICO

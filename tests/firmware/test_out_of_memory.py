@@ -66,6 +66,7 @@ print(some)
     ]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     "settings, held, steps",
     [
