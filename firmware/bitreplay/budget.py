@@ -2,23 +2,21 @@
 
 import gc
 
-import _bitreplay as kernels
-
-from .replay import BATCH
+from . import trainer
 
 
-def scratch_bytes(net, q_b):
-    """Working memory of bconv_backward (docs/numbers.md): a channel's gradient, its bit planes, a row of dW, df."""
-    return 4 * kernels.bconv_scratch(net.trainable.geometry, BATCH, q_b)
+def batch(config):
+    """Samples of a minibatch: fewer where binary layers are trained, as each takes memory for its gradients."""
+    return 8 if config["train"] else 32
 
 
 def buffers(net, config):
     """Bytes of every buffer of a learner with these settings, by formula, before they are there: "part.buffer".
 
-    replay, fresh: M * (latent bits / 8 + label). weights: cw, its quantized copy with a shift a class, the binary
-    layer's latent weights and their signs. gradients: tw and its velocity, and what a minibatch needs.
+    replay, fresh: M * (latent bits / 8 + label). weights: cw, its quantized copy with a shift a class, the trained
+    layers' latent weights and their signs. gradients: tw and its velocity, and what a minibatch needs.
     """
-    classes, n, latent = config["classes"], net.features, net.latent_bytes
+    classes, n, latent, samples = config["classes"], net.features, net.latent_bytes, batch(config)
     found = {}
     for part in ("replay", "fresh"):
         found[part + ".latents"], found[part + ".classes"] = config[part] * latent, config[part]
@@ -26,15 +24,10 @@ def buffers(net, config):
     found["weights.past"], found["weights.rng"] = 4 * classes, 4
     master = classes * n * config["head_bits"] // 8
     found["gradients.tw"], found["gradients.velocity"] = master, master
-    found["gradients.x"], found["gradients.e"] = BATCH * latent, 2 * BATCH * classes
-    found["gradients.scores"], found["gradients.active"] = 4 * classes, classes
-    if len(net.spare) < BATCH * n:
-        found["gradients.f"] = BATCH * n
-    if net.trainable:
-        found["weights.packed"] = len(net.trainable.weight) // 8
-    if config["conv"]:
-        found["weights.weight"] = len(net.trainable.weight)
-        found["gradients.xt"], found["gradients.scratch"] = BATCH * latent, scratch_bytes(net, config["q_b"])
+    found["gradients.x"], found["gradients.f"] = samples * latent, samples * n
+    found["gradients.e"], found["gradients.scores"] = 2 * samples * classes, 4 * classes
+    found["gradients.active"], found["gradients.head_hyper"] = classes, 5
+    found.update(trainer.buffers(net, config, samples))
     return found
 
 

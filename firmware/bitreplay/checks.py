@@ -31,6 +31,13 @@ def check_rate(name, value):
     return float(RATE_FORMAT % value)
 
 
+def check_share(name, value):
+    """A share, above 0 and at most 1, rounded up to 256ths: the same in single and double precision."""
+    if type(value) not in (int, float) or not 0 < value <= 1:
+        raise ValueError("%s: must be a number above 0 and at most 1, got %s" % (name, _short(value)))
+    return max(1, int(value * 256 + 0.5)) / 256
+
+
 def check_label(label):
     """A str of 1..64 characters (that UTF-8 can encode) or an int of 64 bits, or ValueError."""
     good = False
