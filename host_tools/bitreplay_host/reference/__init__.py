@@ -5,7 +5,10 @@ specification states. Outputs are written in place and must be writable. Every s
 names the argument. Names, argument order and return values are those of the C module `_bitreplay`.
 """
 
-from .bconv2d import bconv2d, bconv2d_sign
+from .backward import avg_pool_backward, expand_backward, gradient_add, gradient_mask, gradient_record
+from .bconv2d import bconv2d, bconv2d_masks, bconv2d_sign
+from .bconv2d_dw import bconv2d_dw, bconv2d_dw_scratch
+from .bconv2d_dx import bconv2d_dx, bconv2d_dx_scratch
 from .conv2d import conv2d
 from .gradient import (
     bconv_backward,
@@ -18,12 +21,18 @@ from .gradient import (
 )
 from .head import consolidate, dense, head_backward, head_quantize, head_sum, head_update, softmax
 from .random import random
-from .stream import add, avg_pool, binarize, expand, max_pool
+from .stream import add, avg_pool, binarize, expand, global_avg_pool, max_pool, near_threshold
 
 __all__ = [
     "add",
     "avg_pool",
+    "avg_pool_backward",
     "bconv2d",
+    "bconv2d_dw",
+    "bconv2d_dw_scratch",
+    "bconv2d_dx",
+    "bconv2d_dx_scratch",
+    "bconv2d_masks",
     "bconv2d_sign",
     "bconv_backward",
     "bconv_scratch",
@@ -34,11 +43,17 @@ __all__ = [
     "dot_planes",
     "dot_signs",
     "expand",
+    "expand_backward",
+    "global_avg_pool",
+    "gradient_add",
+    "gradient_mask",
+    "gradient_record",
     "head_backward",
     "head_quantize",
     "head_sum",
     "head_update",
     "max_pool",
+    "near_threshold",
     "quantize_gradient",
     "random",
     "softmax",
@@ -46,4 +61,4 @@ __all__ = [
     "update_weights",
 ]
 
-KERNELS = [name for name in __all__ if name != "bconv_scratch"]  # which computes no buffer, but a size
+KERNELS = [name for name in __all__ if not name.endswith("_scratch")]  # which compute no buffer, but a size

@@ -92,3 +92,14 @@ def wrap32(values):
 
 def round_half_up(values, shift):
     return (values + (1 << shift >> 1)) >> shift
+
+
+def normalize(values):
+    """A gradient of 16 bits for integers below 2^31 - 2^16, and its exponent k: values are about g * 2^k."""
+    k = int(abs(values).max()).bit_length() - 15
+    return (saturate(round_half_up(values, k), 16) if k > 0 else values << -k), k
+
+
+def bit_lengths(values):
+    """The bit length of each integer in 0..2^53 - 1."""
+    return np.frexp(np.asarray(values, np.float64))[1].astype(np.int64)

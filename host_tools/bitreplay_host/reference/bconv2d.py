@@ -1,4 +1,4 @@
-"""Binary convolutions, to the stream and to bits.
+"""Binary convolutions, to the stream (with masks for their backward pass, too) and to bits.
 
 The blocks are those of Bi-Real Net (Liu et al. 2018, arXiv 1808.00278) and ReActNet (Liu et al. 2020, arXiv
 2003.03488). Tensors are NHWC; the stream is i8 in units of 1/16.
@@ -23,6 +23,27 @@ def bconv2d(geometry, x, weight, slope, bias, shift, y):
     y = output_buffer("y", y, np.int8, g.out_height * g.out_width * g.cout)
     acc = binary_convolve(g, x, weight)
     y[:] = saturate(y + affine(acc, *folded).ravel(), 8)
+
+
+def bconv2d_masks(geometry, x, weight, slope, bias, shift, y, passes, negative):
+    """bconv2d, and what its backward pass asks for: where y was not saturated, and where acc < 0.
+
+    As bconv2d, with cout a multiple of 32; passes, negative u32[out_height*out_width*cout/32], bits of y's elements.
+    ValueError for a size or range that differs.
+    """
+    g = checked_geometry(geometry, binary=True)
+    if g.cout % 32:
+        raise ValueError("geometry: cout must be a multiple of 32")
+    folded = affine_arguments(g.cout, slope, bias, shift)
+    outputs = g.out_height * g.out_width * g.cout
+    y = output_buffer("y", y, np.int8, outputs)
+    passes = output_buffer("passes", passes, np.uint32, outputs // 32)
+    negative = output_buffer("negative", negative, np.uint32, outputs // 32)
+    acc = binary_convolve(g, x, weight)
+    total = y + affine(acc, *folded).ravel()
+    y[:] = saturate(total, 8)
+    passes[:] = pack((total >= -128) & (total <= 127))
+    negative[:] = pack(acc.ravel() < 0)
 
 
 def bconv2d_sign(geometry, x, weight, threshold, flip, y):

@@ -22,7 +22,7 @@ from .arguments import (
     wrap32,
 )
 from .convolution import affine, affine_arguments, convolve
-from .head import feature_gradient, master_type, shift_left, top16
+from .head import feature_gradient, master_type, top16
 from .random import draws, state
 
 
@@ -47,8 +47,8 @@ def quantize(g, bits, stochastic, s):
     """Quantizes g [J] to q [J] (both int64) with a shared power of two. Returns q and the exponent k."""
     largest = (1 << (bits - 1)) - 1
     g = np.clip(g, -(2**30 - 1), 2**30 - 1)
-    k = 0
-    while abs(g).max() > largest << k:
+    k, m = 0, int(abs(g).max())
+    while m > largest << k:
         k += 1
     r = draws(s, g.size) & ((1 << k) - 1) if stochastic and k else 1 << k >> 1
     return np.clip((g + r) >> k, -largest, largest), k
@@ -104,13 +104,14 @@ def dot_signs(q, x, out):
 
 
 def updated(weight, dw, mantissa, exponent, s):
-    """The latent weights after one stochastically rounded step: weight [n], dw [n], both int64."""
-    p = wrap32(dw * mantissa)
-    drawn = draws(s, weight.size)
-    if exponent < 0:
-        p = saturate(p + (drawn >> (32 + exponent)), 32)
-    delta = saturate(shift_left(p, exponent), 32)
-    return np.clip(weight - delta, -127, 127)
+    """The latent weights after one stochastically rounded step: weight [..., n], dw [..., n], both int64.
+
+    exponent: one, or [..., 1].
+    """
+    down = np.maximum(-exponent, 0)
+    noise = draws(s, weight.size).reshape(weight.shape) >> (32 - down)
+    delta = saturate(wrap32(dw * mantissa) + noise, 32) >> down
+    return np.clip(weight - saturate(delta << np.maximum(exponent, 0), 32), -127, 127)
 
 
 def update_weights(weight, dw, mantissa, exponent, packed, rng):

@@ -12,10 +12,10 @@ from .arguments import (
     MAX_CHANNELS,
     MAX_DENSE,
     MAX_ELEMENTS,
-    MAX_POSITIONS,
     counted,
     in_range,
     input_buffer,
+    normalize,
     output_buffer,
     round_half_up,
     saturate,
@@ -101,25 +101,23 @@ def softmax(z, active, label, e):
     return int(np.argmax(active & (z == largest)))
 
 
-def head_backward(e, weight, bits, feature, df):
-    """The gradient of one feature: df = sat16((sum over classes of e * top16(weight)) rounded half up by 14 bits).
+def head_backward(e, weight, bits, df):
+    """The gradient of a sample's features: sums over classes of e * top16(weight), normalized. Returns its exponent k.
 
-    e i16[N*C], Q14; weight [C*n], i16 or i32 by bits, n <= 1024; feature 0..n-1; df i16[N].
+    e i16[C], Q14; weight [C*n], i16 or i32 by bits, n <= 1024; df i16[n].
     The sum wraps modulo 2^32, but not with an e of softmax. ValueError for a size or range that differs.
     """
     dtype = master_type(bits)
-    samples = counted("df", df, 2, MAX_POSITIONS)
-    classes = counted("e", e, 2 * samples, MAX_CHANNELS)
-    n = counted("weight", weight, classes * bits // 8, MAX_DENSE)
-    feature = in_range("feature", feature, 0, n - 1)
-    e = input_buffer("e", e, np.int16, samples * classes).reshape(samples, classes).astype(np.int64)
-    weight = top16(input_buffer("weight", weight, dtype, classes * n).reshape(classes, n)[:, feature])
-    df = output_buffer("df", df, np.int16, samples)
-    df[:] = feature_gradient(e, weight)
+    classes, n = counted("e", e, 2, MAX_CHANNELS), counted("df", df, 2, MAX_DENSE)
+    e = input_buffer("e", e, np.int16, classes).astype(np.int64)
+    weight = top16(input_buffer("weight", weight, dtype, classes * n).reshape(classes, n))
+    df = output_buffer("df", df, np.int16, n)
+    df[:], k = normalize(np.clip(wrap32(e @ weight), -(1 << 30), 1 << 30))
+    return k
 
 
 def feature_gradient(e, weight):
-    """e int64 (N, C) times the top16 of a head's column, int64 (C,) or columns (C, n), as head_backward rounds it."""
+    """The gradients of all samples' features, as bconv_backward rounds them: e (N, C), weight (C, n), both int64."""
     return saturate(wrap32(e @ weight + (1 << 13)) >> 14, 16)
 
 

@@ -31,20 +31,47 @@ def binarize(x, threshold, y):
     y[:] = pack(x >= threshold).ravel()
 
 
-def expand(x, value, y):
-    """Bits to stream: +value or -value.
+def near_threshold(x, threshold, y):
+    """Where the gradient of binarize passes: bit = abs(x - threshold) < 16, a box of width 1.0 to both sides.
 
-    x u32[n]; 1 <= value <= 127, in units of 1/16; y i8[32*n].
-    ValueError for a size or range that differs.
+    Sizes as binarize's. ValueError for a size that differs.
     """
-    n = counted("x", x, 4, MAX_ELEMENTS)
-    value = in_range("value", value, 1, 127)
-    y = output_buffer("y", y, np.int8, 32 * n)
-    y[:] = signs(input_buffer("x", x, np.uint32, n), np.int8) * np.int8(value)
+    c = 32 * counted("threshold", threshold, 32, MAX_CHANNELS // 32)
+    n = counted("x", x, c, MAX_ELEMENTS)
+    threshold = input_buffer("threshold", threshold, np.int8, c).astype(np.int64)
+    x = input_buffer("x", x, np.int8, n * c).reshape(n, c)
+    y = output_buffer("y", y, np.uint32, n * c // 32)
+    y[:] = pack(abs(x - threshold) < 16).ravel()
 
 
-def pool(shape, x, y, reduce):
-    """Reduces windows [height/size, width/size, size*size, channels] over their third axis; repeats the channels."""
+def expand(x, levels, y):
+    """Bits to stream: each channel's level of bit 0 or of bit 1.
+
+    x u32[P*C/32]; levels i8[C*2], C a multiple of 32, in units of 1/16; y i8[P*C].
+    ValueError for a size that differs.
+    """
+    c = 32 * counted("levels", levels, 64, MAX_CHANNELS // 32)
+    n = counted("x", x, c // 8, MAX_ELEMENTS)
+    low, high = input_buffer("levels", levels, np.int8, 2 * c).reshape(c, 2).T
+    x = input_buffer("x", x, np.uint32, n * c // 32).reshape(n, c // 32)
+    y = output_buffer("y", y, np.int8, n * c)
+    y[:] = np.where(signs(x, np.int8) > 0, high, low).ravel()
+
+
+def global_avg_pool(x, y):
+    """The mean of each channel over all positions, rounded half up (for an odd P, to the nearest).
+
+    x i8[P*C], P <= 65536; y i8[C]: floor((sum + (P >> 1)) / P). ValueError for a size that differs.
+    """
+    c = counted("y", y, 1, MAX_CHANNELS)
+    n = counted("x", x, c, 1 << 16)
+    x = input_buffer("x", x, np.int8, n * c).reshape(n, c)
+    y = output_buffer("y", y, np.int8, c)
+    y[:] = (x.sum(0, dtype=np.int64) + (n >> 1)) // n
+
+
+def pool_shape(shape):
+    """height, width, channels, size and repeat of a pooling, checked."""
     height, width, channels, size, repeat = (int(v) for v in input_buffer("shape", shape, np.uint16, 5))
     in_range("shape: height", height, 1, MAX_SIDE)
     in_range("shape: width", width, 1, MAX_SIDE)
@@ -53,6 +80,12 @@ def pool(shape, x, y, reduce):
     in_range("shape: repeat", repeat, 1, size)
     if size not in (1, 2, 4, 8) or height % size or width % size:
         raise ValueError("shape: size must be 1, 2, 4 or 8 and divide height and width")
+    return height, width, channels, size, repeat
+
+
+def pool(shape, x, y, reduce):
+    """Reduces windows [height/size, width/size, size*size, channels] over their third axis; repeats the channels."""
+    height, width, channels, size, repeat = pool_shape(shape)
     rows, columns = height // size, width // size
     x = input_buffer("x", x, np.int8, height * width * channels)
     y = output_buffer("y", y, np.int8, rows * columns * channels * repeat)
