@@ -24,7 +24,9 @@ def buffers(net, config):
     found["weights.past"], found["weights.rng"] = 4 * classes, 4
     master = classes * n * config["head_bits"] // 8
     found["gradients.tw"], found["gradients.velocity"] = master, master
-    found["gradients.x"], found["gradients.f"] = samples * latent, samples * n
+    found["gradients.x"] = samples * latent
+    if len(net.spare) < samples * n:
+        found["gradients.f"] = samples * n
     found["gradients.e"], found["gradients.scores"] = 2 * samples * classes, 4 * classes
     found["gradients.active"], found["gradients.head_hyper"] = classes, 5
     found.update(trainer.buffers(net, config, samples))

@@ -104,8 +104,9 @@ class Learner:
         self.head = Head(n, batch, config)
         self.trainer = Trainer(net, config, batch) if config["train"] else None
         self.above = self.trainer or Above(net)
-        # A minibatch: latents, features, errors of the head.
-        self.x, self.f = bytearray(batch * net.latent_bytes), bytearray(batch * n)
+        # A minibatch: latents, features (in the network's scratch if they fit), errors of the head.
+        self.x = bytearray(batch * net.latent_bytes)
+        self.f = net.spare[: batch * n] if len(net.spare) >= batch * n else bytearray(batch * n)
         self.e = array("h", bytes(2 * batch * config["classes"]))
         self.x_rows, self.f_rows, self.e_rows = [rows(buffer, batch) for buffer in (self.x, self.f, self.e)]
 
@@ -209,7 +210,8 @@ class Learner:
                 start, hits, total = time(), 0, 0
                 for batch in self.policy.minibatches(classes, self.batch, self.rng):
                     hits += self._minibatch(batch)
-                    held(self._step, step, steps, present)
+                    self._set_rates(step, steps)
+                    held(self._step, present)
                     step, total = step + 1, total + self.batch
                 self._report(progress, epoch + 1, epochs, 100 * hits / total, time() - start)
             held(self._end, True)
@@ -255,11 +257,16 @@ class Learner:
                 self.trainer.backward(row, e, head, self.rng)
         return hits
 
-    def _step(self, step, steps, present):
+    def _set_rates(self, step, steps):
+        self.head.set_rate(step, steps)
+        if self.trainer:
+            self.trainer.set_rate(step, steps)
+
+    def _step(self, present):
         """One step of all that is trained, by the gradients of a minibatch. It must not be interrupted."""
         if self.trainer:
-            self.trainer.update(self.x, step, steps, self.rng)
-        self.head.update(self.e, self.f, step, steps, self.rng)
+            self.trainer.update(self.x, self.rng)
+        self.head.update(self.e, self.f, self.rng)
         self.learned = present
 
     def _consolidate(self, present, absorb):
