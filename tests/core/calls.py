@@ -11,7 +11,7 @@ SHAPES = {
     "binarize": (3, 64),
     "near_threshold": (3, 64),
     "expand": (3, 32),
-    "global_avg_pool": (6, 5),
+    "global_avg_pool": (7, 5),
     "avg_pool": (4, 2, 3, 2, 2),
     "max_pool": (4, 2, 3, 2, 2),
     "add": (7,),
