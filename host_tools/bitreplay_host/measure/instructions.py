@@ -218,9 +218,8 @@ def make_case(kernel: str, text: str, random: np.random.Generator, shape: dict[s
     if "channels" in known:
         known["trained"] = known["channels"], known["channels"].size, known["weight"]
     core = tuple((shape | known)[name] for name in CORE[kernel].split())
-    return Case(
-        kernel, text, expected, core, scratch=frozenset(i for i, a in enumerate(described) if a.role == "scratch")
-    )
+    scratch = frozenset(i for i, a in enumerate(described) if a.role == "scratch")
+    return Case(kernel, text, expected, core, scratch=scratch)
 
 
 def convolutions(net: Any, graph: dict, random: np.random.Generator) -> list[Case]:
@@ -254,32 +253,34 @@ def convolutions(net: Any, graph: dict, random: np.random.Generator) -> list[Cas
     return cases
 
 
-def gradients(net: Any, graph: dict, random: np.random.Generator) -> Iterator[Case]:
-    """dX of one sample, and dW of some channels for a minibatch, in the first binary convolution above the latent."""
-    height, width, n = net.latent_shape
+def above(net: Any, graph: dict) -> dict[str, int]:
+    """The geometry of the first binary convolution above the latent."""
     layers = graph["layers"]
-    above = layers[[layer["op"] for layer in layers].index("latent") :]
-    layer = next(layer for layer in above if layer["op"].startswith("bconv2d"))
-    kernel, groups = layer["kernel"], layer["groups"]
-    numbers = height, width, n, layer["cout"], kernel, layer["stride"], layer["padding"], groups
-    shape, bits = dict(zip(kernel_arguments.GEOMETRY, numbers, strict=True)), {"bits": 4}
-    text = f"{height}x{width}x{n}, {kernel}x{kernel}, {groups} groups"
+    first = [layer["op"] for layer in layers].index("latent")
+    layer = next(layer for layer in layers[first:] if layer["op"].startswith("bconv2d"))
+    names = kernel_arguments.GEOMETRY[3:]  # from cout on, as the model has them
+    height, width, n = net.latent_shape
+    return {"height": height, "width": width, "cin": n, **{name: layer[name] for name in names}}
+
+
+def gradients(net: Any, graph: dict, random: np.random.Generator) -> Iterator[Case]:
+    """dX of one sample, and dW of some channels for a minibatch, in that convolution."""
+    shape, bits = above(net, graph), {"bits": 4}
+    text = "{height}x{width}x{cin}, {kernel}x{kernel}, {groups} groups".format(**shape)
     yield make_case("bconv2d_dx", f"{text}, 4 bits", random, shape | bits, stochastic=1)
-    size, given = (
-        {"samples": BATCH, "count": 8},
-        {"shifts": np.zeros(BATCH, np.uint8), "mantissa": 10, "exponent": -40, "stochastic": 1, "update": 1},
-    )
-    pixels = executed_taps(height, kernel, layer["stride"], layer["padding"])[0]
-    pixels *= executed_taps(width, kernel, layer["stride"], layer["padding"])[0]
-    given["g"] = random.integers(-9000, 9000, 8 * (-(-BATCH * pixels // 32) * 32), np.int16)
+    window = shape["kernel"], shape["stride"], shape["padding"]
+    sides = [kernel_arguments.output_side(shape[side], *window) for side in ("height", "width")]
+    positions = -(-BATCH * sides[0] * sides[1] // 32) * 32
+    given = {"g": random.integers(-9000, 9000, 8 * positions, np.int16), "shifts": np.zeros(BATCH, np.uint8)}
+    settings = {"mantissa": 10, "exponent": -40, "stochastic": 1, "update": 1}
     text += f", minibatch of {BATCH}, 8 channels, 4 bits"
-    yield make_case("bconv2d_dw", text, random, shape | size | bits, **given)
+    yield make_case("bconv2d_dw", text, random, shape | {"samples": BATCH, "count": 8} | bits, **given, **settings)
 
 
-def others(net: Any, random: np.random.Generator) -> Iterator[Case]:
+def others(net: Any, graph: dict, random: np.random.Generator) -> Iterator[Case]:
     """The kernels that learning spends its time on, as a learner with 16-bit head weights calls them."""
     height, width, n = net.latent_shape
-    positions, inputs = BATCH * height * width, n // 2
+    positions, inputs = BATCH * height * width, n // above(net, graph)["groups"]
 
     def case(kernel: str, text: str, shape: dict[str, int], **given: Any) -> Case:
         return make_case(kernel, text, random, shape, **given)
@@ -318,7 +319,7 @@ def count(program: Program, case: Case) -> int:
 def bench(model: Path) -> dict:
     """What `bitreplay bench --board instructions` writes."""
     net, graph, random = models.load(model), models.graph(model), np.random.default_rng(1)
-    cases = [*convolutions(net, graph, random), *gradients(net, graph, random), *others(net, random)]
+    cases = [*convolutions(net, graph, random), *gradients(net, graph, random), *others(net, graph, random)]
     kernels = []
     with (
         tempfile.TemporaryDirectory() as directory,
