@@ -258,9 +258,9 @@ def above(net: Any, graph: dict) -> dict[str, int]:
     layers = graph["layers"]
     first = [layer["op"] for layer in layers].index("latent")
     layer = next(layer for layer in layers[first:] if layer["op"].startswith("bconv2d"))
-    names = kernel_arguments.GEOMETRY[3:]  # from cout on, as the model has them
+    names = kernel_arguments.GEOMETRY[3:]  # from cout on, as the model has them; there may be no groups
     height, width, n = net.latent_shape
-    return {"height": height, "width": width, "cin": n, **{name: layer[name] for name in names}}
+    return {"height": height, "width": width, "cin": n, **{name: layer.get(name, 1) for name in names}}
 
 
 def gradients(net: Any, graph: dict, random: np.random.Generator) -> Iterator[Case]:

@@ -132,7 +132,7 @@ def trained(graph, net):
     first = [layer["op"] for layer in layers].index("latent")
     layer = [layer for layer in layers[first:] if layer["op"].startswith("bconv2d")][0]
     height, width, n = net.latent_shape
-    kernel, groups = layer["kernel"], layer["groups"]
+    kernel, groups = layer["kernel"], layer.get("groups", 1)
     text = "%dx%dx%d, %dx%d, %d groups" % (height, width, n, kernel, kernel, groups)
     return (height, width, n, layer["cout"], kernel, layer["stride"], layer["padding"], groups), text
 
