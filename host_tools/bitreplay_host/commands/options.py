@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import bitreplay
+from bitreplay import trainer
 
 from .. import paths
 from ..errors import UserError, as_user_error
@@ -38,17 +39,18 @@ def micropython(args: argparse.Namespace) -> Path:
     return args.micropython or paths.built("unix/micropython", "unix", "name it with --micropython")
 
 
-def add_train(parser: argparse._ActionsContainer, default: str) -> None:
-    """What train() reads. default: of --train, "all" or "1"."""
-    text = "layers of the model that are trained: head, all, or how many binary ones from the top (default: %(default)s)"
-    parser.add_argument("--train", default=default, help=text)
+def add_train(parser: argparse._ActionsContainer) -> None:
+    """What train() reads."""
+    text = "layers of the model that are trained: head, all, or how many binary ones from the top"
+    parser.add_argument("--train", help=f"{text} (default: 1, or head where there is none)")
     text = "share of their output channels that is trained, above 0 and at most 1 (default: %(default)s)"
     parser.add_argument("--channels", type=float, default=1.0, help=text)
 
 
 def train(args: argparse.Namespace, net: bitreplay.Network) -> dict[str, Any]:
     """Keyword arguments of Learner. UserError if the model has no such layers."""
-    learner = {"train": int(args.train) if args.train.isdecimal() else args.train, "channels": args.channels}
+    chosen = args.train or str(min(1, trainer.most(net)))
+    learner = {"train": int(chosen) if chosen.isdecimal() else chosen, "channels": args.channels}
     with as_user_error():
         bitreplay.Learner(net, replay=0, fresh=1, **learner)
     return learner

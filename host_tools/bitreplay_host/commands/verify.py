@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_port(parser, default=None)
     options.add_micropython(parser)
     options.add_model(parser)
-    options.add_train(parser, default="1")
+    options.add_train(parser)
     parser.add_argument("--seed", type=int, default=1, help="of the vectors and the training (default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=8, help="calls of each kernel (default: %(default)s)")
 

@@ -52,7 +52,7 @@ def verify(target: Target, model: Path, learner: dict, seed: int, repeats: int, 
 
 def trainings(target: Target, model: Path, learner: dict, seed: int, directory: Path) -> Iterator[str]:
     """Compares a training of the model, and those of the synthetic one."""
-    yield from training("model", target, (str(model), target.model(model)), learner, seed, directory)
+    yield from training(model.stem, target, (str(model), target.model(model)), learner, seed, directory)
     here = directory / "deep.safetensors"
     deep.write(str(here))
     paths = str(here), target.put(DEEP, here.read_bytes())
@@ -192,7 +192,7 @@ def training(
                 bar.update()
                 continue
             same, step = ours == theirs, f"{name}, {ours['step']}"
-            bar.write(f"training: {step:30} {ours['digest'][:16]:16}  {'ok' if same else 'WRONG'}")
+            bar.write(f"training: {step:32} {ours['digest'][:16]:16}  {'ok' if same else 'WRONG'}")
             if not same:
                 yield f"training, {step}: expected {ours['digest']}, got {theirs['digest']}"
         next(there, None)  # the script has ended
