@@ -28,6 +28,20 @@ def bconv2d(
 ) -> None:
     """A binary convolution, added to the shortcut in y."""
 
+def bconv2d_masks(
+    geometry: ReadableBuffer,
+    x: ReadableBuffer,
+    weight: ReadableBuffer,
+    slope: ReadableBuffer,
+    bias: ReadableBuffer,
+    shift: int,
+    y: WriteableBuffer,
+    passes: WriteableBuffer,
+    negative: WriteableBuffer,
+    /,
+) -> None:
+    """bconv2d, and for its backward pass where y did not saturate and where the sum was negative."""
+
 def bconv2d_sign(
     geometry: ReadableBuffer,
     x: ReadableBuffer,
@@ -42,8 +56,14 @@ def bconv2d_sign(
 def binarize(x: ReadableBuffer, threshold: ReadableBuffer, y: WriteableBuffer, /) -> None:
     """Stream to bits: x >= threshold."""
 
-def expand(x: ReadableBuffer, value: int, y: WriteableBuffer, /) -> None:
-    """Bits to stream: +value or -value."""
+def near_threshold(x: ReadableBuffer, threshold: ReadableBuffer, y: WriteableBuffer, /) -> None:
+    """Where the gradient of binarize passes: abs(x - threshold) < 16."""
+
+def expand(x: ReadableBuffer, levels: ReadableBuffer, y: WriteableBuffer, /) -> None:
+    """Bits to stream: one of two levels of the channel."""
+
+def global_avg_pool(x: ReadableBuffer, y: WriteableBuffer, /) -> None:
+    """The mean of each channel over all positions, rounded half up."""
 
 def avg_pool(shape: ReadableBuffer, x: ReadableBuffer, y: WriteableBuffer, /) -> None:
     """Averages windows, rounded half up."""
@@ -67,8 +87,8 @@ def random(rng: WriteableBuffer, n: int, /) -> int:
 def softmax(z: ReadableBuffer, active: ReadableBuffer, label: int, e: WriteableBuffer, /) -> int:
     """Probabilities, or with a label errors; returns the class of the first largest score."""
 
-def head_backward(e: ReadableBuffer, weight: ReadableBuffer, bits: int, feature: int, df: WriteableBuffer, /) -> None:
-    """The gradient of one feature for each sample."""
+def head_backward(e: ReadableBuffer, weight: ReadableBuffer, bits: int, df: WriteableBuffer, /) -> int:
+    """The gradient of a sample's features; returns its exponent."""
 
 def head_update(
     e: ReadableBuffer,
@@ -120,22 +140,65 @@ def update_weights(
 ) -> None:
     """One step of SGD on latent weights, rounded stochastically."""
 
-def bconv_scratch(geometry: ReadableBuffer, samples: int, bits: int, /) -> int:
-    """The size of bconv_backward's scratch, in i32."""
+def avg_pool_backward(shape: ReadableBuffer, gy: ReadableBuffer, gx: WriteableBuffer, /) -> int:
+    """The gradient of an average's input, times the window's pixels; returns by how much the exponent grows."""
 
-def bconv_backward(
+def gradient_mask(g: WriteableBuffer, mask: ReadableBuffer, /) -> None:
+    """0 where the mask is 0."""
+
+def gradient_add(g: WriteableBuffer, d: ReadableBuffer, mask: ReadableBuffer, shift_g: int, shift_d: int, /) -> int:
+    """Adds a gradient where the mask is 1; returns by how much the exponent grows."""
+
+def expand_backward(
+    g: ReadableBuffer, levels: ReadableBuffer, d: WriteableBuffer, shift_g: int, shift_d: int, /
+) -> int:
+    """Adds the gradient of expand's bits to d; returns by how much the exponent grows."""
+
+def gradient_record(
+    g: ReadableBuffer,
+    negative: ReadableBuffer,
+    slope: ReadableBuffer,
+    channels: ReadableBuffer,
+    out: WriteableBuffer,
+    first: int,
+    /,
+) -> None:
+    """Keeps a sample's gradient at the sums of the trained channels, for bconv2d_dw."""
+
+def bconv2d_dx_scratch(geometry: ReadableBuffer, bits: int, /) -> int:
+    """The size of bconv2d_dx's scratch, in i32."""
+
+def bconv2d_dx(
+    geometry: ReadableBuffer,
+    g: ReadableBuffer,
+    negative: ReadableBuffer,
+    slope: ReadableBuffer,
+    weight: ReadableBuffer,
+    bits: int,
+    stochastic: int,
+    scratch: WriteableBuffer,
+    d: WriteableBuffer,
+    rng: WriteableBuffer,
+    /,
+) -> int:
+    """The gradient of a binary convolution's input, of one sample; returns by how much the exponent grows."""
+
+def bconv2d_dw_scratch(geometry: ReadableBuffer, samples: int, bits: int, channels: int, /) -> int:
+    """The size of bconv2d_dw's scratch, in i32."""
+
+def bconv2d_dw(
     geometry: ReadableBuffer,
     x: ReadableBuffer,
-    xt: ReadableBuffer,
-    e: ReadableBuffer,
-    head: ReadableBuffer,
+    g: WriteableBuffer,
+    shifts: ReadableBuffer,
+    slope: ReadableBuffer,
+    channels: ReadableBuffer,
     weight: WriteableBuffer,
     packed: WriteableBuffer,
-    slope: ReadableBuffer,
-    bias: ReadableBuffer,
     hyper: ReadableBuffer,
     scratch: WriteableBuffer,
     rng: WriteableBuffer,
+    square: WriteableBuffer,
     /,
 ) -> None:
-    """A trained 1x1 layer's backward pass and update."""
+    """The gradient of the trained channels' weights over a minibatch: its size, and the update."""

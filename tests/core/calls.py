@@ -6,16 +6,19 @@ from bitreplay_host.onboard import kernel_arguments
 SHAPES = {
     "conv2d": (4, 4, 3, 32, 3, 2, 1),
     "bconv2d": (4, 4, 64, 32, 3, 1, 1, 1),
+    "bconv2d_masks": (4, 4, 64, 32, 3, 1, 1, 1),
     "bconv2d_sign": (4, 4, 64, 32, 3, 1, 1, 1),
     "binarize": (3, 64),
-    "expand": (2,),
+    "near_threshold": (3, 64),
+    "expand": (3, 32),
+    "global_avg_pool": (7, 5),
     "avg_pool": (4, 2, 3, 2, 2),
     "max_pool": (4, 2, 3, 2, 2),
     "add": (7,),
     "dense": (5, 3),
     "random": (),
     "softmax": (3,),
-    "head_backward": (2, 3, 5, 16),
+    "head_backward": (3, 5, 16),
     "head_update": (2, 3, 5, 16),
     "head_quantize": (3, 5, 32),
     "head_sum": (5, 32),
@@ -25,11 +28,18 @@ SHAPES = {
     "dot_planes": (2, 8, 3),
     "dot_signs": (32, 2),
     "update_weights": (64,),
-    "bconv_backward": (2, 4, 32, 1, 4, 3, 8, 16),
+    "avg_pool_backward": (4, 2, 3, 2, 2),
+    "gradient_mask": (2,),
+    "gradient_add": (2,),
+    "expand_backward": (2, 32),
+    "gradient_record": (6, 64, 3, 32),
+    "bconv2d_dx": (4, 3, 32, 64, 3, 2, 1, 1, 4),
+    "bconv2d_dw": (4, 3, 64, 32, 3, 2, 1, 2, 9, 3, 4),
 }
-SETTINGS = {"shift": 8, "value": 16, "n": 10, "label": 2, "feature": 4, "q_f": 8, "mean": -7, "alpha": 20000}
-SETTINGS |= {"stochastic": 1, "mantissa": 3, "momentum": 1, "decay": 9}
-EXPONENTS = {"head_update": -2, "update_weights": -9, "bconv_backward": -20}
+SETTINGS = {"shift": 8, "n": 10, "label": 2, "q_f": 8, "mean": -7, "alpha": 20000}
+SETTINGS |= {"stochastic": 1, "mantissa": 3, "momentum": 1, "decay": 9, "update": 1}
+SETTINGS |= {"shift_g": 3, "shift_d": 0, "first": 7}
+EXPONENTS = {"head_update": -2, "update_weights": -9, "bconv2d_dw": -30}
 BUFFERS = {
     ("dense", "shift"): [-16, 0, 6],
     ("softmax", "z"): [-900, 400, 0],

@@ -49,16 +49,16 @@ def i32(n):
     return ctypes.c_int32(int(n))
 
 
-def i8(n):
-    return ctypes.c_int8(int(n))
-
-
 def conv2d(geometry, x, weight, slope, bias, shift, y):
     call("conv2d", geometry, x, weight, affine(slope, bias, shift), y)
 
 
 def bconv2d(geometry, x, weight, slope, bias, shift, y):
     call("bconv2d", geometry, x, weight, affine(slope, bias, shift), y)
+
+
+def bconv2d_masks(geometry, x, weight, slope, bias, shift, y, passes, negative):
+    call("bconv2d_masks", geometry, x, weight, affine(slope, bias, shift), y, passes, negative)
 
 
 def bconv2d_sign(geometry, x, weight, threshold, flip, y):
@@ -69,8 +69,17 @@ def binarize(x, threshold, y):
     call("binarize", x, threshold, size(x.size // threshold.size), size(threshold.size), y)
 
 
-def expand(x, value, y):
-    call("expand", x, size(x.size), i8(value), y)
+def near_threshold(x, threshold, y):
+    call("near_threshold", x, threshold, size(x.size // threshold.size), size(threshold.size), y)
+
+
+def expand(x, levels, y):
+    channels = levels.size // 2
+    call("expand", x, levels, size(y.size // channels), size(channels), y)
+
+
+def global_avg_pool(x, y):
+    call("global_avg_pool", x, size(x.size // y.size), size(y.size), y)
 
 
 def avg_pool(shape, x, y):
@@ -97,19 +106,8 @@ def softmax(z, active, label, e):
     return call("softmax", z, active, size(z.size), i32(label), e, returns=ctypes.c_size_t)
 
 
-def head_backward(e, weight, bits, feature, df):
-    classes = e.size // df.size
-    call(
-        "head_backward",
-        e,
-        weight,
-        u32(bits),
-        size(df.size),
-        size(classes),
-        size(weight.size // classes),
-        size(feature),
-        df,
-    )
+def head_backward(e, weight, bits, df):
+    return call("head_backward", e, weight, u32(bits), size(e.size), size(df.size), df, returns=ctypes.c_int32)
 
 
 def head_update(e, f, active, weight, velocity, hyper, rng):
@@ -153,22 +151,43 @@ def update_weights(weight, dw, mantissa, exponent, packed, rng):
     call("update_weights", weight, dw, size(weight.size), i32(mantissa), i32(exponent), packed, rng)
 
 
-def bconv_backward(geometry, x, xt, e, head, weight, packed, slope, bias, hyper, scratch, rng):
-    classes = head.size // int(geometry[3])
-    folded = affine(slope, bias, int(hyper[0]))
+def avg_pool_backward(shape, gy, gx):
+    return call("avg_pool_backward", shape, gy, gx, returns=ctypes.c_int32)
+
+
+def gradient_mask(g, mask):
+    call("gradient_mask", g, mask, size(mask.size))
+
+
+def gradient_add(g, d, mask, shift_g, shift_d):
+    shifts = u32(shift_g), u32(shift_d)
+    return call("gradient_add", g, d, mask, size(mask.size), *shifts, returns=ctypes.c_int32)
+
+
+def expand_backward(g, levels, d, shift_g, shift_d):
+    channels = levels.size // 2
+    shape, shifts = (size(g.size // channels), size(channels)), (u32(shift_g), u32(shift_d))
+    return call("expand_backward", g, levels, d, *shape, *shifts, returns=ctypes.c_int32)
+
+
+def gradient_record(g, negative, slope, channels, out, first):
+    cout, count = slope.size // 2, channels.size
+    shape = size(g.size // cout), size(cout)
     call(
-        "bconv_backward",
-        geometry,
-        size(e.size // classes),
-        size(classes),
-        x,
-        xt,
-        e,
-        head,
-        weight,
-        packed,
-        folded,
-        hyper,
-        scratch,
-        rng,
+        "gradient_record", g, negative, slope, *shape, channels, size(count), out, size(out.size // count), size(first)
     )
+
+
+def bconv2d_dx(geometry, g, negative, slope, weight, bits, stochastic, scratch, d, rng):
+    how = u32(bits), ctypes.c_int(stochastic)
+    return call("bconv2d_dx", geometry, g, negative, slope, weight, *how, scratch, d, rng, returns=ctypes.c_int32)
+
+
+class Trained(ctypes.Structure):
+    _fields_ = [("channels", ctypes.c_void_p), ("count", ctypes.c_size_t), ("weight", ctypes.c_void_p)]
+
+
+def bconv2d_dw(geometry, x, g, shifts, slope, channels, weight, packed, hyper, scratch, rng, square):
+    trained = Trained(channels.ctypes.data, channels.size, weight.ctypes.data)
+    samples = size(shifts.size)
+    call("bconv2d_dw", geometry, samples, x, g, shifts, slope, trained, packed, hyper, scratch, rng, square)

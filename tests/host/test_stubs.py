@@ -33,7 +33,7 @@ latent = bytearray(net.latent_bytes)
 net.latent(image, latent)
 print(me.predict_latent(latent)[0], net.classify(image)[0].upper(), me.digest()[:8])
 print(_bitreplay.random(array("I", [1]), 6) + 1)
-_bitreplay.expand(latent, 16, bytearray(8 * net.latent_bytes))
+_bitreplay.expand(latent, bytes(2 * net.latent_shape[2]), bytearray(8 * net.latent_bytes))
 """
 
 # Each line that is wrong names its error.
@@ -57,7 +57,7 @@ net = bitreplay.Network()  # call-arg
 bitreplay.learn(me)  # attr-defined
 _bitreplay.random(1, 6)  # arg-type
 _bitreplay.add(x=bytes(4), y=bytearray(4))  # call-arg
-_bitreplay.expand(bytes(4), 16)  # call-arg
+_bitreplay.expand(bytes(4), bytes(64))  # call-arg
 """
 
 # What stubtest finds in the two modules and is meant so.

@@ -5,16 +5,19 @@
 #define BR_FUNCTIONS(X) \
     X(MP_QSTR_conv2d, mod_conv2d, 7) \
     X(MP_QSTR_bconv2d, mod_bconv2d, 7) \
+    X(MP_QSTR_bconv2d_masks, mod_bconv2d_masks, 9) \
     X(MP_QSTR_bconv2d_sign, mod_bconv2d_sign, 6) \
     X(MP_QSTR_binarize, mod_binarize, 3) \
+    X(MP_QSTR_near_threshold, mod_near_threshold, 3) \
     X(MP_QSTR_expand, mod_expand, 3) \
+    X(MP_QSTR_global_avg_pool, mod_global_avg_pool, 2) \
     X(MP_QSTR_avg_pool, mod_avg_pool, 3) \
     X(MP_QSTR_max_pool, mod_max_pool, 3) \
     X(MP_QSTR_add, mod_add, 2) \
     X(MP_QSTR_dense, mod_dense, 4) \
     X(MP_QSTR_random, mod_random, 2) \
     X(MP_QSTR_softmax, mod_softmax, 4) \
-    X(MP_QSTR_head_backward, mod_head_backward, 5) \
+    X(MP_QSTR_head_backward, mod_head_backward, 4) \
     X(MP_QSTR_head_update, mod_head_update, 7) \
     X(MP_QSTR_head_quantize, mod_head_quantize, 5) \
     X(MP_QSTR_head_sum, mod_head_sum, 2) \
@@ -24,8 +27,15 @@
     X(MP_QSTR_dot_planes, mod_dot_planes, 4) \
     X(MP_QSTR_dot_signs, mod_dot_signs, 3) \
     X(MP_QSTR_update_weights, mod_update_weights, 6) \
-    X(MP_QSTR_bconv_scratch, mod_bconv_scratch, 3) \
-    X(MP_QSTR_bconv_backward, mod_bconv_backward, 12)
+    X(MP_QSTR_avg_pool_backward, mod_avg_pool_backward, 3) \
+    X(MP_QSTR_gradient_mask, mod_gradient_mask, 2) \
+    X(MP_QSTR_gradient_add, mod_gradient_add, 5) \
+    X(MP_QSTR_expand_backward, mod_expand_backward, 5) \
+    X(MP_QSTR_gradient_record, mod_gradient_record, 6) \
+    X(MP_QSTR_bconv2d_dx_scratch, mod_bconv2d_dx_scratch, 2) \
+    X(MP_QSTR_bconv2d_dx, mod_bconv2d_dx, 10) \
+    X(MP_QSTR_bconv2d_dw_scratch, mod_bconv2d_dw_scratch, 4) \
+    X(MP_QSTR_bconv2d_dw, mod_bconv2d_dw, 12)
 
 #define BR_OBJECT(name, function, n) static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(function##_obj, n, n, function);
 BR_FUNCTIONS(BR_OBJECT)

@@ -56,15 +56,29 @@ static inline mp_int_t br_int(mp_obj_t obj, const char *name, mp_int_t low, mp_i
 uint32_t *br_rng(br_args_t *args, mp_obj_t obj);
 
 const br_geometry_t *br_get_geometry(br_args_t *args, mp_obj_t obj, bool binary);
+const br_pool_t *br_get_pool(br_args_t *args, mp_obj_t obj);
 br_affine_t br_get_affine(br_args_t *args, mp_obj_t slope, mp_obj_t bias, mp_int_t shift, size_t cout);
 mp_int_t br_get_master_bits(mp_int_t bits);
+
+// The words of an output channel's weights.
+static inline size_t br_filter_words(const br_geometry_t *g) {
+    return g->kernel * (size_t)g->kernel * br_quotient(g->cin / 32, g->groups);
+}
+
+// The elements of a pooling's output.
+static inline size_t br_pooled(const br_pool_t *p) {
+    return br_quotient((size_t)p->height * p->width, p->size * p->size) * p->channels * p->repeat;
+}
 
 // The functions of the module.
 mp_obj_t mod_conv2d(size_t n_args, const mp_obj_t *a);
 mp_obj_t mod_bconv2d(size_t n_args, const mp_obj_t *a);
+mp_obj_t mod_bconv2d_masks(size_t n_args, const mp_obj_t *a);
 mp_obj_t mod_bconv2d_sign(size_t n_args, const mp_obj_t *a);
 mp_obj_t mod_binarize(size_t n_args, const mp_obj_t *a);
+mp_obj_t mod_near_threshold(size_t n_args, const mp_obj_t *a);
 mp_obj_t mod_expand(size_t n_args, const mp_obj_t *a);
+mp_obj_t mod_global_avg_pool(size_t n_args, const mp_obj_t *a);
 mp_obj_t mod_avg_pool(size_t n_args, const mp_obj_t *a);
 mp_obj_t mod_max_pool(size_t n_args, const mp_obj_t *a);
 mp_obj_t mod_add(size_t n_args, const mp_obj_t *a);
@@ -81,7 +95,14 @@ mp_obj_t mod_quantize_gradient(size_t n_args, const mp_obj_t *a);
 mp_obj_t mod_dot_planes(size_t n_args, const mp_obj_t *a);
 mp_obj_t mod_dot_signs(size_t n_args, const mp_obj_t *a);
 mp_obj_t mod_update_weights(size_t n_args, const mp_obj_t *a);
-mp_obj_t mod_bconv_scratch(size_t n_args, const mp_obj_t *a);
-mp_obj_t mod_bconv_backward(size_t n_args, const mp_obj_t *a);
+mp_obj_t mod_avg_pool_backward(size_t n_args, const mp_obj_t *a);
+mp_obj_t mod_gradient_mask(size_t n_args, const mp_obj_t *a);
+mp_obj_t mod_gradient_add(size_t n_args, const mp_obj_t *a);
+mp_obj_t mod_expand_backward(size_t n_args, const mp_obj_t *a);
+mp_obj_t mod_gradient_record(size_t n_args, const mp_obj_t *a);
+mp_obj_t mod_bconv2d_dx_scratch(size_t n_args, const mp_obj_t *a);
+mp_obj_t mod_bconv2d_dx(size_t n_args, const mp_obj_t *a);
+mp_obj_t mod_bconv2d_dw_scratch(size_t n_args, const mp_obj_t *a);
+mp_obj_t mod_bconv2d_dw(size_t n_args, const mp_obj_t *a);
 
 #endif // BITREPLAY_BINDINGS_MODBITREPLAY_H

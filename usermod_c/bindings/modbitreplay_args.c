@@ -121,6 +121,19 @@ const br_geometry_t *br_get_geometry(br_args_t *args, mp_obj_t obj, bool binary)
     return g;
 }
 
+const br_pool_t *br_get_pool(br_args_t *args, mp_obj_t obj) {
+    const br_pool_t *p = br_input(args, obj, "shape", sizeof(br_pool_t), 2);
+    br_check(p->height, "shape: height", 1, BR_MAX_SIDE);
+    br_check(p->width, "shape: width", 1, BR_MAX_SIDE);
+    br_check(p->channels, "shape: channels", 1, BR_MAX_CHANNELS);
+    br_check(p->size, "shape: size", 1, 8);
+    br_check(p->repeat, "shape: repeat", 1, p->size);
+    if (p->size & (p->size - 1) || (p->height | p->width) & (p->size - 1)) {
+        mp_raise_ValueError(MP_ERROR_TEXT("shape: size must be 1, 2, 4 or 8 and divide height and width"));
+    }
+    return p;
+}
+
 br_affine_t br_get_affine(br_args_t *args, mp_obj_t slope, mp_obj_t bias, mp_int_t shift, size_t cout) {
     br_affine_t affine;
     affine.slope = br_input(args, slope, "slope", cout * 4, 2);

@@ -41,18 +41,15 @@ mp_obj_t mod_softmax(size_t n_args, const mp_obj_t *a) {
     return MP_OBJ_NEW_SMALL_INT(br_softmax(z, active, classes, (int32_t)label, e));
 }
 
-// head_backward(e, weight, bits, feature, df)
+// head_backward(e, weight, bits, df)
 mp_obj_t mod_head_backward(size_t n_args, const mp_obj_t *a) {
     br_args_t args = { 0 };
     uint32_t bits = (uint32_t)br_get_master_bits(br_get_int(a[2], "bits"));
-    size_t samples = br_count(a[4], "df", 2, BR_MAX_POSITIONS);
-    size_t classes = br_count(a[0], "e", samples * 2, BR_MAX_CHANNELS);
-    size_t n = br_count(a[1], "weight", classes * bits / 8, BR_MAX_DENSE);
-    size_t feature = (size_t)br_int(a[3], "feature", 0, (mp_int_t)n - 1);
-    const int16_t *e = br_input(&args, a[0], "e", samples * classes * 2, 2);
+    size_t classes = br_count(a[0], "e", 2, BR_MAX_CHANNELS), n = br_count(a[3], "df", 2, BR_MAX_DENSE);
+    const int16_t *e = br_input(&args, a[0], "e", classes * 2, 2);
     const void *weight = br_input(&args, a[1], "weight", classes * n * bits / 8, bits / 8);
-    br_head_backward(e, weight, bits, samples, classes, n, feature, br_output(&args, a[4], "df", samples * 2, 2));
-    return mp_const_none;
+    int16_t *df = br_output(&args, a[3], "df", n * 2, 2);
+    return MP_OBJ_NEW_SMALL_INT(br_head_backward(e, weight, bits, classes, n, df));
 }
 
 // head_update(e, f, active, weight, velocity, hyper, rng)

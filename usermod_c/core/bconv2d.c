@@ -93,6 +93,8 @@ typedef struct _br_output_t {
     void *pixel; // int8_t channels of br_bconv2d, uint32_t words of br_bconv2d_sign
     size_t pixel_bytes;
     const br_affine_t *affine; // of br_bconv2d
+    const int8_t *start; // of y, and masks of its elements, of br_bconv2d_masks
+    uint32_t *passes, *negative;
     const int16_t *threshold; // of br_bconv2d_sign
     const uint32_t *flip;
 } br_output_t;
@@ -137,6 +139,34 @@ static void BR_HOT br_write_affine(const br_output_t *out, int32_t inputs, const
     }
 }
 
+static void BR_HOT br_write_masks(const br_output_t *out, int32_t inputs, const uint32_t *distance, size_t count) {
+    const int16_t *slope = out->affine->slope + 2 * out->channel;
+    const int32_t *bias = out->affine->bias + out->channel;
+    int8_t *y = (int8_t *)out->pixel + out->channel;
+    size_t element = (size_t)(y - out->start);
+    uint32_t *passes = out->passes + (element >> 5), *negative = out->negative + (element >> 5);
+    // A block may start and end within a word.
+    uint32_t bit = 1u << (element & 31), passing = bit == 1 ? 0 : *passes, below = bit == 1 ? 0 : *negative;
+    for (size_t i = 0; i < count; i++, y++, slope += 2) {
+        int32_t acc = inputs - 2 * (int32_t)distance[i];
+        int32_t total = *y + br_channel_affine(acc, slope, bias[i], out->affine->shift);
+        *y = br_sat8(total);
+        passing |= total == *y ? bit : 0;
+        below |= acc < 0 ? bit : 0;
+        bit <<= 1;
+        if (bit == 0) {
+            *passes++ = passing;
+            *negative++ = below;
+            passing = below = 0;
+            bit = 1;
+        }
+    }
+    if (bit != 1) {
+        *passes = passing;
+        *negative = below;
+    }
+}
+
 static void BR_HOT br_write_sign(const br_output_t *out, int32_t inputs, const uint32_t *distance, size_t count) {
     for (size_t i = 0, c = out->channel; i < count; i++, c++) {
         uint32_t *word = (uint32_t *)out->pixel + (c >> 5), bit = 1u << (c & 31);
@@ -150,6 +180,14 @@ void BR_HOT br_bconv2d(const br_geometry_t *g, const uint32_t *x, const uint32_t
     int8_t *y) {
     br_output_t out = { .pixel = y, .pixel_bytes = g->cout, .affine = affine };
     br_convolve(g, x, weight, &out, br_write_affine);
+}
+
+void BR_HOT br_bconv2d_masks(const br_geometry_t *g, const uint32_t *x, const uint32_t *weight,
+    const br_affine_t *affine, int8_t *y, uint32_t *passes, uint32_t *negative) {
+    br_output_t out = { .pixel = y, .pixel_bytes = g->cout, .affine = affine, .start = y };
+    out.passes = passes;
+    out.negative = negative;
+    br_convolve(g, x, weight, &out, br_write_masks);
 }
 
 void BR_HOT br_bconv2d_sign(const br_geometry_t *g, const uint32_t *x, const uint32_t *weight,

@@ -47,10 +47,10 @@ typedef struct _br_head_hyper_t {
     int8_t bits, mantissa, exponent, momentum, decay;
 } br_head_hyper_t;
 
-// What bconv_backward needs beside its buffers: i8[7].
-typedef struct _br_backward_hyper_t {
-    int8_t shift, value, bits, stochastic, mantissa, exponent, head_bits;
-} br_backward_hyper_t;
+// What bconv2d_dw needs beside its buffers: i8[5].
+typedef struct _br_dw_hyper_t {
+    int8_t bits, stochastic, mantissa, exponent, update;
+} br_dw_hyper_t;
 
 // n / d and the rest, d > 0. The language's own would come from libgcc, which a native module does not have.
 static inline size_t br_divide(size_t n, size_t d, size_t *rest) {
@@ -79,6 +79,10 @@ static inline uint32_t br_output_side(uint32_t side, const br_geometry_t *g) {
     return ((side + 2u * g->padding - g->kernel) >> (g->stride - 1)) + 1;
 }
 
+static inline size_t br_output_pixels(const br_geometry_t *g) {
+    return (size_t)br_output_side(g->height, g) * br_output_side(g->width, g);
+}
+
 // Inference.
 
 // x [height][width][cin], weight [cout][kernel][kernel][cin], y [oh][ow][cout].
@@ -90,6 +94,10 @@ void br_conv2d(const br_geometry_t *g, const uint8_t *x, const int8_t *weight, c
 void br_bconv2d(const br_geometry_t *g, const uint32_t *x, const uint32_t *weight, const br_affine_t *affine,
     int8_t *y);
 
+// As br_bconv2d; passes, negative [oh][ow][cout/32]: where y did not saturate, and where acc < 0.
+void br_bconv2d_masks(const br_geometry_t *g, const uint32_t *x, const uint32_t *weight, const br_affine_t *affine,
+    int8_t *y, uint32_t *passes, uint32_t *negative);
+
 // As br_bconv2d, but y [oh][ow][cout/32]: bit = (acc >= threshold[c]) ^ flip[c].
 void br_bconv2d_sign(const br_geometry_t *g, const uint32_t *x, const uint32_t *weight, const int16_t *threshold,
     const uint32_t *flip, uint32_t *y);
@@ -97,8 +105,14 @@ void br_bconv2d_sign(const br_geometry_t *g, const uint32_t *x, const uint32_t *
 // x [n][channels], threshold [channels], y [n][channels/32].
 void br_binarize(const int8_t *x, const int8_t *threshold, size_t n, size_t channels, uint32_t *y);
 
-// x [words], y [words * 32].
-void br_expand(const uint32_t *x, size_t words, int8_t value, int8_t *y);
+// The same sizes: where the gradient of br_binarize passes.
+void br_near_threshold(const int8_t *x, const int8_t *threshold, size_t n, size_t channels, uint32_t *y);
+
+// x [n][channels/32], levels [channels][2], y [n][channels].
+void br_expand(const uint32_t *x, const int8_t *levels, size_t n, size_t channels, int8_t *y);
+
+// x [n][channels], y [channels]; n <= 65536: the sum of what is 0..255, and half of n, are < 2^25.
+void br_global_avg_pool(const int8_t *x, size_t n, size_t channels, int8_t *y);
 
 // x [height][width][channels], y [height/size][width/size][repeat * channels]; y may be x, since every output lies at
 // or before its first input and is written after its last. |sum| <= 64 * 128.
@@ -120,10 +134,9 @@ uint32_t br_random(uint32_t *rng, uint32_t n);
 // Returns the index of the largest active score. The sum of exponentials is <= 2^15 * classes < 2^31; x << 14 <= 2^29.
 size_t br_softmax(const int32_t *z, const uint8_t *active, size_t classes, int32_t label, int16_t *e);
 
-// e [samples][classes], weight [classes][n], df [samples]: the gradient of one feature. With e from br_softmax, sum|e|
-// <= 2^15, so the sum is <= 2^30.
-void br_head_backward(const int16_t *e, const void *weight, uint32_t bits, size_t samples, size_t classes, size_t n,
-    size_t feature, int16_t *df);
+// e [classes], weight [classes][n], df [n]; returns the exponent. With e from br_softmax, sum|e| <= 2^15, so the sums
+// are <= 2^30.
+int32_t br_head_backward(const int16_t *e, const void *weight, uint32_t bits, size_t classes, size_t n, int16_t *df);
 
 // e [samples][classes], f [samples][n]. |g| <= 2^14 * 2^7 * 64 = 2^27, times a mantissa <= 15 < 2^31.
 void br_head_update(const int16_t *e, const int8_t *f, const uint8_t *active, size_t samples, size_t classes, size_t n,
@@ -159,28 +172,78 @@ void br_dot_signs(const int16_t *q, size_t n, const uint32_t *x, size_t words, i
 void br_update_weights(int8_t *weight, const int32_t *dw, size_t n, int32_t mantissa, int32_t exponent,
     uint32_t *packed, uint32_t *rng);
 
-// Where br_bconv_backward has what in its scratch, in words. A channel's gradient [J] comes first, J = samples *
-// height * width.
-typedef struct _br_scratch_t {
-    size_t planes; // uint32_t [bits][J/32]
-    size_t dw; // int32_t [cin/groups]
-    size_t df; // int16_t [samples]
-    size_t words; // all of it
-} br_scratch_t;
+// Gradients of layers, i16 with an exponent that the caller keeps. Those that normalize return by how much it grows.
 
-static inline br_scratch_t br_bconv_scratch(const br_geometry_t *g, size_t samples, size_t bits) {
-    br_scratch_t at;
-    at.planes = samples * g->height * g->width;
-    at.dw = at.planes + bits * (at.planes / 32);
-    at.df = at.dw + br_quotient(g->cin, g->groups);
-    at.words = at.df + (samples + 1) / 2;
+// gy as br_avg_pool's y, gx as its x. |sum| <= 8 * 2^15.
+int32_t br_avg_pool_backward(const br_pool_t *p, const int16_t *gy, int16_t *gx);
+
+// g [words * 32], mask [words].
+void br_gradient_mask(int16_t *g, const uint32_t *mask, size_t words);
+
+// g, d [words * 32], mask [words], shifts 0..31. |sum| <= 2 * 2^29.
+int32_t br_gradient_add(int16_t *g, const int16_t *d, const uint32_t *mask, size_t words, uint32_t shift_g,
+    uint32_t shift_d);
+
+// g, d [n][channels], levels [channels][2], shifts 0..31. |sum| <= 2^15 * 255 * 2^6 + 2^29 < 2^30.
+int32_t br_expand_backward(const int16_t *g, const int8_t *levels, int16_t *d, size_t n, size_t channels,
+    uint32_t shift_g, uint32_t shift_d);
+
+// g [n][channels], negative [n][channels/32], slope [channels][2], trained [count], out [count][width], of which n from
+// `first` on are written. |g * slope| <= 2^30.
+void br_gradient_record(const int16_t *g, const uint32_t *negative, const int16_t *slope, size_t n, size_t channels,
+    const uint16_t *trained, size_t count, int16_t *out, size_t width, size_t first);
+
+// The words of br_bconv2d_dx's scratch: the gradient's planes, [groups][positions][bits][cout/groups/32], and a tap's
+// transposed signs, [cin/groups][cout/groups/32].
+static inline size_t br_bconv2d_dx_scratch(const br_geometry_t *g, size_t bits) {
+    size_t outputs = br_quotient(g->cout, g->groups), inputs = br_quotient(g->cin, g->groups);
+    return br_output_pixels(g) * bits * (g->cout >> 5) + inputs * (outputs >> 5);
+}
+
+// cout/groups a multiple of 32. g [oh][ow][cout], negative [oh][ow][cout/32], slope [cout][2], weight as br_bconv2d has
+// it, d [height][width][cin], whose first half becomes the result, i16. Returns the exponent. |g * slope| <= 2^30, and
+// |d| <= 2^15 * 49 * 1024 < 2^31 - 2^16.
+int32_t br_bconv2d_dx(const br_geometry_t *g, const int16_t *gradient, const uint32_t *negative, const int16_t *slope,
+    const uint32_t *weight, uint32_t bits, int stochastic, int32_t *scratch, int32_t *d, uint32_t *rng);
+
+// The positions of a minibatch: a multiple of 32.
+static inline size_t br_padded_positions(const br_geometry_t *g, size_t samples) {
+    return (samples * br_output_pixels(g) + 31) & ~(size_t)31;
+}
+
+// Where br_bconv2d_dw has what in its scratch, in words. A tap's input, transposed, comes first: [cin][J/32].
+typedef struct _br_dw_scratch_t {
+    size_t inside; // uint32_t [J/32]: positions whose tap is inside the image
+    size_t planes; // uint32_t [bits][J/32]: a channel's, of these positions
+    size_t dw; // int32_t [cin/groups]
+    size_t exponents; // int32_t [count]
+    size_t words; // all of it
+} br_dw_scratch_t;
+
+static inline br_dw_scratch_t br_bconv2d_dw_scratch(const br_geometry_t *g, size_t samples, size_t bits,
+    size_t count) {
+    br_dw_scratch_t at;
+    size_t plane_words = br_padded_positions(g, samples) >> 5;
+    at.inside = g->cin * plane_words;
+    at.planes = at.inside + plane_words;
+    at.dw = at.planes + bits * plane_words;
+    at.exponents = at.dw + br_quotient(g->cin, g->groups);
+    at.words = at.exponents + count;
     return at;
 }
 
-// 1x1 only, cin = cout. |df * slope| <= 2^30. scratch: as br_bconv_scratch tells. e [samples][classes] and
-// head [classes][cout] give the gradient of the layer's features.
-void br_bconv_backward(const br_geometry_t *g, size_t samples, size_t classes, const uint32_t *x, const uint32_t *xt,
-    const int16_t *e, const void *head, int8_t *weight, uint32_t *packed, const br_affine_t *affine,
-    const br_backward_hyper_t *hyper, int32_t *scratch, uint32_t *rng);
+// The output channels that are trained.
+typedef struct _br_trained_t {
+    const uint16_t *channels; // [count], ascending
+    size_t count;
+    int8_t *weight; // [count][kernel][kernel][cin/groups]
+} br_trained_t;
+
+// J = samples * oh * ow rounded up to a multiple of 32. x [samples][height][width][cin/32], gradient [count][J], aligned
+// to 4, which becomes bit planes, [count][J/32][16]; shifts [samples], slope [cout][2], packed as br_bconv2d's weight,
+// square [2]. |dw| <= 2^15 * 4096 = 2^27; a square has 16 bits, a row's sum 26, and all of them 30 with an exponent.
+void br_bconv2d_dw(const br_geometry_t *g, size_t samples, const uint32_t *x, int16_t *gradient, const uint8_t *shifts,
+    const int16_t *slope, const br_trained_t *trained, uint32_t *packed, const br_dw_hyper_t *hyper, int32_t *scratch,
+    uint32_t *rng, int32_t *square);
 
 #endif // BITREPLAY_H

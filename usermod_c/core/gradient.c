@@ -1,10 +1,8 @@
 // Low-bit gradients of binary layers. A b-bit gradient is b bit planes, so its product with +-1 is and + popcount.
 #include "internal.h"
 
-#define BR_GRADIENT_LIMIT ((1 << 30) - 1)
-
-// Transposes a 32x32 block in place (Warren, Hacker's Delight, 7-3), bit 0 first.
-static void BR_HOT br_transpose_block(uint32_t *a) {
+// Warren, Hacker's Delight, 7-3.
+void BR_HOT br_transpose_block(uint32_t *a) {
     uint32_t mask = 0x0000ffffu;
     for (uint32_t j = 16; j; j >>= 1, mask ^= mask << j) {
         for (uint32_t k = 0; k < 32; k = (k + j + 1) & ~j) {
@@ -15,13 +13,13 @@ static void BR_HOT br_transpose_block(uint32_t *a) {
     }
 }
 
-void BR_HOT br_transpose(const uint32_t *x, size_t rows, size_t words, uint32_t *y) {
+void BR_HOT br_transpose_rows(const uint32_t *x, size_t step, size_t rows, size_t words, uint32_t *y) {
     uint32_t block[32];
     size_t row_words = rows >> 5;
     for (size_t r = 0; r < row_words; r++) {
         for (size_t w = 0; w < words; w++) {
             for (size_t i = 0; i < 32; i++) {
-                block[i] = x[(r * 32 + i) * words + w];
+                block[i] = x[(r * 32 + i) * step + w];
             }
             br_transpose_block(block);
             for (size_t i = 0; i < 32; i++) {
@@ -31,40 +29,52 @@ void BR_HOT br_transpose(const uint32_t *x, size_t rows, size_t words, uint32_t 
     }
 }
 
-uint32_t BR_HOT br_quantize_gradient(const int32_t *g, size_t n, uint32_t bits, int stochastic, uint32_t *planes,
-    uint32_t *rng) {
-    uint32_t largest = 0, exponent = 0;
-    for (size_t j = 0; j < n; j++) {
-        uint32_t magnitude = br_abs(br_clamp(g[j], -BR_GRADIENT_LIMIT, BR_GRADIENT_LIMIT));
-        largest = magnitude > largest ? magnitude : largest;
-    }
-    int32_t limit = (1 << (bits - 1)) - 1;
-    while (largest > (uint32_t)limit << exponent) {
+void BR_HOT br_transpose(const uint32_t *x, size_t rows, size_t words, uint32_t *y) {
+    br_transpose_rows(x, words, rows, words, y);
+}
+
+uint32_t BR_HOT br_gradient_exponent(uint32_t largest, uint32_t bits) {
+    uint32_t limit = (1u << (bits - 1)) - 1, exponent = 0;
+    while (largest > limit << exponent) {
         exponent++;
     }
-    uint32_t mask = (1u << exponent) - 1;
-    int32_t half = (int32_t)((mask + 1) >> 1);
+    return exponent;
+}
+
+void BR_HOT br_quantize_block(const int32_t *g, uint32_t bits, uint32_t exponent, int stochastic, uint32_t *planes,
+    size_t step, uint32_t *rng) {
+    uint32_t mask = (1u << exponent) - 1, plane[16] = { 0 };
+    int32_t limit = (1 << (bits - 1)) - 1, half = (int32_t)((mask + 1) >> 1);
+    for (uint32_t j = 0; j < 32; j++) {
+        int32_t v = br_clamp(g[j], -BR_GRADIENT_LIMIT, BR_GRADIENT_LIMIT);
+        int32_t noise = stochastic && exponent ? (int32_t)(br_draw(rng) & mask) : exponent ? half : 0;
+        uint32_t q = (uint32_t)br_clamp((v + noise) >> exponent, -limit, limit);
+        for (uint32_t t = 0; t < bits; t++) {
+            plane[t] |= ((q >> t) & 1) << j;
+        }
+    }
+    for (uint32_t t = 0; t < bits; t++, planes += step) {
+        *planes = plane[t];
+    }
+}
+
+uint32_t BR_HOT br_quantize_gradient(const int32_t *g, size_t n, uint32_t bits, int stochastic, uint32_t *planes,
+    uint32_t *rng) {
+    uint32_t largest = 0;
+    for (size_t j = 0; j < n; j++) {
+        largest = br_largest(largest, br_clamp(g[j], -BR_GRADIENT_LIMIT, BR_GRADIENT_LIMIT));
+    }
+    uint32_t exponent = br_gradient_exponent(largest, bits);
     size_t words = n >> 5;
     for (size_t w = 0; w < words; w++) {
-        uint32_t plane[16] = { 0 };
-        for (uint32_t j = 0; j < 32; j++) {
-            int32_t v = br_clamp(g[w * 32 + j], -BR_GRADIENT_LIMIT, BR_GRADIENT_LIMIT);
-            int32_t noise = stochastic && exponent ? (int32_t)(br_draw(rng) & mask) : exponent ? half : 0;
-            uint32_t q = (uint32_t)br_clamp((v + noise) >> exponent, -limit, limit);
-            for (uint32_t t = 0; t < bits; t++) {
-                plane[t] |= ((q >> t) & 1) << j;
-            }
-        }
-        for (uint32_t t = 0; t < bits; t++) {
-            planes[t * words + w] = plane[t];
-        }
+        br_quantize_block(g + w * 32, bits, exponent, stochastic, planes + w, words, rng);
     }
     return exponent;
 }
 
 #define BR_ROWS (64) // that are counted at a time
 
-void BR_HOT br_dot_planes(const uint32_t *planes, uint32_t bits, size_t words, const uint32_t *rows, size_t count,
+void BR_HOT br_add_dot_planes(const uint32_t *planes, uint32_t bits, size_t words, const uint32_t *rows, size_t count,
     int32_t *out) {
     // q . x = sum of weights 2^t times (2 popcount(plane & row) - popcount(plane)).
     int32_t base = 0;
@@ -78,7 +88,7 @@ void BR_HOT br_dot_planes(const uint32_t *planes, uint32_t bits, size_t words, c
         n = count < BR_ROWS ? count : BR_ROWS;
         uint32_t overlap[BR_ROWS];
         for (size_t r = 0; r < n; r++) {
-            out[r] = -base;
+            out[r] -= base;
         }
         for (uint32_t t = 0; t < bits; t++) {
             runs.x = planes + t * words;
@@ -89,6 +99,14 @@ void BR_HOT br_dot_planes(const uint32_t *planes, uint32_t bits, size_t words, c
             }
         }
     }
+}
+
+void BR_HOT br_dot_planes(const uint32_t *planes, uint32_t bits, size_t words, const uint32_t *rows, size_t count,
+    int32_t *out) {
+    for (size_t r = 0; r < count; r++) {
+        out[r] = 0;
+    }
+    br_add_dot_planes(planes, bits, words, rows, count, out);
 }
 
 void BR_HOT br_dot_signs(const int16_t *q, size_t n, const uint32_t *x, size_t words, int32_t *out) {
@@ -125,56 +143,5 @@ void BR_HOT br_update_weights(int8_t *weight, const int32_t *dw, size_t n, int32
             *packed++ = bits;
             bits = 0;
         }
-    }
-}
-
-// The gradient at channel o's accumulators: forward again, then the chain rule through shortcut, affine and
-// saturation.
-static void BR_HOT br_channel_gradient(const br_geometry_t *geometry, size_t o, size_t group_word, size_t samples,
-    const uint32_t *x, const int16_t *df, const uint32_t *filter, size_t filter_words, const br_affine_t *affine,
-    int32_t value, int32_t *g) {
-    size_t positions = (size_t)geometry->height * geometry->width, words = geometry->cin >> 5;
-    int32_t inputs = (int32_t)filter_words * 32;
-    uint32_t *distance = (uint32_t *)g; // each becomes a gradient in place
-    // The filter is the same for all positions: to br_hamming_distances these are the filters.
-    br_runs_t runs = { .x = filter, .words = filter_words, .runs = 1, .filter_next = words - filter_words };
-    br_hamming_distances(&runs, x + group_word, samples * positions, distance);
-    for (size_t s = 0; s < samples; s++) {
-        int32_t upstream = df[s];
-        for (size_t p = 0; p < positions; p++, x += words) {
-            int32_t acc = inputs - 2 * (int32_t)*distance++;
-            int32_t shortcut = (x[o >> 5] >> (o & 31)) & 1 ? value : -value;
-            int32_t t = br_affine(affine, acc, o) + shortcut;
-            *g++ = t < -128 || t > 127 ? 0 : upstream * affine->slope[2 * o + (acc < 0)];
-        }
-    }
-}
-
-void BR_HOT br_bconv_backward(const br_geometry_t *geometry, size_t samples, size_t classes, const uint32_t *x,
-    const uint32_t *xt, const int16_t *e, const void *head, int8_t *weight, uint32_t *packed,
-    const br_affine_t *affine, const br_backward_hyper_t *hyper, int32_t *scratch, uint32_t *rng) {
-    size_t positions = samples * geometry->height * geometry->width, plane_words = positions >> 5;
-    uint32_t bits = (uint32_t)hyper->bits;
-    size_t filter_words = br_quotient(geometry->cin >> 5, geometry->groups), fan_in = filter_words * 32;
-    uint32_t group_outputs = br_quotient(geometry->cout, geometry->groups), group_left = group_outputs;
-    size_t group_word = 0;
-    br_scratch_t at = br_bconv_scratch(geometry, samples, bits);
-    int32_t *g = scratch, *dw = scratch + at.dw;
-    uint32_t *planes = (uint32_t *)(scratch + at.planes);
-    int16_t *df = (int16_t *)(scratch + at.df);
-    for (size_t o = 0; o < geometry->cout; o++) {
-        if (group_left == 0) {
-            group_left = group_outputs;
-            group_word += filter_words;
-        }
-        group_left--;
-        br_head_backward(e, head, (uint32_t)hyper->head_bits, samples, classes, geometry->cout, o, df);
-        br_channel_gradient(geometry, o, group_word, samples, x, df, packed, filter_words, affine, hyper->value, g);
-        uint32_t k = br_quantize_gradient(g, positions, bits, hyper->stochastic, planes, rng);
-        br_dot_planes(planes, bits, plane_words, xt + group_word * 32 * plane_words, fan_in, dw);
-        br_update_weights(weight, dw, fan_in, hyper->mantissa, br_clamp(hyper->exponent + (int32_t)k, -31, 8), packed,
-            rng);
-        weight += fan_in;
-        packed += filter_words;
     }
 }

@@ -2,7 +2,7 @@
 #include "internal.h"
 
 #define BR_ONE (1 << 14) // probability 1 (Q14)
-#define BR_SAMPLES (32) // that a weight is applied to at a time
+#define BR_FEATURES (32) // whose gradients are found at a time
 #define BR_Z_LIMIT (16u << 10) // e^-16 is taken as 0; scores are Q10
 
 // A master weight as a 32-bit value, and its upper half.
@@ -64,25 +64,43 @@ size_t BR_HOT br_softmax(const int32_t *z, const uint8_t *active, size_t classes
     return best;
 }
 
-void BR_HOT br_head_backward(const int16_t *e, const void *weight, uint32_t bits, size_t samples, size_t classes,
-    size_t n, size_t feature, int16_t *df) {
-    uint32_t sum[BR_SAMPLES];
-    for (size_t count; samples; samples -= count, e += count * classes, df += count) {
-        count = samples < BR_SAMPLES ? samples : BR_SAMPLES;
-        for (size_t s = 0; s < count; s++) {
-            sum[s] = 1u << 13;
-        }
-        for (size_t c = 0; c < classes; c++) {
-            int32_t w = br_top16(weight, bits, c * n + feature);
-            const int16_t *error = e + c;
-            for (size_t s = 0; s < count; s++, error += classes) {
-                sum[s] += (uint32_t)(*error * w);
-            }
-        }
-        for (size_t s = 0; s < count; s++) {
-            df[s] = br_sat16((int32_t)sum[s] >> 14);
+// The gradients of `count` features.
+static void BR_HOT br_gradient_features(const int16_t *e, const void *weight, uint32_t bits, size_t classes, size_t n,
+    size_t feature, size_t count, int32_t *sum) {
+    for (size_t i = 0; i < count; i++) {
+        sum[i] = 0;
+    }
+    for (size_t c = 0; c < classes; c++, feature += n) {
+        for (size_t i = 0; i < count; i++) {
+            sum[i] = (int32_t)((uint32_t)sum[i] + (uint32_t)(e[c] * br_top16(weight, bits, feature + i)));
         }
     }
+    for (size_t i = 0; i < count; i++) {
+        sum[i] = br_clamp(sum[i], -(1 << 30), 1 << 30);
+    }
+}
+
+int32_t BR_HOT br_head_backward(const int16_t *e, const void *weight, uint32_t bits, size_t classes, size_t n,
+    int16_t *df) {
+    int32_t sum[BR_FEATURES];
+    uint32_t largest = 0;
+    // Sums have no place to wait for the largest one: they are found twice.
+    for (size_t first = 0, count; first < n; first += count) {
+        count = n - first < BR_FEATURES ? n - first : BR_FEATURES;
+        br_gradient_features(e, weight, bits, classes, n, first, count, sum);
+        for (size_t i = 0; i < count; i++) {
+            largest = br_largest(largest, sum[i]);
+        }
+    }
+    int32_t exponent = br_normal_exponent(largest);
+    for (size_t first = 0, count; first < n; first += count) {
+        count = n - first < BR_FEATURES ? n - first : BR_FEATURES;
+        br_gradient_features(e, weight, bits, classes, n, first, count, sum);
+        for (size_t i = 0; i < count; i++) {
+            df[first + i] = br_normalize(sum[i], exponent);
+        }
+    }
+    return exponent;
 }
 
 // g * mantissa * 2^exponent, saturated.

@@ -75,6 +75,26 @@ static inline uint32_t br_bit_length(uint32_t v) {
     return length;
 }
 
+// The larger one of a magnitude and that of v.
+static inline uint32_t br_largest(uint32_t largest, int32_t v) {
+    uint32_t magnitude = br_abs(v);
+    return magnitude > largest ? magnitude : largest;
+}
+
+// The exponent by which values with that largest magnitude, below 2^31 - 2^16, become a gradient of 16 bits.
+static inline int32_t br_normal_exponent(uint32_t largest) {
+    return (int32_t)br_bit_length(largest) - 15;
+}
+
+static inline int16_t br_normalize(int32_t v, int32_t exponent) {
+    return exponent > 0 ? br_sat16((v + (1 << (exponent - 1))) >> exponent) : (int16_t)((uint32_t)v << -exponent);
+}
+
+// By how much the product of a gradient and an output channel's slope [2] is shifted right, so that 16 bits hold it.
+static inline uint32_t br_slope_shift(const int16_t *slope) {
+    return br_bit_length(br_largest(br_abs(slope[0]), slope[1]));
+}
+
 // How two words are compared: bits that differ, or that both have.
 typedef enum _br_operation_t { BR_XOR, BR_AND } br_operation_t;
 
@@ -175,6 +195,21 @@ static inline int32_t br_affine(const br_affine_t *affine, int32_t acc, size_t c
     return br_channel_affine(acc, affine->slope + 2 * channel, affine->bias[channel], affine->shift);
 }
 
+// x [rows][step], of which `words` are read; y [32 * words][rows/32].
+void br_transpose_rows(const uint32_t *x, size_t step, size_t rows, size_t words, uint32_t *y);
+// In place, bit 0 first.
+void br_transpose_block(uint32_t *a);
+
+#define BR_GRADIENT_LIMIT ((1 << 30) - 1)
+
+// The exponent of gradients with that largest magnitude, up to BR_GRADIENT_LIMIT, that become numbers of so many bits.
+uint32_t br_gradient_exponent(uint32_t largest, uint32_t bits);
+// 32 gradients, clamped to BR_GRADIENT_LIMIT, to a word of each bit plane; the words are `step` apart.
+void br_quantize_block(const int32_t *g, uint32_t bits, uint32_t exponent, int stochastic, uint32_t *planes,
+    size_t step, uint32_t *rng);
+// As br_dot_planes, added to what is in out.
+void br_add_dot_planes(const uint32_t *planes, uint32_t bits, size_t words, const uint32_t *rows, size_t count,
+    int32_t *out);
 // The part of a kernel's side that lies inside the image: taps [first, last) for the window at `start` (may be
 // negative).
 static inline void br_taps(int32_t start, uint32_t side, uint32_t kernel, uint32_t *first, uint32_t *last) {

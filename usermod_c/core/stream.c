@@ -1,6 +1,8 @@
 // What happens to the stream between convolutions: thresholds, pooling, shortcuts.
 #include "internal.h"
 
+#define BR_NEAR (16) // the stream's units to both sides of a threshold, where the gradient of a sign passes
+
 void BR_HOT br_binarize(const int8_t *x, const int8_t *threshold, size_t n, size_t channels, uint32_t *y) {
     for (size_t i = 0; i < n; i++) {
         for (size_t c = 0; c < channels; c += 32) {
@@ -15,11 +17,41 @@ void BR_HOT br_binarize(const int8_t *x, const int8_t *threshold, size_t n, size
     }
 }
 
-void BR_HOT br_expand(const uint32_t *x, size_t words, int8_t value, int8_t *y) {
-    for (size_t i = 0; i < words; i++) {
-        for (uint32_t b = 0; b < 32; b++) {
-            *y++ = (x[i] >> b) & 1 ? value : (int8_t)-value;
+void BR_HOT br_near_threshold(const int8_t *x, const int8_t *threshold, size_t n, size_t channels, uint32_t *y) {
+    for (size_t i = 0; i < n; i++) {
+        for (size_t c = 0; c < channels; c += 32) {
+            uint32_t near = 0;
+            for (size_t b = 32; b--;) {
+                // 1..31 where the difference is -15..15
+                uint32_t above = (uint32_t)(x[c + b] - threshold[c + b] + BR_NEAR);
+                near = 2 * near + (above - 1 < 2 * BR_NEAR - 1);
+            }
+            *y++ = near;
         }
+        x += channels;
+    }
+}
+
+void BR_HOT br_expand(const uint32_t *x, const int8_t *levels, size_t n, size_t channels, int8_t *y) {
+    for (size_t i = 0; i < n; i++) {
+        for (size_t c = 0; c < channels; c += 32) {
+            const int8_t *level = levels + 2 * c;
+            for (uint32_t bits = *x++, b = 0; b < 32; b++, bits >>= 1, level += 2) {
+                *y++ = level[bits & 1];
+            }
+        }
+    }
+}
+
+void BR_HOT br_global_avg_pool(const int8_t *x, size_t n, size_t channels, int8_t *y) {
+    for (size_t c = 0; c < channels; c++) {
+        // 128 more than each value, so that no quotient is of a negative number
+        size_t sum = 128 * n + (n >> 1);
+        const int8_t *value = x + c;
+        for (size_t i = 0; i < n; i++, value += channels) {
+            sum += (size_t)(ptrdiff_t)*value;
+        }
+        y[c] = (int8_t)((int32_t)br_quotient(sum, n) - 128);
     }
 }
 

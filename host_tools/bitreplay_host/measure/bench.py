@@ -16,7 +16,7 @@ from ..device.board import Board
 from ..device.connect import with_model
 from ..tables import table
 
-OTHER_LINES = 27  # of onboard/time_kernels.py, beside one for each convolution
+OTHER_LINES = 36  # of onboard/time_kernels.py, beside one for each convolution
 TEACH = {"replay": 500, "fresh": 100, "epochs": 4, "classes": 10}
 RATIOS = "2", "4", "8"  # bits of gradients whose speedup is reported
 

@@ -38,6 +38,8 @@ CORE = {
     "conv2d": "geometry x weight affine y",
     "bconv2d": "geometry x weight affine y",
     "binarize": "x threshold n channels y",
+    "bconv2d_dw": "geometry samples x g shifts slope trained packed hyper scratch rng square",
+    "bconv2d_dx": "geometry g negative slope weight bits stochastic scratch d rng",
     "dot_planes": "planes bits words rows count out",
     "dot_signs": "q n x words out",
     "transpose": "x rows words y",
@@ -78,6 +80,7 @@ class Case:
     core: tuple[Any, ...]
     binary_macs: int = 0
     layers: int = 0  # of the model, that are binary convolutions of this shape
+    scratch: frozenset[int] = frozenset()  # the positions of what nothing is said about afterwards
 
 
 class Program:
@@ -210,9 +213,13 @@ def make_case(kernel: str, text: str, random: np.random.Generator, shape: dict[s
     values = kernel_arguments.values(described, number, content)
     known = {a.name: v if a.role == "scalar" else np.asarray(v) for a, v in zip(described, values, strict=True)}
     expected = tuple(known.values())
-    if "slope" in known:
+    if "bias" in known:
         known["affine"] = known["slope"], known["bias"], known["shift"]
-    return Case(kernel, text, expected, tuple((shape | known)[name] for name in CORE[kernel].split()))
+    if "channels" in known:
+        known["trained"] = known["channels"], known["channels"].size, known["weight"]
+    core = tuple((shape | known)[name] for name in CORE[kernel].split())
+    scratch = frozenset(i for i, a in enumerate(described) if a.role == "scratch")
+    return Case(kernel, text, expected, core, scratch=scratch)
 
 
 def convolutions(net: Any, graph: dict, random: np.random.Generator) -> list[Case]:
@@ -246,10 +253,34 @@ def convolutions(net: Any, graph: dict, random: np.random.Generator) -> list[Cas
     return cases
 
 
-def others(net: Any, random: np.random.Generator) -> Iterator[Case]:
+def above(net: Any, graph: dict) -> dict[str, int]:
+    """The geometry of the first binary convolution above the latent."""
+    layers = graph["layers"]
+    first = [layer["op"] for layer in layers].index("latent")
+    layer = next(layer for layer in layers[first:] if layer["op"].startswith("bconv2d"))
+    names = kernel_arguments.GEOMETRY[3:]  # from cout on, as the model has them; there may be no groups
+    height, width, n = net.latent_shape
+    return {"height": height, "width": width, "cin": n, **{name: layer.get(name, 1) for name in names}}
+
+
+def gradients(net: Any, graph: dict, random: np.random.Generator) -> Iterator[Case]:
+    """dX of one sample, and dW of some channels for a minibatch, in that convolution."""
+    shape, bits = above(net, graph), {"bits": 4}
+    text = "{height}x{width}x{cin}, {kernel}x{kernel}, {groups} groups".format(**shape)
+    yield make_case("bconv2d_dx", f"{text}, 4 bits", random, shape | bits, stochastic=1)
+    window = shape["kernel"], shape["stride"], shape["padding"]
+    sides = [kernel_arguments.output_side(shape[side], *window) for side in ("height", "width")]
+    positions = -(-BATCH * sides[0] * sides[1] // 32) * 32
+    given = {"g": random.integers(-9000, 9000, 8 * positions, np.int16), "shifts": np.zeros(BATCH, np.uint8)}
+    settings = {"mantissa": 10, "exponent": -40, "stochastic": 1, "update": 1}
+    text += f", minibatch of {BATCH}, 8 channels, 4 bits"
+    yield make_case("bconv2d_dw", text, random, shape | {"samples": BATCH, "count": 8} | bits, **given, **settings)
+
+
+def others(net: Any, graph: dict, random: np.random.Generator) -> Iterator[Case]:
     """The kernels that learning spends its time on, as a learner with 16-bit head weights calls them."""
     height, width, n = net.latent_shape
-    positions, inputs = BATCH * height * width, n // net.trainable.geometry[7]
+    positions, inputs = BATCH * height * width, n // above(net, graph)["groups"]
 
     def case(kernel: str, text: str, shape: dict[str, int], **given: Any) -> Case:
         return make_case(kernel, text, random, shape, **given)
@@ -279,8 +310,8 @@ def count(program: Program, case: Case) -> int:
     expected = copy.deepcopy(case.reference)
     getattr(reference, case.kernel)(*expected)
     executed = program.count(case)
-    for one, other in zip(case.reference, expected, strict=True):
-        if not np.array_equal(one, other):
+    for i, (one, other) in enumerate(zip(case.reference, expected, strict=True)):
+        if i not in case.scratch and not np.array_equal(one, other):
             raise UserError(f"{case.kernel} {case.shape} is wrong on {program.name}: it differs from the reference")
     return executed
 
@@ -288,7 +319,7 @@ def count(program: Program, case: Case) -> int:
 def bench(model: Path) -> dict:
     """What `bitreplay bench --board instructions` writes."""
     net, graph, random = models.load(model), models.graph(model), np.random.default_rng(1)
-    cases = [*convolutions(net, graph, random), *others(net, random)]
+    cases = [*convolutions(net, graph, random), *gradients(net, graph, random), *others(net, graph, random)]
     kernels = []
     with (
         tempfile.TemporaryDirectory() as directory,

@@ -6,7 +6,7 @@
 from array import array
 from collections import namedtuple
 
-from _bitreplay import bconv_scratch
+from _bitreplay import bconv2d_dw_scratch, bconv2d_dx_scratch
 
 # role: "scalar"; or of a buffer "input", "settings" (an input whose content is checked), "output" (which is read too
 # where the specification says so), "scratch". typecode: of array. low, high: of a scalar or of each element; where
@@ -110,6 +110,12 @@ def bconv2d(height, width, cin, cout, kernel, stride, padding, groups):
     return _binary(height, width, cin, cout, kernel, stride, padding, groups) + _affine(cout) + [y]
 
 
+def bconv2d_masks(height, width, cin, cout, kernel, stride, padding, groups):
+    words = _pixels(height, width, kernel, stride, padding) * cout // 32
+    masks = [_output("passes", "I", words), _output("negative", "I", words)]
+    return bconv2d(height, width, cin, cout, kernel, stride, padding, groups) + masks
+
+
 def bconv2d_sign(height, width, cin, cout, kernel, stride, padding, groups):
     return _binary(height, width, cin, cout, kernel, stride, padding, groups) + [
         _buffer("threshold", "h", cout),
@@ -123,8 +129,13 @@ def binarize(n, channels):
     return [x, threshold, _output("y", "I", n * channels // 32)]
 
 
-def expand(words):
-    return [_buffer("x", "I", words), _scalar("value", 1, 127), _output("y", "b", 32 * words)]
+def expand(n, channels):
+    x, levels = _buffer("x", "I", n * channels // 32), _buffer("levels", "b", 2 * channels)
+    return [x, levels, _output("y", "b", n * channels)]
+
+
+def global_avg_pool(n, channels):
+    return [_buffer("x", "b", n * channels), _output("y", "b", channels)]
 
 
 def pool(height, width, channels, size, repeat):
@@ -166,9 +177,9 @@ def _bits(bits):
     return _scalar("bits", bits, bits)
 
 
-def head_backward(samples, classes, n, bits):
-    e, weight = _buffer("e", "h", samples * classes), _buffer("weight", MASTER[bits], classes * n)
-    return [e, weight, _bits(bits), _scalar("feature", 0, n - 1), _output("df", "h", samples)]
+def head_backward(classes, n, bits):
+    e, weight = _buffer("e", "h", classes), _buffer("weight", MASTER[bits], classes * n)
+    return [e, weight, _bits(bits), _output("df", "h", n)]
 
 
 def head_update(samples, classes, n, bits):
@@ -221,34 +232,86 @@ def update_weights(n):
     return [_output("weight", "b", n), _buffer("dw", "i", n)] + scalars + [_output("packed", "I", n // 32), RNG]
 
 
-def bconv_backward(height, width, channels, groups, samples, classes, bits, head_bits):
-    geometry = _shape("geometry", GEOMETRY, (height, width, channels, channels, 1, 1, 0, groups))
-    words, weights = samples * height * width * channels // 32, channels * (channels // groups)
-    hyper = [("shift", 1, 24), ("value", 1, 127), ("bits", bits, bits), ("stochastic", 0, 1), ("mantissa", 1, 15)]
-    hyper += [("exponent", -64, 8), ("head_bits", head_bits, head_bits)]
-    scratch = bconv_scratch(array("H", [field[1] for field in geometry.fields]), samples, bits)
+def avg_pool_backward(height, width, channels, size, repeat):
+    return [
+        _shape("shape", POOL, (height, width, channels, size, repeat)),
+        _buffer("gy", "h", height // size * (width // size) * channels * repeat),
+        _output("gx", "h", height * width * channels),
+    ]
+
+
+def gradient_mask(words):
+    return [_output("g", "h", 32 * words), _buffer("mask", "I", words)]
+
+
+def _shifts():
+    return [_scalar("shift_g", 0, 31), _scalar("shift_d", 0, 31)]
+
+
+def gradient_add(words):
+    return [_output("g", "h", 32 * words), _buffer("d", "h", 32 * words), _buffer("mask", "I", words)] + _shifts()
+
+
+def expand_backward(n, channels):
+    g, levels = _buffer("g", "h", n * channels), _buffer("levels", "b", 2 * channels)
+    return [g, levels, _output("d", "h", n * channels)] + _shifts()
+
+
+def _channels(count, cout):
+    """Those that are trained, evenly spaced."""
+    return _fields("channels", "H", [("channel", t * cout // count, t * cout // count) for t in range(count)])
+
+
+def gradient_record(n, cout, count, width):
+    return [
+        _buffer("g", "h", n * cout),
+        _buffer("negative", "I", n * cout // 32),
+        _buffer("slope", "h", 2 * cout),
+        _channels(count, cout),
+        _output("out", "h", count * width),
+        _scalar("first", 0, width - n),
+    ]
+
+
+def bconv2d_dx(height, width, cin, cout, kernel, stride, padding, groups, bits):
+    geometry, _, weight = _binary(height, width, cin, cout, kernel, stride, padding, groups)
+    n = _pixels(height, width, kernel, stride, padding) * cout
+    gradient = [_buffer("g", "h", n), _buffer("negative", "I", n // 32), _buffer("slope", "h", 2 * cout)]
+    scratch = bconv2d_dx_scratch(array("H", [field[1] for field in geometry.fields]), bits)
+    outputs = [_buffer("scratch", "i", scratch, "scratch"), _output("d", "i", height * width * cin), RNG]
+    return [geometry] + gradient + [weight, _bits(bits), _scalar("stochastic", 0, 1)] + outputs
+
+
+def bconv2d_dw(height, width, cin, cout, kernel, stride, padding, groups, samples, count, bits):
+    geometry, x, packed = _binary(height, width, cin, cout, kernel, stride, padding, groups)
+    positions = (samples * _pixels(height, width, kernel, stride, padding) + 31) // 32 * 32
+    hyper = ("bits", bits, bits), ("stochastic", 0, 1), ("mantissa", 1, 15), ("exponent", -128, 127), ("update", 0, 1)
+    scratch = bconv2d_dw_scratch(array("H", [field[1] for field in geometry.fields]), samples, bits, count)
     return [
         geometry,
-        _buffer("x", "I", words),
-        _buffer("xt", "I", words),
-        _buffer("e", "h", samples * classes),
-        _buffer("head", MASTER[head_bits], classes * channels),
-        _output("weight", "b", weights),
-        _output("packed", "I", weights // 32),
-        _buffer("slope", "h", 2 * channels),
-        _buffer("bias", "i", channels),
+        _buffer("x", "I", samples * x.count),
+        _output("g", "h", count * positions),
+        _settings("shifts", "B", samples, 0, 31),
+        _buffer("slope", "h", 2 * cout),
+        _channels(count, cout),
+        _output("weight", "b", count * kernel * kernel * cin // groups),
+        _output("packed", "I", packed.count),
         _fields("hyper", "b", hyper),
         _buffer("scratch", "i", scratch, "scratch"),
         RNG,
+        _output("square", "i", 2),
     ]
 
 
 KERNELS = {
     "conv2d": conv2d,
     "bconv2d": bconv2d,
+    "bconv2d_masks": bconv2d_masks,
     "bconv2d_sign": bconv2d_sign,
     "binarize": binarize,
+    "near_threshold": binarize,
     "expand": expand,
+    "global_avg_pool": global_avg_pool,
     "avg_pool": pool,
     "max_pool": pool,
     "add": add,
@@ -265,5 +328,11 @@ KERNELS = {
     "dot_planes": dot_planes,
     "dot_signs": dot_signs,
     "update_weights": update_weights,
-    "bconv_backward": bconv_backward,
+    "avg_pool_backward": avg_pool_backward,
+    "gradient_mask": gradient_mask,
+    "gradient_add": gradient_add,
+    "expand_backward": expand_backward,
+    "gradient_record": gradient_record,
+    "bconv2d_dx": bconv2d_dx,
+    "bconv2d_dw": bconv2d_dw,
 }

@@ -3,8 +3,8 @@
 # argument: a JSON file {"model", "graph" (its own), "repeats"}. Prints a line {"kernel", "shape", "us"} for each, the
 # best of `repeats` runs, a call's own cost in Python included (0.2 us on a PC, some 20 on a Pico); binary convolutions
 # have "binary_macs" too, those executed, as padding is skipped, and "padded_macs". For each q_b a line {"q_b",
-# "bit_serial_us", "sign_and_add_us"}: dW of all channels of the trained layer for a minibatch of 32, the best of
-# interleaved runs, with the transposition on the bit-serial side.
+# "bit_serial_us", "sign_and_add_us"}: dW of all channels of a tap of the layer above the latent for a minibatch of 32,
+# the best of interleaved runs, with the transposition on the bit-serial side.
 
 import gc
 import json
@@ -17,6 +17,7 @@ import bitreplay
 from kernel_arguments import KERNELS, SIZES, output_side, values
 
 BATCH, CLASSES = 32, 10
+TRAINED = 8  # channels of a layer: what is trained of it, and the time of that, grows with them
 PERIOD = 4099  # of synthetic data: longer than what a branch predictor learns by heart
 LONG = 200  # microseconds that a measurement takes at least: the clock counts whole ones
 
@@ -125,21 +126,35 @@ def layers(graph, net, rng, pool):
         height, width, channels = oh, ow, cout
 
 
-def stream(net, rng):
-    """The same for what is between convolutions, and for the trained layer on one latent."""
+def trained(graph, net):
+    """The shape of the first binary convolution above the latent: kernel_arguments.GEOMETRY; and its text."""
+    layers = graph["layers"]
+    first = [layer["op"] for layer in layers].index("latent")
+    layer = [layer for layer in layers[first:] if layer["op"].startswith("bconv2d")][0]
     height, width, n = net.latent_shape
-    side, layer = 2 * height, net.trainable
+    kernel, groups = layer["kernel"], layer.get("groups", 1)
+    text = "%dx%dx%d, %dx%d, %d groups" % (height, width, n, kernel, kernel, groups)
+    return (height, width, n, layer["cout"], kernel, layer["stride"], layer["padding"], groups), text
+
+
+def stream(net, graph, rng):
+    """The same for what is between convolutions, and for a trained layer on one latent."""
+    height, width, n = net.latent_shape
+    side = 2 * height
     wide = noise(side * side * n, rng)
-    yield case("binarize", "%dx%dx%d" % (side, side, n), (side * side, n), rng, x=wide)
+    for kernel in ("binarize", "near_threshold"):
+        yield case(kernel, "%dx%dx%d" % (side, side, n), (side * side, n), rng, x=wide)
     text, shape = "%dx%dx%d to %dx%dx%d" % (side, side, n, height, width, n), (side, side, n, 2, 1)
     for kernel in ("avg_pool", "max_pool"):
         yield case(kernel, text, shape, rng, x=wide)
     yield case("add", "%dx%dx%d" % (side, side, n), (len(wide),), rng, y=wide)
     text = "%dx%dx%d" % (height, width, n)
-    yield case("expand", text, (height * width * n // 32,), rng, value=net.expand_value)
-    text += ", 1x1, %d groups" % layer.geometry[7]
-    given = {"weight": net.pack_signs(), "slope": layer.slope, "bias": layer.bias, "shift": layer.shift}
-    yield case("bconv2d", text, layer.geometry, rng, **given)
+    yield case("expand", text, (height * width, n), rng)
+    yield case("global_avg_pool", text, (height * width, n), rng)
+    shape, text = trained(graph, net)
+    slope, bias = array("h", [1] * (2 * shape[3])), array("i", [0] * shape[3])
+    for kernel in ("bconv2d", "bconv2d_masks"):
+        yield case(kernel, text, shape, rng, slope=slope, bias=bias, shift=8)
 
 
 def head(net, rng):
@@ -151,7 +166,7 @@ def head(net, rng):
     yield case("dense", text, (n, CLASSES), rng, y=score)
     yield case("softmax", "%d classes" % CLASSES, (CLASSES,), rng, z=score, active=active, label=0)
     text, shape = "minibatch of %d" % BATCH, (BATCH, CLASSES, n, 16)
-    yield case("head_backward", text + ", one feature", shape, rng, e=errors, weight=weight, feature=0)
+    yield case("head_backward", "%d classes, %d features" % (CLASSES, n), shape[1:], rng, e=errors, weight=weight)
     given = {"e": errors, "active": active, "weight": weight}
     yield case("head_update", text, shape, rng, mantissa=10, exponent=-4, momentum=3, decay=0, **given)
     text = "%d classes, %d features" % (CLASSES, n)
@@ -161,11 +176,12 @@ def head(net, rng):
     yield case("random", "one draw", (), rng, n=1000)
 
 
-def training(net, rng):
-    """The same for the trained layer's backward pass."""
+def training(net, graph, rng):
+    """The same for the backward pass of that layer, and of what is between layers."""
     height, width, n = net.latent_shape
-    layer, groups = net.trainable, net.trainable.geometry[7]
-    positions, inputs = BATCH * height * width, n // groups
+    layer, text_of_layer = trained(graph, net)
+    inputs, batch = n // layer[7], min(BATCH, 4096 // (height * width))
+    positions = batch * height * width
     x, xt = noise(positions * n // 8, rng), bytearray(positions * n // 8)
     yield case("transpose", "%dx%d bits" % (positions, n), (positions, n // 32), rng, x=x, y=xt)
     g = array("i", [kernels.random(rng, 60000) - 30000 for _ in range(positions)])
@@ -177,17 +193,28 @@ def training(net, rng):
     yield case("dot_signs", text, (positions, inputs // 32), rng, x=x)
     text, given = "%d weights" % inputs, {"weight": noise(inputs, rng), "dw": dw}
     yield case("update_weights", text, (inputs,), rng, mantissa=10, exponent=-20, **given)
-    shape = height, width, n, groups, BATCH, CLASSES, 4, 16
-    given = {"x": x, "xt": xt, "weight": bytearray(layer.weight), "packed": net.pack_signs()}
-    given.update({"slope": layer.slope, "bias": layer.bias, "shift": layer.shift, "value": net.expand_value})
-    given.update({"stochastic": 1, "mantissa": 10, "exponent": -14 - layer.shift})
-    yield case("bconv_backward", "minibatch of %d, 4 bits" % BATCH, shape, rng, **given)
+
+    text, noisy = "%dx%dx%d" % (height, width, n), noise(2 * height * width * n, rng)
+    text_of_pool = "%dx%dx%d to %dx%dx%d" % (height, width, n, 2 * height, 2 * width, n)
+    yield case("avg_pool_backward", text_of_pool, (2 * height, 2 * width, n, 2, 1), rng)
+    yield case("gradient_mask", text, (height * width * n // 32,), rng, g=noisy)
+    yield case("gradient_add", text, (height * width * n // 32,), rng, g=noisy, shift_g=0, shift_d=2)
+    yield case("expand_backward", text, (height * width, n), rng, shift_g=0, shift_d=2)
+    oh, ow = [output_side(side, layer[4], layer[5], layer[6]) for side in (height, width)]
+    count, width_of_rows = min(TRAINED, layer[3]), (batch * oh * ow + 31) // 32 * 32
+    text = "%dx%dx%d, %d channels" % (oh, ow, layer[3], count)
+    yield case("gradient_record", text, (oh * ow, layer[3], count, width_of_rows), rng, first=0)
+    yield case("bconv2d_dx", text_of_layer + ", 4 bits", layer + (4,), rng, stochastic=1)
+    text = "%s, minibatch of %d, %d channels, 4 bits" % (text_of_layer, batch, count)
+    given = {"g": noise(2 * count * width_of_rows, rng), "weight": noise(count * layer[4] ** 2 * inputs, rng)}
+    given.update({"stochastic": 1, "mantissa": 10, "exponent": -40, "update": 1})
+    yield case("bconv2d_dw", text, layer + (batch, count, 4), rng, x=x, **given)
 
 
-def gradients(net, repeats, rng):
+def gradients(net, graph, repeats, rng):
     """Bit-serial and sign-and-add products of a b-bit gradient and the latents of a minibatch."""
     height, width, channels = net.latent_shape
-    positions, groups = BATCH * height * width, net.trainable.geometry[7]
+    positions, groups = min(BATCH, 4096 // (height * width)) * height * width, trained(graph, net)[0][7]
     words, part_words, rows = channels // 32, channels // groups // 32, channels // groups
     x, xt = noise(positions * channels // 8, rng), bytearray(positions * channels // 8)
     # The first group's words of each position, for sign-and-add.
@@ -254,10 +281,11 @@ def main(config):
     measure(layers(graph, net, rng, pool), repeats)
     measure(sign(net, rng, pool), repeats)
     del pool
-    for cases in (stream, head, training):
-        measure(cases(net, rng), repeats)
+    measure(stream(net, graph, rng), repeats)
+    measure(head(net, rng), repeats)
+    measure(training(net, graph, rng), repeats)
     measure(backbone(net, rng), repeats)
-    gradients(net, repeats, rng)
+    gradients(net, graph, repeats, rng)
 
 
 with open(sys.argv[1]) as configuration:

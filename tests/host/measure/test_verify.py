@@ -120,7 +120,7 @@ def test_a_wrong_result_is_located(verify, broken):
 
 def test_a_wrong_bit_in_training_is_located(verify, broken):
     """A kernel that is right for every vector and wrong later: the digests tell after which step."""
-    status, lines = verify(broken("bconv_backward", flip("bconv_backward", 5, 0, 64, "train_digests.py")))
+    status, lines = verify(broken("bconv2d_dw", flip("bconv2d_dw", 6, 0, 64, "train_digests.py")))
     assert status == 1
     wrong = [line for line in lines if not line.endswith(" ok")]
     assert wrong[0].startswith("training: experience 1 ") and wrong[0].endswith(" WRONG")

@@ -1,0 +1,114 @@
+// What passes gradients through the layers between binary convolutions. A gradient is i16 with an exponent, so every
+// kernel finds the largest magnitude of its results first, and then computes them again.
+#include "internal.h"
+
+static inline int32_t br_sum_copies(const int16_t *gy, size_t channels, uint32_t repeat) {
+    int32_t sum = 0;
+    for (uint32_t copy = 0; copy < repeat; copy++, gy += channels) {
+        sum += *gy;
+    }
+    return sum;
+}
+
+int32_t BR_HOT br_avg_pool_backward(const br_pool_t *p, const int16_t *gy, int16_t *gx) {
+    size_t channels = p->channels, row = p->width * channels;
+    uint32_t shift = br_bit_length(p->size) - 1, rows = (uint32_t)p->height >> shift, columns = p->width >> shift;
+    uint32_t largest = 0;
+    const int16_t *from = gy;
+    for (size_t left = (size_t)rows * columns; left; left--, from += p->repeat * channels) {
+        for (size_t c = 0; c < channels; c++) {
+            largest = br_largest(largest, br_sum_copies(from + c, channels, p->repeat));
+        }
+    }
+    int32_t exponent = br_normal_exponent(largest);
+    for (uint32_t top = 0; top < p->height; top += p->size) {
+        for (uint32_t left = 0; left < p->width; left += p->size, gy += p->repeat * channels) {
+            int16_t *window = gx + top * row + left * channels;
+            for (size_t c = 0; c < channels; c++) {
+                int16_t g = br_normalize(br_sum_copies(gy + c, channels, p->repeat), exponent);
+                for (uint32_t i = 0; i < p->size; i++) {
+                    for (uint32_t j = 0; j < p->size; j++) {
+                        window[i * row + j * channels + c] = g;
+                    }
+                }
+            }
+        }
+    }
+    return exponent;
+}
+
+void BR_HOT br_gradient_mask(int16_t *g, const uint32_t *mask, size_t words) {
+    for (size_t w = 0; w < words; w++) {
+        for (uint32_t bits = mask[w], b = 0; b < 32; b++, bits >>= 1, g++) {
+            if (!(bits & 1)) {
+                *g = 0;
+            }
+        }
+    }
+}
+
+// g * 2^14, shifted right.
+static BR_INLINE int32_t br_aligned(int32_t g, uint32_t shift) {
+    return g * (1 << 14) >> shift;
+}
+
+int32_t BR_HOT br_gradient_add(int16_t *g, const int16_t *d, const uint32_t *mask, size_t words, uint32_t shift_g,
+    uint32_t shift_d) {
+    uint32_t largest = 0;
+    int32_t exponent = 0;
+    for (int pass = 0; pass < 2; pass++) {
+        int16_t *sum = g;
+        const int16_t *addend = d;
+        for (size_t w = 0; w < words; w++) {
+            for (uint32_t bits = mask[w], b = 0; b < 32; b++, bits >>= 1, sum++, addend++) {
+                int32_t v = br_aligned(*sum, shift_g) + (bits & 1 ? br_aligned(*addend, shift_d) : 0);
+                if (pass) {
+                    *sum = br_normalize(v, exponent);
+                } else {
+                    largest = br_largest(largest, v);
+                }
+            }
+        }
+        exponent = br_normal_exponent(largest);
+    }
+    return exponent;
+}
+
+int32_t BR_HOT br_expand_backward(const int16_t *g, const int8_t *levels, int16_t *d, size_t n, size_t channels,
+    uint32_t shift_g, uint32_t shift_d) {
+    uint32_t largest = 0;
+    int32_t exponent = 0;
+    for (int pass = 0; pass < 2; pass++) {
+        const int16_t *from = g;
+        int16_t *sum = d;
+        for (size_t i = 0; i < n; i++) {
+            const int8_t *level = levels;
+            for (size_t c = 0; c < channels; c++, from++, sum++, level += 2) {
+                int32_t through = *from * (level[1] - level[0]) * (1 << 6) >> shift_g;
+                int32_t v = through + br_aligned(*sum, shift_d);
+                if (pass) {
+                    *sum = br_normalize(v, exponent);
+                } else {
+                    largest = br_largest(largest, v);
+                }
+            }
+        }
+        exponent = br_normal_exponent(largest);
+    }
+    return exponent;
+}
+
+void BR_HOT br_gradient_record(const int16_t *g, const uint32_t *negative, const int16_t *slope, size_t n,
+    size_t channels, const uint16_t *trained, size_t count, int16_t *out, size_t width, size_t first) {
+    size_t words = channels >> 5;
+    out += first;
+    for (size_t t = 0; t < count; t++, out += width) {
+        size_t o = trained[t];
+        const int16_t *local = slope + 2 * o, *from = g + o;
+        const uint32_t *below = negative + (o >> 5);
+        uint32_t shift = br_slope_shift(local);
+        for (size_t p = 0; p < n; p++, from += channels, below += words) {
+            out[p] = br_sat16(*from * local[(*below >> (o & 31)) & 1] >> shift);
+        }
+    }
+}
