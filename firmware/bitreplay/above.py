@@ -2,11 +2,9 @@
 
 import _bitreplay as kernels
 
+from .graph import count
+
 ZEROS = bytes(256)
-
-
-def count(shape):
-    return shape[0] * shape[1] * shape[2]
 
 
 def clear(view):
@@ -30,8 +28,10 @@ class Above:
         slot = 0
         for layer in net.above:
             x, y = stream[: count(layer.shape_in)], stream[: count(layer.shape)]
+            if layer.op == "bconv2d_sign":
+                slot = 1 - slot  # as no kernel works in place on bits
             if layer.op in ("binarize", "bconv2d_sign"):
-                y, slot = slots[slot][: count(layer.shape) // 8], 1 - slot
+                y = slots[slot][: count(layer.shape) // 8]
             self.steps.append((layer, x, y))
         self.last = stream[: count(net.above[-1].shape)]
 

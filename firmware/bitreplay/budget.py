@@ -24,7 +24,9 @@ def buffers(net, config):
     found["weights.past"], found["weights.rng"] = 4 * classes, 4
     master = classes * n * config["head_bits"] // 8
     found["gradients.tw"], found["gradients.velocity"] = master, master
-    found["gradients.x"], found["gradients.f"] = samples * latent, samples * n
+    found["gradients.x"] = samples * latent
+    if len(net.spare) < samples * n:
+        found["gradients.f"] = samples * n
     found["gradients.e"], found["gradients.scores"] = 2 * samples * classes, 4 * classes
     found["gradients.active"], found["gradients.head_hyper"] = classes, 5
     found.update(trainer.buffers(net, config, samples))
@@ -41,6 +43,31 @@ def memory(net, config):
         found[name.split(".")[0]] += size
     found["activations"] = net.scratch_bytes
     found["total"] = sum(found.values())
+    return found
+
+
+def trained(config):
+    """Which layers a learner with this config trains, for people."""
+    if not config["train"]:
+        return "the head"
+    share = "" if config["channels"] == 1 else " (%.3g of their channels)" % config["channels"]
+    return "the head and %d binary layer%s%s" % (config["train"], "s" if config["train"] > 1 else "", share)
+
+
+def plan(net, replay=500, fresh=100, classes=10):
+    """Prints what a learner on a Network would need with each choice of train and channels, before one is made.
+
+    Returns [(train, channels, bytes)]; bytes are those beside the model and the network's scratch.
+    """
+    found = []
+    print("%-6s %-8s %9s" % ("train", "channels", "bytes"))
+    for train in range(trainer.most(net) + 1):
+        for channels in (1.0, 0.5, 0.25, 0.125) if train else (1.0,):
+            config = {"replay": replay, "fresh": fresh, "classes": classes, "train": train, "channels": channels}
+            config.update({"head_bits": 16, "q_b": 4})
+            sizes = memory(net, config)
+            found.append((train or "head", channels, sizes["total"] - sizes["activations"]))
+            print("%-6s %-8g %9d" % found[-1])
     return found
 
 

@@ -20,9 +20,13 @@ def isqrt(n):
     return root
 
 
-def decayed(mantissa, step, steps):
-    """A rate's mantissa in this of so many steps: it falls in a straight line to three tenths, and stays above 0."""
-    return max(1, (mantissa * (10 * steps - 7 * step) + 5 * steps) // (10 * steps))
+def decayed(mantissa, exponent, step, steps):
+    """A rate in this of so many steps: it falls in a straight line to a tenth. (mantissa, exponent), as fixed()."""
+    mantissa = 256 * mantissa * (10 * steps - 9 * step) // (10 * steps)
+    exponent -= 8
+    while mantissa >= 31:
+        mantissa, exponent = (mantissa + 1) >> 1, exponent + 1
+    return ((mantissa + 1) >> 1, exponent + 1) if mantissa > 15 else (mantissa, exponent)
 
 
 def rows(buffer, count):

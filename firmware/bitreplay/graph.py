@@ -1,12 +1,8 @@
-# A model's graph: checked against docs/formats.md and turned into the calls of kernels that run it.
+# A model's graph: checked against docs/formats.md and turned into Layers.
 
 import gc
 from array import array
 
-import _bitreplay as kernels
-
-# Scratch buffers. The packed bits have two that take turns, as no kernel works in place on bits.
-STREAM, BITS, OTHER_BITS = 0, 1, 2
 MAX_CHANNELS, MAX_SIDE, MAX_LAYERS, MAX_NAME = 1024, 256, 256, 64
 
 FIELDS = {
@@ -17,7 +13,9 @@ FIELDS = {
     "avg_pool": ("size", "repeat"),
     "max_pool": ("size", "repeat"),
     "latent": (),
-    "expand": ("value",),
+    "expand": ("tensor",),
+    "global_avg_pool": (),
+    "flatten": (),
     "dense": ("tensor",),
 }
 RANGES = {
@@ -29,25 +27,16 @@ RANGES = {
     "shift": (1, 24),
     "size": (1, 8),
     "repeat": (1, 8),
-    "value": (1, 127),
 }
 
-# What may follow an op, or start a graph, in the backbone and above the latent.
-BACKBONE_OPS = ("binarize", "bconv2d", "bconv2d_sign", "avg_pool", "max_pool")
-NEXT_IN_BACKBONE: dict = {
-    None: ("conv2d",),
-    "binarize": BACKBONE_OPS + ("latent",),
-    "bconv2d_sign": BACKBONE_OPS + ("latent",),
-}
-NEXT_ABOVE: dict = {
-    "latent": ("expand",),
-    "expand": ("bconv2d", "avg_pool"),
-    "bconv2d": ("avg_pool",),
-    "avg_pool": ("dense",),
-    "dense": (),
-}
+BINARY_OPS = ("binarize", "bconv2d", "bconv2d_sign", "avg_pool", "max_pool")
+FEATURE_OPS = ("global_avg_pool", "flatten")
 
-ZEROS = bytes(256)
+# What an op reads and writes of the two registers, beside the shortcut of a bconv2d.
+READS = {"binarize": "stream", "bconv2d": "bits", "bconv2d_sign": "bits", "latent": "bits", "expand": "bits"}
+READS.update({"avg_pool": "stream", "max_pool": "stream", "global_avg_pool": "stream", "flatten": "stream"})
+WRITES = {"conv2d": "stream", "binarize": "bits", "bconv2d": "stream", "bconv2d_sign": "bits", "expand": "stream"}
+WRITES.update({"avg_pool": "stream", "max_pool": "stream"})
 
 
 def is_text(value):
@@ -66,15 +55,14 @@ def check_shape(shape):
     )
 
 
-class TrainableLayer:
-    """A layer that can be trained: geometry u16[8], weight (latent weights), slope, bias as memoryviews, shift."""
+class Layer:
+    """A layer: op, name (of its tensors, or None), shape_in and shape (height, width, channels of what it reads and
+    writes), and by op: geometry u16[8], weight, affine (slope, bias, shift), residual; threshold, flip; levels; pool u16[5].
+    """
 
-    def __init__(self, geometry, weight, slope, bias, shift):
-        self.geometry = geometry
-        self.weight = weight
-        self.slope = slope
-        self.bias = bias
-        self.shift = shift
+    def __init__(self, op, name, shape_in, shape):
+        self.op, self.name, self.shape_in, self.shape = op, name, shape_in, shape
+        self.residual = False
 
 
 class Graph:
@@ -83,16 +71,16 @@ class Graph:
     def __init__(self, path, image, layers, labels, tensors):
         self.path, self.where = path, "graph"
         self.labels, self.tensors = labels, tensors
-        self.calls = []  # (kernel, arguments); an argument (buffer, size) stands for the start of a scratch buffer
+        self.backbone, self.above = [], []  # Layers, below and above the latent
         self.image = image
         self.stream = self.bits = None  # shapes of the registers
-        self.slot = BITS
-        self.latent = self.trainable = None
+        self.latent = self.pooling = self.features = None
         self.head: tuple = None  # weight, shift
         self.binary_macs = self.int8_macs = 0
         self._walk(layers)
         for name in tensors:
             self.fail("no layer uses it; remove it or add its layer", name)
+        self._check_flow(layers)
 
     def fail(self, what, where=None):
         raise ValueError("%s: %s: %s" % (self.path, where or self.where, what))
@@ -100,38 +88,58 @@ class Graph:
     def _walk(self, layers):
         if type(layers) is not list or not 0 < len(layers) <= MAX_LAYERS:
             self.fail("layers must be a list of 1..%d layers" % MAX_LAYERS)
-        op, allowed = None, NEXT_IN_BACKBONE[None]
+        op = None
         for i in range(len(layers)):
             self.where = "graph: layer %d" % i
             # What stays would lie between garbage else, and leave no large block free for a learner.
             gc.collect()
             last, op = op, self._op(layers[i])
             self.where += " (%s)" % op
+            allowed = self._allowed(last)
             if op not in allowed:
-                self._refuse(op, last, allowed)
+                where = "after " + last if last else "at the start"
+                self.fail("%s comes %s" % (", ".join(allowed) if allowed else "nothing", where))
             self._check_fields(layers[i], op)
-            (BACKBONE_HANDLERS if self.latent is None else ABOVE_HANDLERS)[op](self, layers[i])
-            allowed = NEXT_IN_BACKBONE.get(op, BACKBONE_OPS) if self.latent is None else NEXT_ABOVE[op]
+            found = HANDLERS[op](self, layers[i])
+            if found:
+                (self.backbone if self.latent is None else self.above).append(found)
         self.where = "graph"
-        if self.latent is None or op not in ("avg_pool", "dense"):
-            self.fail("must end in latent, expand, avg_pool, with an optional dense")
+        if self.pooling is None:
+            self.fail("must end in latent, expand, ..., global_avg_pool or flatten, with an optional dense")
         if self.labels is not None and self.head is None:
             self.fail("there are labels, but no dense layer; remove them", "labels")
+
+    def _allowed(self, last):
+        """What may follow an op, or start a graph."""
+        if last is None:
+            return ("conv2d",)
+        if self.pooling:
+            return ("dense",) if last in FEATURE_OPS else ()
+        if self.latent:
+            return BINARY_OPS + ("expand",) + FEATURE_OPS
+        return BINARY_OPS + ("latent",) if last in ("binarize", "bconv2d_sign") else BINARY_OPS
+
+    def _check_flow(self, layers):
+        """Every layer's output is read by another one, or the layer would do nothing."""
+        needed = set()
+        for i in range(len(layers) - 1, -1, -1):
+            layer = layers[i]
+            op = layer["op"]
+            self.where = "graph: layer %d (%s)" % (i, op)
+            if op in WRITES:
+                if WRITES[op] not in needed:
+                    self.fail("nothing reads what it makes; remove it, or what makes it needless")
+                needed.remove(WRITES[op])
+            if op in READS:
+                needed.add(READS[op])
+            if op == "bconv2d" and layer["residual"]:
+                needed.add("stream")
 
     def _op(self, layer):
         op = layer.get("op") if type(layer) is dict else None
         if type(op) is not str or op not in FIELDS:
             self.fail("op must be one of " + ", ".join(sorted(FIELDS)))
         return op
-
-    def _refuse(self, op, last, allowed):
-        if last == "latent" and op == "bconv2d":
-            self.fail(
-                "its shortcut would cross the latent, but a replayed sample has only its bits, so that replayed and "
-                'fresh samples would see different values; put {"op": "expand"} before it'
-            )
-        where = "after " + last if last else "at the start"
-        self.fail("%s comes %s" % (", ".join(allowed) if allowed else "nothing", where))
 
     def _check_fields(self, layer, op):
         for field in FIELDS[op]:
@@ -162,15 +170,17 @@ class Graph:
             self.fail("is %s %s, but %s needs %s %s" % (tensor.dtype, tensor.shape, self.where, dtype, shape), name)
         return tensor.data
 
-    def on_stream(self):
-        if self.stream is None:
-            self.fail("there is no stream yet")
-        return STREAM, count(self.stream)
-
-    def on_bits(self):
-        if self.bits is None:
+    def read(self, register):
+        """The shape of what is in a register."""
+        shape = getattr(self, register)
+        if shape is None:
+            if self.latent and register == "stream":
+                self.fail(
+                    "there is no stream yet: only bits cross the latent, so that replayed and fresh samples are the same; "
+                    'put {"op": "expand", ...} before it'
+                )
             self.fail("there are no bits yet; put a binarize before it")
-        return self.slot, count(self.bits) // 8
+        return shape
 
     def convolution(self, layer, shape, groups):
         """The geometry u16[8] of a convolution, and its output's shape."""
@@ -185,11 +195,13 @@ class Graph:
 
     def binary(self, layer):
         """(geometry, output shape, terms of a sum) of a convolution of the bits."""
-        self.on_bits()
-        cin, groups = self.bits[2], self.integer(layer, "groups")
-        geometry, out = self.convolution(layer, self.bits, groups)
+        bits, groups = self.read("bits"), self.integer(layer, "groups")
+        geometry, out = self.convolution(layer, bits, groups)
+        cin = bits[2]
         if cin % (32 * groups) or out[2] % groups:
             self.fail("groups must divide cout %d, and cin %d into multiples of 32" % (out[2], cin))
+        if self.latent and out[2] % (32 * groups):
+            self.fail("above the latent groups must divide cout %d into multiples of 32" % out[2])
         terms = geometry[4] * geometry[4] * (cin // groups)
         self.binary_macs += count(out) * terms
         return geometry, out, terms
@@ -212,7 +224,7 @@ class Graph:
     def pool(self, layer):
         """The shape u16[5] of a pooling, and its output's shape."""
         size, repeat = self.integer(layer, "size"), self.integer(layer, "repeat")
-        height, width, channels = self.stream
+        height, width, channels = self.read("stream")
         if size & (size - 1) or height % size or width % size:
             self.fail("size must be 1, 2, 4 or 8 and divide the %dx%d stream" % (height, width))
         if repeat > size or repeat * channels > MAX_CHANNELS:
@@ -229,104 +241,89 @@ def _filters(geometry):
     return geometry[3], geometry[4], geometry[4], geometry[2] // geometry[7] // 32
 
 
-def zero(view):
-    """Sets the stream to zero."""
-    for i in range(0, len(view), len(ZEROS)):
-        rest = len(view) - i
-        view[i : i + len(ZEROS)] = ZEROS if rest >= len(ZEROS) else bytes(rest)
-
-
-# The backbone.
-
-
 def _conv2d(g, layer):
     geometry, out = g.convolution(layer, g.image, 1)
+    found = Layer("conv2d", layer["tensor"], g.image, out)
     kernel, cin = geometry[4], geometry[2]
-    weight = g.take(layer, "weight", "I8", (out[2], kernel, kernel, cin))
+    found.geometry, found.weight = geometry, g.take(layer, "weight", "I8", (out[2], kernel, kernel, cin))
     size = kernel * kernel * cin
+    weight = found.weight
     limits = [128 * sum(map(abs, array("b", bytes(weight[i : i + size])))) for i in range(0, len(weight), size)]
     g.int8_macs += count(out) * size
-    slope, bias, shift = g.affine(layer, limits)
+    found.affine = g.affine(layer, limits)
     g.stream = out
-    g.calls.append((kernels.conv2d, (geometry, None, weight, slope, bias, shift, g.on_stream())))
+    return found
 
 
 def _binarize(g, layer):
-    source, channels = g.on_stream(), g.stream[2]
-    if channels % 32:
-        g.fail("the stream's %d channels are not a multiple of 32" % channels)
-    g.bits = g.stream
-    g.calls.append((kernels.binarize, (source, g.take(layer, "threshold", "I8", (channels,)), g.on_bits())))
+    shape = g.read("stream")
+    if shape[2] % 32:
+        g.fail("the stream's %d channels are not a multiple of 32" % shape[2])
+    found = Layer("binarize", layer["tensor"], shape, shape)
+    found.threshold = g.take(layer, "threshold", "I8", (shape[2],))
+    g.bits = shape
+    return found
 
 
 def _bconv2d(g, layer):
     geometry, out, terms = g.binary(layer)
-    weight = g.take(layer, "weight", "U32", _filters(geometry))
-    affine = g.affine(layer, [terms] * out[2])
-    if type(layer["residual"]) is not bool:
+    found = Layer("bconv2d", layer["tensor"], g.bits, out)
+    found.geometry, found.weight = geometry, g.take(layer, "weight", "U32", _filters(geometry))
+    found.affine = g.affine(layer, [terms] * out[2])
+    found.residual = layer["residual"]
+    if type(found.residual) is not bool:
         g.fail("residual must be true or false")
-    if layer["residual"] and g.stream != out:
+    if found.residual and g.read("stream") != out:
         g.fail(
             "residual: the stream is %s, but the output %s; pool the stream, or use residual false" % (g.stream, out)
         )
     g.stream = out
-    if not layer["residual"]:
-        g.calls.append((zero, (g.on_stream(),)))
-    g.calls.append((kernels.bconv2d, (geometry, g.on_bits(), weight) + affine + (g.on_stream(),)))
+    return found
 
 
 def _bconv2d_sign(g, layer):
     geometry, out, _ = g.binary(layer)
     if out[2] % 32:
         g.fail("cout must be a multiple of 32")
-    weight = g.take(layer, "weight", "U32", _filters(geometry))
-    threshold = g.take(layer, "threshold", "I16", (out[2],))
-    flip = g.take(layer, "flip", "U32", (out[2] // 32,))
-    source = g.on_bits()
-    g.bits, g.slot = out, BITS + OTHER_BITS - g.slot
-    g.calls.append((kernels.bconv2d_sign, (geometry, source, weight, threshold, flip, g.on_bits())))
+    found = Layer("bconv2d_sign", layer["tensor"], g.bits, out)
+    found.geometry, found.weight = geometry, g.take(layer, "weight", "U32", _filters(geometry))
+    found.threshold = g.take(layer, "threshold", "I16", (out[2],))
+    found.flip = g.take(layer, "flip", "U32", (out[2] // 32,))
+    g.bits = out
+    return found
 
 
-def _pool(kernel):
-    def handle(g, layer):
-        source = g.on_stream()
-        shape, g.stream = g.pool(layer)
-        g.calls.append((kernel, (shape, source, g.on_stream())))
-
-    return handle
+def _pool(g, layer):
+    pool, out = g.pool(layer)
+    found = Layer(layer["op"], None, g.stream, out)
+    found.pool, g.stream = pool, out
+    return found
 
 
 def _latent(g, layer):
-    g.latent = g.bits
-
-
-# What is above the latent.
+    g.latent, g.stream = g.read("bits"), None
 
 
 def _expand(g, layer):
-    g.expand_value = g.integer(layer, "value")
-    g.stream = g.latent
-
-
-def _trainable(g, layer):
-    geometry, out, terms = g.binary(layer)
-    cin, groups = geometry[2], geometry[7]
-    if list(geometry[3:7]) != [cin, 1, 1, 0] or layer["residual"] is not True:
-        g.fail("the trainable layer needs kernel 1, stride 1, padding 0, cout %d and residual true" % cin)
-    weight = g.take(layer, "weight", "I8", (cin, cin // groups))
-    g.trainable = TrainableLayer(geometry, weight, *g.affine(layer, [terms] * cin))
+    shape = g.read("bits")
+    found = Layer("expand", layer["tensor"], shape, shape)
+    found.levels = g.take(layer, "levels", "I8", (shape[2], 2))
+    g.stream = shape
+    return found
 
 
 def _features(g, layer):
-    g.pool_shape, out = g.pool(layer)
-    if out != (1, 1, g.latent[2]):
-        g.fail("must pool the %dx%d stream to 1x1 with repeat 1; a latent's side is 1, 2, 4 or 8" % g.latent[:2])
+    shape = g.read("stream")
+    g.pooling = layer["op"]
+    g.features = count(shape) if g.pooling == "flatten" else shape[2]
+    if g.features > MAX_CHANNELS:
+        g.fail("makes %d features, and at most %d can be learned from" % (g.features, MAX_CHANNELS))
 
 
 def _dense(g, layer):
     if g.labels is None:
         g.fail("must name the classes of the dense layer", "labels")
-    weight = g.take(layer, "weight", "I8", (len(g.labels), g.latent[2]))
+    weight = g.take(layer, "weight", "I8", (len(g.labels), g.features))
     shift = g.take(layer, "shift", "I8", (len(g.labels),))
     for s in array("b", bytes(shift)):
         if not -16 <= s <= 6:
@@ -334,13 +331,16 @@ def _dense(g, layer):
     g.head = weight, shift
 
 
-BACKBONE_HANDLERS = {
+HANDLERS = {
     "conv2d": _conv2d,
     "binarize": _binarize,
     "bconv2d": _bconv2d,
     "bconv2d_sign": _bconv2d_sign,
-    "avg_pool": _pool(kernels.avg_pool),
-    "max_pool": _pool(kernels.max_pool),
+    "avg_pool": _pool,
+    "max_pool": _pool,
     "latent": _latent,
+    "expand": _expand,
+    "global_avg_pool": _features,
+    "flatten": _features,
+    "dense": _dense,
 }
-ABOVE_HANDLERS = {"expand": _expand, "bconv2d": _trainable, "avg_pool": _features, "dense": _dense}

@@ -31,9 +31,8 @@ class Head:
         self.active = bytearray(classes)
         self.scores = array("i", bytes(4 * classes))
         self.ready = False  # whether what is quantized is cw
-        mantissa, exponent = fixed(config["rate"] * 4096 / batch)
-        self.mantissa = mantissa
-        self.hyper = array("b", [bits, mantissa, exponent, 3, 0])
+        self.rate = fixed(config["rate"] * 4096 / batch)
+        self.hyper = array("b", [bits, self.rate[0], self.rate[1], 3, 0])
 
     def quantize(self, weight, bits):
         kernels.head_quantize(weight, bits, self.q_f, self.quantized, self.shift)
@@ -75,9 +74,12 @@ class Head:
         self.quantize(self.tw, self.bits)
         return present
 
-    def update(self, errors, features, step, steps, rng):
+    def set_rate(self, step, steps):
+        """Sets the rate for one of so many steps."""
+        self.hyper[1], self.hyper[2] = decayed(*self.rate, step, steps)
+
+    def update(self, errors, features, rng):
         """One step of a minibatch: errors i16[batch * classes], features i8[batch * features]."""
-        self.hyper[1] = decayed(self.mantissa, step, steps)
         kernels.head_update(errors, features, self.active, self.tw, self.velocity, self.hyper, rng)
         self.quantize(self.tw, self.bits)
 

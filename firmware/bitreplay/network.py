@@ -8,11 +8,13 @@ from array import array
 import _bitreplay as kernels
 
 from . import graph, safetensors
+from .above import Above, clear
 from .checks import check_path
+from .graph import count
 from .metadata import check_fields, parse_field
 from .safetensors import fail
 
-FORMAT, VERSION = "bitreplay-model", "1"
+FORMAT, VERSION = "bitreplay-model", "2"
 FIELDS, OPTIONAL = ("format", "version", "name", "graph"), ("labels",)
 WRITER = "`bitreplay export`"
 ONE = 1 << 14  # probability 1
@@ -72,11 +74,10 @@ class Network:
     def __init__(self, path, name, plan, view, file, weights_bytes):
         self.name = name
         self.image_shape, self.latent_shape = plan.image, plan.latent
-        self.image_bytes = graph.count(plan.image)
-        self.latent_bytes = graph.count(plan.latent) // 8
-        self.features = plan.latent[2]
+        self.image_bytes = count(plan.image)
+        self.latent_bytes = count(plan.latent) // 8
+        self.above, self.pooling, self.features = plan.above, plan.pooling, plan.features
         self.labels = plan.labels
-        self.trainable, self.expand_value, self.feature_pool = plan.trainable, plan.expand_value, plan.pool_shape
         self.binary_macs, self.int8_macs = plan.binary_macs, plan.int8_macs
         self.weights_bytes, self.in_place = weights_bytes, file is not None
         self.digest = _sha256(view)
@@ -85,28 +86,22 @@ class Network:
         self._bind(path, plan)
 
     def _bind(self, path, plan):
-        """Allocates the scratch and puts views of it into the calls."""
-        sizes = [graph.count(plan.latent), 0, 0]
+        """Allocates the scratch and makes the calls that run the backbone in it."""
         # The latent goes to the caller's buffer.
-        for _, arguments in plan.calls[:-1]:
-            for a in arguments:
-                if type(a) is tuple:
-                    sizes[a[0]] = max(sizes[a[0]], a[1])
+        below, above = _sizes(plan.backbone[:-1]), _sizes(plan.above)
+        sizes = [max(below[i], above[i], count(plan.backbone[-1].shape_in) if i == 0 else 0) for i in range(3)]
         self.scratch_bytes = sum(sizes)
         gc.collect()
         try:
-            scratch = [memoryview(bytearray(size)) for size in sizes]
+            self.scratch = [memoryview(bytearray(size)) for size in sizes]
         except MemoryError:
             raise MemoryError(
                 "%s: running it needs %d bytes of RAM, %d of them in one piece; free some, or use a smaller model"
                 % (path, self.scratch_bytes, max(sizes))
             )
-        self._stream = scratch[graph.STREAM][: graph.count(plan.latent)]
-        # What is left while no image runs; a learner works there.
-        self.spare = scratch[graph.STREAM][graph.count(plan.latent) :]
-        calls = []
-        for kernel, arguments in plan.calls:
-            calls.append((kernel, [scratch[a[0]][: a[1]] if type(a) is tuple else a for a in arguments]))
+        # What is left while the layers above the latent run; a learner works there.
+        self.spare = self.scratch[0][above[0] :]
+        calls = _calls(plan.backbone, self.scratch)
         self._first: list = calls[0][1]
         self._calls, self._last = calls[1:-1], calls[-1]
 
@@ -134,26 +129,6 @@ class Network:
         finally:
             arguments[-1] = None
 
-    def features_of(self, latent, packed, out):
-        """The trainable layer and the pooling: latent (latent_bytes) to out (int8 buffer of `features` bytes).
-
-        packed: the layer's weights as pack_signs() returns them, or None if the model has no such layer.
-        """
-        kernels.expand(latent, self.expand_value, self._stream)
-        if self.trainable:
-            t = self.trainable
-            kernels.bconv2d(t.geometry, latent, packed, t.slope, t.bias, t.shift, self._stream)
-        kernels.avg_pool(self.feature_pool, self._stream, out)
-
-    def pack_signs(self):
-        """The signs of the pretrained latent weights of the trainable layer, packed, as a new bytearray."""
-        if not self.trainable:
-            raise ValueError("pack_signs: the model has no trainable layer")
-        packed = bytearray(len(self.trainable.weight) // 8)
-        filter_size = self.features // self.trainable.geometry[7]
-        kernels.binarize(self.trainable.weight, bytes(filter_size), packed)
-        return packed
-
     def classify(self, image):
         """(label, probability) by the pretrained head, which learns nothing. ValueError if the model has none."""
         if not self._head:
@@ -162,7 +137,7 @@ class Network:
             self._buffers = Buffers(self)
         b = self._buffers
         self.latent(image, b.latent)
-        self.features_of(b.latent, b.packed, b.features)
+        b.above.features(b.latent, b.features)
         weight, shift = self._head
         kernels.dense(b.features, weight, shift, b.scores)
         best = kernels.softmax(b.scores, b.active, -1, b.errors)
@@ -191,7 +166,47 @@ class Buffers:
 
     def __init__(self, net):
         classes = len(net.labels)
+        self.above = Above(net)
         self.latent, self.features = bytearray(net.latent_bytes), bytearray(net.features)
-        self.packed = net.pack_signs() if net.trainable else None
         self.scores, self.errors = array("i", bytes(4 * classes)), array("h", bytes(2 * classes))
         self.active = b"\1" * classes
+
+
+def _sizes(layers):
+    """Bytes of the scratch that layers need: the stream, and two buffers of bits that take turns."""
+    sizes, slot = [0, 0, 0], 1
+    for layer in layers:
+        if layer.op == "bconv2d_sign":
+            slot = 3 - slot
+        if layer.op in ("binarize", "bconv2d_sign"):
+            sizes[slot] = max(sizes[slot], count(layer.shape) // 8)
+        if layer.op == "binarize":
+            sizes[0] = max(sizes[0], count(layer.shape_in))
+        elif layer.op != "bconv2d_sign":
+            sizes[0] = max(sizes[0], count(layer.shape), 0 if layer.op == "conv2d" else count(layer.shape_in))
+    return sizes
+
+
+def _calls(layers, scratch):
+    """The calls of kernels that run the backbone: [(kernel, arguments)]; the image and the latent are left open."""
+    stream, slot, bits, calls = scratch[0], 1, None, []
+    for layer in layers:
+        op, y = layer.op, stream[: count(layer.shape)]
+        if op == "conv2d":
+            arguments = [layer.geometry, None, layer.weight] + list(layer.affine) + [y]
+        elif op == "binarize":
+            bits = scratch[slot][: count(layer.shape) // 8]
+            arguments = [y, layer.threshold, bits]
+        elif op == "bconv2d":
+            if not layer.residual:
+                calls.append((clear, [y]))
+            arguments = [layer.geometry, bits, layer.weight] + list(layer.affine) + [y]
+        elif op == "bconv2d_sign":
+            source, slot = bits, 3 - slot
+            bits = scratch[slot][: count(layer.shape) // 8]
+            arguments = [layer.geometry, source, layer.weight, layer.threshold, layer.flip, bits]
+        else:
+            arguments = [layer.pool, stream[: count(layer.shape_in)], y]
+        calls.append((getattr(kernels, op), arguments))
+    calls[-1][1][-1] = None
+    return calls

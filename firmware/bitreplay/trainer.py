@@ -7,8 +7,9 @@ from array import array
 
 import _bitreplay as kernels
 
-from .above import Above, clear, count
+from .above import Above, clear
 from .fixed import decayed, fixed, log2, rows
+from .graph import count
 
 LATENT_WEIGHT = 13  # of 127: what a latent weight is in size before it is trained
 UNKNOWN = -128  # exponent of a layer whose gradient was never measured
@@ -139,7 +140,7 @@ class Trainer(Above):
         self.batch, self.bits = batch, config["q_b"]
         self.stochastic = int(config["rounding"] == "stochastic")
         self.parts = parts(net, config, batch)
-        self.mantissa, self.exponent = fixed(config["conv_rate"] * 128)
+        self.rate = self.now = fixed(config["conv_rate"] * 128)
         sizes = buffers(net, config, batch)
         self.g, self.d, self.scratch = [bytearray(sizes["gradients." + name]) for name in ("g", "d", "scratch")]
         self.planes = bytearray(sizes["gradients.masks"])
@@ -256,7 +257,11 @@ class Trainer(Above):
         g[:size] = y
         return stream + k - 2 * (len(bin(layer.pool[3])) - 3)
 
-    def update(self, latents, step, steps, rng):
+    def set_rate(self, step, steps):
+        """Sets the rate for one of so many steps."""
+        self.now = decayed(*self.rate, step, steps)
+
+    def update(self, latents, rng):
         """One step of the trained layers, by the gradients of the minibatch. latents: its bits, u8[batch * bytes].
 
         Allocates nothing, so that all layers take the step or none.
@@ -269,8 +274,8 @@ class Trainer(Above):
             for n in range(self.batch):
                 self.shifts[n] = min(31, top - part.exponents[n])
             known = self.exponents[j]
-            self.hyper[2] = decayed(self.mantissa, step, steps)
-            self.hyper[3] = max(-128, min(127, self.exponent + top - 14 - known))
+            self.hyper[2] = self.now[0]
+            self.hyper[3] = max(-128, min(127, self.now[1] + top - 14 - known))
             self.hyper[4] = known != UNKNOWN
             kernels.bconv2d_dw(
                 part.layer.geometry,
