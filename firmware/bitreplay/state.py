@@ -146,7 +146,7 @@ def _check_tensors(path, learner):
         if past[c] > (MAX_COUNT if c < known else 0):
             fail(path, "past", "%d samples of class %d are too many" % (past[c], c))
     for part in learner.trainer.parts if learner.trainer else ():
-        if 128 in part.weight:
+        if b"\x80" in part.weight:
             fail(path, part.layer.name + ".weight", "must be -127..127, got -128")
     if learner.rng[0] == 0:
         fail(path, "rng", "must not be 0")

@@ -2,11 +2,11 @@
 
 import math
 
+import deep
 import numpy as np
 import pytest
 from bitreplay import Learner, load
 
-import deep
 import models
 
 
@@ -16,7 +16,7 @@ def signs(packed, *shape):
 
 
 def patches(geometry, x):
-    """By tap (ky, kx): what it reads of x [h][w][c] for each output, 0 outside of the image; and which of it that is."""
+    """By tap (ky, kx): where it reads x [h][w][c] for each output, whether that is inside, and what it reads, or 0."""
     height, width, _, _, kernel, stride, padding, _ = geometry
     outputs = [(side + 2 * padding - kernel) // stride + 1 for side in (height, width)]
     for ky in range(kernel):
@@ -148,7 +148,7 @@ def cosine(a, b):
 
 
 def a_minibatch(net, samples=0, magnitude=6000, **settings):
-    """A learner that has the gradients of a minibatch, and the labels of its samples. magnitude: of the head's weights."""
+    """A learner with the gradients of a minibatch, and its labels. magnitude: of the head's weights."""
     me, rng = Learner(net, **settings), np.random.default_rng(samples)
     for i in range(me.batch):
         me.see_latent(rng.bytes(net.latent_bytes), i % 4)
