@@ -1,25 +1,15 @@
-# A model's graph: checked against docs/formats.md and turned into the calls of kernels that run it.
+# A model's graph: its layers' shapes and tensors, checked against docs/formats.md. dataflow.py checks their order.
 
 import gc
 from array import array
 
-import _bitreplay as kernels
+from . import dataflow
+from .safetensors import fail
 
-# Scratch buffers. The packed bits have two that take turns, as no kernel works in place on bits.
-STREAM, BITS, OTHER_BITS = 0, 1, 2
-MAX_CHANNELS, MAX_SIDE, MAX_LAYERS, MAX_NAME = 1024, 256, 256, 64
+# Buffers. The packed bits have two that take turns, as no kernel works in place on bits. The latent is the caller's.
+STREAM, BITS, OTHER_BITS, LATENT = 0, 1, 2, 3
+MAX_CHANNELS, MAX_SIDE = 1024, 256
 
-FIELDS = {
-    "conv2d": ("tensor", "cout", "kernel", "stride", "padding", "shift"),
-    "binarize": ("tensor",),
-    "bconv2d": ("tensor", "cout", "kernel", "stride", "padding", "groups", "shift", "residual"),
-    "bconv2d_sign": ("tensor", "cout", "kernel", "stride", "padding", "groups"),
-    "avg_pool": ("size", "repeat"),
-    "max_pool": ("size", "repeat"),
-    "latent": (),
-    "expand": ("value",),
-    "dense": ("tensor",),
-}
 RANGES = {
     "cout": (1, MAX_CHANNELS),
     "kernel": (1, 7),
@@ -29,29 +19,7 @@ RANGES = {
     "shift": (1, 24),
     "size": (1, 8),
     "repeat": (1, 8),
-    "value": (1, 127),
 }
-
-# What may follow an op, or start a graph, in the backbone and above the latent.
-BACKBONE_OPS = ("binarize", "bconv2d", "bconv2d_sign", "avg_pool", "max_pool")
-NEXT_IN_BACKBONE: dict = {
-    None: ("conv2d",),
-    "binarize": BACKBONE_OPS + ("latent",),
-    "bconv2d_sign": BACKBONE_OPS + ("latent",),
-}
-NEXT_ABOVE: dict = {
-    "latent": ("expand",),
-    "expand": ("bconv2d", "avg_pool"),
-    "bconv2d": ("avg_pool",),
-    "avg_pool": ("dense",),
-    "dense": (),
-}
-
-ZEROS = bytes(256)
-
-
-def is_text(value):
-    return type(value) is str and 0 < len(value) <= MAX_NAME
 
 
 def check_shape(shape):
@@ -66,15 +34,20 @@ def check_shape(shape):
     )
 
 
-class TrainableLayer:
-    """A layer that can be trained: geometry u16[8], weight (latent weights), slope, bias as memoryviews, shift."""
+class Layer:
+    """A layer: op, name (its tensors' prefix, or None), what it reads and what it writes, and what its op needs.
 
-    def __init__(self, geometry, weight, slope, bias, shift):
-        self.geometry = geometry
-        self.weight = weight
-        self.slope = slope
-        self.bias = bias
-        self.shift = shift
+    source, target: the buffers (STREAM, BITS, OTHER_BITS, LATENT); source is None for an image. shape_in, shape: the
+    height, width and channels of what is there. All that is data is a view of the file.
+    """
+
+    geometry = weight = slope = bias = shift = residual = threshold = flip = levels = None
+    pool = None  # the shape u16[5] of a pooling
+
+    def __init__(self, op, name, source, shape_in):
+        self.op, self.name = op, name
+        self.source, self.shape_in = source, shape_in
+        self.target = self.shape = None
 
 
 class Graph:
@@ -83,67 +56,58 @@ class Graph:
     def __init__(self, path, image, layers, labels, tensors):
         self.path, self.where = path, "graph"
         self.labels, self.tensors = labels, tensors
-        self.calls = []  # (kernel, arguments); an argument (buffer, size) stands for the start of a scratch buffer
         self.image = image
+        self.backbone, self.above = [], []  # Layers
+        self.layers = self.backbone  # where the next one goes
         self.stream = self.bits = None  # shapes of the registers
-        self.slot = BITS
-        self.latent = self.trainable = None
+        self.slot = BITS  # the buffer of the bits
+        self.sizes = [0, 0, 0, 0]  # of the buffers, in bytes
+        self.latent = self.pooling = self.features = None
         self.head: tuple = None  # weight, shift
         self.binary_macs = self.int8_macs = 0
+        dataflow.check(path, layers)
         self._walk(layers)
+        if self.labels is not None and self.head is None:
+            self.fail("there are labels, but no dense layer; remove them", "labels")
         for name in tensors:
             self.fail("no layer uses it; remove it or add its layer", name)
 
     def fail(self, what, where=None):
-        raise ValueError("%s: %s: %s" % (self.path, where or self.where, what))
+        fail(self.path, where or self.where, what)
 
     def _walk(self, layers):
-        if type(layers) is not list or not 0 < len(layers) <= MAX_LAYERS:
-            self.fail("layers must be a list of 1..%d layers" % MAX_LAYERS)
-        op, allowed = None, NEXT_IN_BACKBONE[None]
         for i in range(len(layers)):
-            self.where = "graph: layer %d" % i
             # What stays would lie between garbage else, and leave no large block free for a learner.
             gc.collect()
-            last, op = op, self._op(layers[i])
-            self.where += " (%s)" % op
-            if op not in allowed:
-                self._refuse(op, last, allowed)
-            self._check_fields(layers[i], op)
-            (BACKBONE_HANDLERS if self.latent is None else ABOVE_HANDLERS)[op](self, layers[i])
-            allowed = NEXT_IN_BACKBONE.get(op, BACKBONE_OPS) if self.latent is None else NEXT_ABOVE[op]
+            op = layers[i]["op"]
+            self.where = dataflow.place(i, op)
+            # What the last layer of the backbone writes is the latent.
+            self.is_last = i + 1 < len(layers) and layers[i + 1]["op"] == "latent"
+            HANDLERS[op](self, layers[i])
         self.where = "graph"
-        if self.latent is None or op not in ("avg_pool", "dense"):
-            self.fail("must end in latent, expand, avg_pool, with an optional dense")
-        if self.labels is not None and self.head is None:
-            self.fail("there are labels, but no dense layer; remove them", "labels")
-
-    def _op(self, layer):
-        op = layer.get("op") if type(layer) is dict else None
-        if type(op) is not str or op not in FIELDS:
-            self.fail("op must be one of " + ", ".join(sorted(FIELDS)))
-        return op
-
-    def _refuse(self, op, last, allowed):
-        if last == "latent" and op == "bconv2d":
-            self.fail(
-                "its shortcut would cross the latent, but a replayed sample has only its bits, so that replayed and "
-                'fresh samples would see different values; put {"op": "expand"} before it'
-            )
-        where = "after " + last if last else "at the start"
-        self.fail("%s comes %s" % (", ".join(allowed) if allowed else "nothing", where))
-
-    def _check_fields(self, layer, op):
-        for field in FIELDS[op]:
-            if field not in layer:
-                self.fail("field %s is missing" % field)
-        for field in layer:
-            if field != "op" and field not in FIELDS[op]:
-                self.fail("field %s is unknown; remove it, or update BitReplay" % str(field)[:MAX_NAME])
-        if "tensor" in layer and not is_text(layer["tensor"]):
-            self.fail("tensor must be a string of 1..%d characters" % MAX_NAME)
 
     # What the handlers are made of.
+
+    def layer(self, layer, source, shape_in):
+        """A new Layer."""
+        found = Layer(layer["op"], layer.get("tensor"), source, shape_in)
+        self.layers.append(found)
+        return found
+
+    def to_stream(self, layer, shape):
+        layer.target, layer.shape, self.stream = STREAM, shape, shape
+        self.sizes[STREAM] = max(self.sizes[STREAM], count(shape))
+
+    def to_bits(self, layer, shape):
+        # A buffer that is not read meanwhile.
+        if self.is_last:
+            self.slot = LATENT
+        elif self.slot == LATENT:
+            self.slot = BITS
+        elif layer.source != STREAM:
+            self.slot = BITS + OTHER_BITS - self.slot
+        layer.target, layer.shape, self.bits = self.slot, shape, shape
+        self.sizes[self.slot] = max(self.sizes[self.slot], count(shape) // 8)
 
     def integer(self, layer, field):
         low, high = RANGES[field]
@@ -162,16 +126,6 @@ class Graph:
             self.fail("is %s %s, but %s needs %s %s" % (tensor.dtype, tensor.shape, self.where, dtype, shape), name)
         return tensor.data
 
-    def on_stream(self):
-        if self.stream is None:
-            self.fail("there is no stream yet")
-        return STREAM, count(self.stream)
-
-    def on_bits(self):
-        if self.bits is None:
-            self.fail("there are no bits yet; put a binarize before it")
-        return self.slot, count(self.bits) // 8
-
     def convolution(self, layer, shape, groups):
         """The geometry u16[8] of a convolution, and its output's shape."""
         height, width, cin = shape
@@ -184,18 +138,21 @@ class Graph:
         return array("H", [height, width, cin, cout, kernel, stride, padding, groups]), out
 
     def binary(self, layer):
-        """(geometry, output shape, terms of a sum) of a convolution of the bits."""
-        self.on_bits()
+        """(new Layer with its geometry, output shape, terms of a sum) of a convolution of the bits."""
         cin, groups = self.bits[2], self.integer(layer, "groups")
         geometry, out = self.convolution(layer, self.bits, groups)
         if cin % (32 * groups) or out[2] % groups:
             self.fail("groups must divide cout %d, and cin %d into multiples of 32" % (out[2], cin))
-        terms = geometry[4] * geometry[4] * (cin // groups)
+        kernel = geometry[4]
+        terms = kernel * kernel * (cin // groups)
         self.binary_macs += count(out) * terms
-        return geometry, out, terms
+        found = self.layer(layer, self.slot, self.bits)
+        found.geometry = geometry
+        found.weight = self.take(layer, "weight", "U32", (out[2], kernel, kernel, cin // groups // 32))
+        return found, out, terms
 
-    def affine(self, layer, limits):
-        """(slope, bias, shift) of a layer whose accumulators are at most limits[channel] in size."""
+    def affine(self, found, layer, limits):
+        """Gives a Layer whose accumulators are at most limits[channel] in size its slope, bias and shift."""
         slope = self.take(layer, "slope", "I16", (len(limits), 2))
         bias = self.take(layer, "bias", "I32", (len(limits),))
         shift = self.integer(layer, "shift")
@@ -207,126 +164,90 @@ class Graph:
                     "channel %d can overflow 32 bits; export with smaller slopes, bias and shift" % c,
                     layer["tensor"] + ".slope",
                 )
-        return slope, bias, shift
-
-    def pool(self, layer):
-        """The shape u16[5] of a pooling, and its output's shape."""
-        size, repeat = self.integer(layer, "size"), self.integer(layer, "repeat")
-        height, width, channels = self.stream
-        if size & (size - 1) or height % size or width % size:
-            self.fail("size must be 1, 2, 4 or 8 and divide the %dx%d stream" % (height, width))
-        if repeat > size or repeat * channels > MAX_CHANNELS:
-            self.fail("repeat must be at most size, and repeat * channels at most %d" % MAX_CHANNELS)
-        return array("H", [height, width, channels, size, repeat]), (height // size, width // size, channels * repeat)
+        found.slope, found.bias, found.shift = slope, bias, shift
 
 
 def count(shape):
     return shape[0] * shape[1] * shape[2]
 
 
-def _filters(geometry):
-    """The shape of a binary convolution's packed weights."""
-    return geometry[3], geometry[4], geometry[4], geometry[2] // geometry[7] // 32
-
-
-def zero(view):
-    """Sets the stream to zero."""
-    for i in range(0, len(view), len(ZEROS)):
-        rest = len(view) - i
-        view[i : i + len(ZEROS)] = ZEROS if rest >= len(ZEROS) else bytes(rest)
-
-
-# The backbone.
-
-
 def _conv2d(g, layer):
     geometry, out = g.convolution(layer, g.image, 1)
     kernel, cin = geometry[4], geometry[2]
-    weight = g.take(layer, "weight", "I8", (out[2], kernel, kernel, cin))
+    found = g.layer(layer, None, g.image)
+    found.geometry = geometry
+    found.weight = weight = g.take(layer, "weight", "I8", (out[2], kernel, kernel, cin))
     size = kernel * kernel * cin
     limits = [128 * sum(map(abs, array("b", bytes(weight[i : i + size])))) for i in range(0, len(weight), size)]
     g.int8_macs += count(out) * size
-    slope, bias, shift = g.affine(layer, limits)
-    g.stream = out
-    g.calls.append((kernels.conv2d, (geometry, None, weight, slope, bias, shift, g.on_stream())))
+    g.affine(found, layer, limits)
+    g.to_stream(found, out)
 
 
 def _binarize(g, layer):
-    source, channels = g.on_stream(), g.stream[2]
+    channels = g.stream[2]
     if channels % 32:
         g.fail("the stream's %d channels are not a multiple of 32" % channels)
-    g.bits = g.stream
-    g.calls.append((kernels.binarize, (source, g.take(layer, "threshold", "I8", (channels,)), g.on_bits())))
+    found = g.layer(layer, STREAM, g.stream)
+    found.threshold = g.take(layer, "threshold", "I8", (channels,))
+    g.to_bits(found, g.stream)
 
 
 def _bconv2d(g, layer):
-    geometry, out, terms = g.binary(layer)
-    weight = g.take(layer, "weight", "U32", _filters(geometry))
-    affine = g.affine(layer, [terms] * out[2])
-    if type(layer["residual"]) is not bool:
-        g.fail("residual must be true or false")
-    if layer["residual"] and g.stream != out:
+    found, out, terms = g.binary(layer)
+    if g.latent and out[2] % (32 * found.geometry[7]):
+        g.fail("above the latent, groups must divide cout %d into multiples of 32, too" % out[2])
+    g.affine(found, layer, [terms] * out[2])
+    found.residual = layer["residual"]
+    if found.residual and g.stream != out:
         g.fail(
             "residual: the stream is %s, but the output %s; pool the stream, or use residual false" % (g.stream, out)
         )
-    g.stream = out
-    if not layer["residual"]:
-        g.calls.append((zero, (g.on_stream(),)))
-    g.calls.append((kernels.bconv2d, (geometry, g.on_bits(), weight) + affine + (g.on_stream(),)))
+    g.to_stream(found, out)
 
 
 def _bconv2d_sign(g, layer):
-    geometry, out, _ = g.binary(layer)
-    if out[2] % 32:
+    if g.integer(layer, "cout") % 32:
         g.fail("cout must be a multiple of 32")
-    weight = g.take(layer, "weight", "U32", _filters(geometry))
-    threshold = g.take(layer, "threshold", "I16", (out[2],))
-    flip = g.take(layer, "flip", "U32", (out[2] // 32,))
-    source = g.on_bits()
-    g.bits, g.slot = out, BITS + OTHER_BITS - g.slot
-    g.calls.append((kernels.bconv2d_sign, (geometry, source, weight, threshold, flip, g.on_bits())))
+    found, out, _ = g.binary(layer)
+    found.threshold = g.take(layer, "threshold", "I16", (out[2],))
+    found.flip = g.take(layer, "flip", "U32", (out[2] // 32,))
+    g.to_bits(found, out)
 
 
-def _pool(kernel):
-    def handle(g, layer):
-        source = g.on_stream()
-        shape, g.stream = g.pool(layer)
-        g.calls.append((kernel, (shape, source, g.on_stream())))
-
-    return handle
+def _pool(g, layer):
+    size, repeat = g.integer(layer, "size"), g.integer(layer, "repeat")
+    height, width, channels = g.stream
+    if size & (size - 1) or height % size or width % size:
+        g.fail("size must be 1, 2, 4 or 8 and divide the %dx%d stream" % (height, width))
+    if repeat > size or repeat * channels > MAX_CHANNELS:
+        g.fail("repeat must be at most size, and repeat * channels at most %d" % MAX_CHANNELS)
+    found = g.layer(layer, STREAM, g.stream)
+    found.pool = array("H", [height, width, channels, size, repeat])
+    g.to_stream(found, (height // size, width // size, channels * repeat))
 
 
 def _latent(g, layer):
-    g.latent = g.bits
-
-
-# What is above the latent.
+    g.latent, g.layers = g.bits, g.above
 
 
 def _expand(g, layer):
-    g.expand_value = g.integer(layer, "value")
-    g.stream = g.latent
-
-
-def _trainable(g, layer):
-    geometry, out, terms = g.binary(layer)
-    cin, groups = geometry[2], geometry[7]
-    if list(geometry[3:7]) != [cin, 1, 1, 0] or layer["residual"] is not True:
-        g.fail("the trainable layer needs kernel 1, stride 1, padding 0, cout %d and residual true" % cin)
-    weight = g.take(layer, "weight", "I8", (cin, cin // groups))
-    g.trainable = TrainableLayer(geometry, weight, *g.affine(layer, [terms] * cin))
+    found = g.layer(layer, g.slot, g.bits)
+    found.levels = g.take(layer, "levels", "I8", (g.bits[2], 2))
+    g.to_stream(found, g.bits)
 
 
 def _features(g, layer):
-    g.pool_shape, out = g.pool(layer)
-    if out != (1, 1, g.latent[2]):
-        g.fail("must pool the %dx%d stream to 1x1 with repeat 1; a latent's side is 1, 2, 4 or 8" % g.latent[:2])
+    g.pooling = layer["op"]
+    g.features = g.stream[2] if g.pooling == "global_avg_pool" else count(g.stream)
+    if g.features > MAX_CHANNELS:
+        g.fail("makes %d features, at most %d are learned from; pool the stream before" % (g.features, MAX_CHANNELS))
 
 
 def _dense(g, layer):
     if g.labels is None:
         g.fail("must name the classes of the dense layer", "labels")
-    weight = g.take(layer, "weight", "I8", (len(g.labels), g.latent[2]))
+    weight = g.take(layer, "weight", "I8", (len(g.labels), g.features))
     shift = g.take(layer, "shift", "I8", (len(g.labels),))
     for s in array("b", bytes(shift)):
         if not -16 <= s <= 6:
@@ -334,13 +255,16 @@ def _dense(g, layer):
     g.head = weight, shift
 
 
-BACKBONE_HANDLERS = {
+HANDLERS = {
     "conv2d": _conv2d,
     "binarize": _binarize,
     "bconv2d": _bconv2d,
     "bconv2d_sign": _bconv2d_sign,
-    "avg_pool": _pool(kernels.avg_pool),
-    "max_pool": _pool(kernels.max_pool),
+    "avg_pool": _pool,
+    "max_pool": _pool,
     "latent": _latent,
+    "expand": _expand,
+    "global_avg_pool": _features,
+    "flatten": _features,
+    "dense": _dense,
 }
-ABOVE_HANDLERS = {"expand": _expand, "bconv2d": _trainable, "avg_pool": _features, "dense": _dense}

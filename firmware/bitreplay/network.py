@@ -8,11 +8,14 @@ from array import array
 import _bitreplay as kernels
 
 from . import graph, safetensors
+from .above import Above
+from .calls import add_calls
 from .checks import check_path
+from .dataflow import MAX_NAME, is_text
 from .metadata import check_fields, parse_field
 from .safetensors import fail
 
-FORMAT, VERSION = "bitreplay-model", "1"
+FORMAT, VERSION = "bitreplay-model", "2"
 FIELDS, OPTIONAL = ("format", "version", "name", "graph"), ("labels",)
 WRITER = "`bitreplay export`"
 ONE = 1 << 14  # probability 1
@@ -28,8 +31,8 @@ def load(path):
     view, file = safetensors.open_view(path)
     metadata, tensors = safetensors.parse(path, view, file)
     check_fields(path, metadata, FORMAT, VERSION, FIELDS, OPTIONAL, WRITER)
-    if not graph.is_text(metadata["name"]):
-        fail(path, "name", "must have 1..%d characters" % graph.MAX_NAME)
+    if not is_text(metadata["name"]):
+        fail(path, "name", "must have 1..%d characters" % MAX_NAME)
     found = parse_field(path, metadata, "graph", "{}", WRITER)
     if len(found) != 2 or "image" not in found or "layers" not in found:
         fail(path, "graph", "must have exactly the fields image and layers")
@@ -52,8 +55,8 @@ def _labels(path, metadata):
         return None
     labels = parse_field(path, metadata, "labels", "[]", WRITER)
     most = graph.MAX_CHANNELS
-    if not 0 < len(labels) <= most or not all(graph.is_text(s) for s in labels):
-        fail(path, "labels", "must be a list of 1..%d strings of 1..%d characters" % (most, graph.MAX_NAME))
+    if not 0 < len(labels) <= most or not all(is_text(s) for s in labels):
+        fail(path, "labels", "must be a list of 1..%d strings of 1..%d characters" % (most, MAX_NAME))
     if len(set(labels)) != len(labels):
         fail(path, "labels", "has a label twice")
     return labels
@@ -67,48 +70,41 @@ def _sha256(view):
 
 
 class Network:
-    """A model, ready to run; its weights stay where they are, in flash if they can. Made by load()."""
+    """A model, ready to run; its weights stay where they are, in flash if they can. Made by load().
+
+    above: the Layers (graph.py) from after the latent to before the features. pooling: what makes the features of the
+    stream, "global_avg_pool" or "flatten". scratch: the stream and two buffers of bits; latent() and Above work there.
+    """
 
     def __init__(self, path, name, plan, view, file, weights_bytes):
         self.name = name
         self.image_shape, self.latent_shape = plan.image, plan.latent
         self.image_bytes = graph.count(plan.image)
         self.latent_bytes = graph.count(plan.latent) // 8
-        self.features = plan.latent[2]
-        self.labels = plan.labels
-        self.trainable, self.expand_value, self.feature_pool = plan.trainable, plan.expand_value, plan.pool_shape
+        self.above, self.pooling, self.features = plan.above, plan.pooling, plan.features
+        self.labels, self.head = plan.labels, plan.head  # head: weight and shift of the classes, or None
         self.binary_macs, self.int8_macs = plan.binary_macs, plan.int8_macs
         self.weights_bytes, self.in_place = weights_bytes, file is not None
         self.digest = _sha256(view)
         self._file = file  # the weights are views of it
-        self._head, self._buffers = plan.head, None
-        self._bind(path, plan)
+        self._buffers = None
+        self._allocate(path, plan.sizes[: graph.LATENT])
+        calls = []
+        for layer in plan.backbone:
+            add_calls(calls, layer, self.scratch)
+        self._first: list = calls[0][1]
+        self._calls, self._last = calls[1:-1], calls[-1]
 
-    def _bind(self, path, plan):
-        """Allocates the scratch and puts views of it into the calls."""
-        sizes = [graph.count(plan.latent), 0, 0]
-        # The latent goes to the caller's buffer.
-        for _, arguments in plan.calls[:-1]:
-            for a in arguments:
-                if type(a) is tuple:
-                    sizes[a[0]] = max(sizes[a[0]], a[1])
+    def _allocate(self, path, sizes):
         self.scratch_bytes = sum(sizes)
         gc.collect()
         try:
-            scratch = [memoryview(bytearray(size)) for size in sizes]
+            self.scratch = [memoryview(bytearray(size)) for size in sizes]
         except MemoryError:
             raise MemoryError(
                 "%s: running it needs %d bytes of RAM, %d of them in one piece; free some, or use a smaller model"
                 % (path, self.scratch_bytes, max(sizes))
             )
-        self._stream = scratch[graph.STREAM][: graph.count(plan.latent)]
-        # What is left while no image runs; a learner works there.
-        self.spare = scratch[graph.STREAM][graph.count(plan.latent) :]
-        calls = []
-        for kernel, arguments in plan.calls:
-            calls.append((kernel, [scratch[a[0]][: a[1]] if type(a) is tuple else a for a in arguments]))
-        self._first: list = calls[0][1]
-        self._calls, self._last = calls[1:-1], calls[-1]
 
     def latent(self, image, out):
         """Runs the frozen part: image (uint8 buffer of image_bytes, image_shape) to out (buffer of latent_bytes).
@@ -134,36 +130,16 @@ class Network:
         finally:
             arguments[-1] = None
 
-    def features_of(self, latent, packed, out):
-        """The trainable layer and the pooling: latent (latent_bytes) to out (int8 buffer of `features` bytes).
-
-        packed: the layer's weights as pack_signs() returns them, or None if the model has no such layer.
-        """
-        kernels.expand(latent, self.expand_value, self._stream)
-        if self.trainable:
-            t = self.trainable
-            kernels.bconv2d(t.geometry, latent, packed, t.slope, t.bias, t.shift, self._stream)
-        kernels.avg_pool(self.feature_pool, self._stream, out)
-
-    def pack_signs(self):
-        """The signs of the pretrained latent weights of the trainable layer, packed, as a new bytearray."""
-        if not self.trainable:
-            raise ValueError("pack_signs: the model has no trainable layer")
-        packed = bytearray(len(self.trainable.weight) // 8)
-        filter_size = self.features // self.trainable.geometry[7]
-        kernels.binarize(self.trainable.weight, bytes(filter_size), packed)
-        return packed
-
     def classify(self, image):
         """(label, probability) by the pretrained head, which learns nothing. ValueError if the model has none."""
-        if not self._head:
+        if not self.head:
             raise ValueError("classify: the model has no pretrained head; make a Learner and teach it")
         if not self._buffers:
             self._buffers = Buffers(self)
         b = self._buffers
         self.latent(image, b.latent)
-        self.features_of(b.latent, b.packed, b.features)
-        weight, shift = self._head
+        b.above.features(b.latent, b.features)
+        weight, shift = self.head
         kernels.dense(b.features, weight, shift, b.scores)
         best = kernels.softmax(b.scores, b.active, -1, b.errors)
         return self.labels[best], b.errors[best] / ONE
@@ -192,6 +168,6 @@ class Buffers:
     def __init__(self, net):
         classes = len(net.labels)
         self.latent, self.features = bytearray(net.latent_bytes), bytearray(net.features)
-        self.packed = net.pack_signs() if net.trainable else None
+        self.above = Above(net)
         self.scores, self.errors = array("i", bytes(4 * classes)), array("h", bytes(2 * classes))
         self.active = b"\1" * classes
