@@ -2,16 +2,8 @@
 
 import _bitreplay as kernels
 
-from .graph import count
-
-ZEROS = bytes(256)
-
-
-def clear(view):
-    """Sets a stream to zero."""
-    for i in range(0, len(view), len(ZEROS)):
-        rest = len(view) - i
-        view[i : i + len(ZEROS)] = ZEROS if rest >= len(ZEROS) else bytes(rest)
+from .calls import buffer, zero
+from .graph import STREAM
 
 
 class Above:
@@ -24,16 +16,10 @@ class Above:
     def __init__(self, net):
         self.net = net
         self.packed, self.kept, self.masks, self.steps = {}, {}, {}, []
-        stream, *slots = net.scratch
-        slot = 0
         for layer in net.above:
-            x, y = stream[: count(layer.shape_in)], stream[: count(layer.shape)]
-            if layer.op == "bconv2d_sign":
-                slot = 1 - slot  # as no kernel works in place on bits
-            if layer.op in ("binarize", "bconv2d_sign"):
-                y = slots[slot][: count(layer.shape) // 8]
+            x, y = buffer(net.scratch, layer.source, layer.shape_in), buffer(net.scratch, layer.target, layer.shape)
             self.steps.append((layer, x, y))
-        self.last = stream[: count(net.above[-1].shape)]
+        self.last = buffer(net.scratch, STREAM, net.above[-1].shape)
 
     def features(self, latent, out, row=None):
         """latent (net.latent_bytes) to out (i8[net.features]). row: of the minibatch, if it is to be learned from."""
@@ -48,7 +34,7 @@ class Above:
                 kernels.binarize(x, layer.threshold, bits)
             elif layer.op == "bconv2d":
                 if not layer.residual:
-                    clear(y)
+                    zero(y)
                 arguments = (layer.geometry, bits, self.packed.get(i, layer.weight)) + layer.affine + (y,)
                 if i in masks:
                     kernels.bconv2d_masks(*(arguments + masks[i]))

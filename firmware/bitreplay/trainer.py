@@ -7,7 +7,8 @@ from array import array
 
 import _bitreplay as kernels
 
-from .above import Above, clear
+from .above import Above
+from .calls import zero
 from .fixed import decayed, fixed, log2, rows
 from .graph import count
 
@@ -233,7 +234,7 @@ class Trainer(Above):
     def _binarize(self, i, layer, stream, bits):
         g, d = self._views(layer.shape)
         if stream is None:
-            clear(g)
+            zero(g)
             stream = bits
         # A bit is steps of 2, one unit of the stream a sixteenth of its straight-through line of slope 1.
         bits -= 4
@@ -244,7 +245,7 @@ class Trainer(Above):
     def _expand(self, layer, stream, bits):
         g, d = self._views(layer.shape)
         if bits is None:
-            clear(d)
+            zero(d)
             bits = stream
         stream += 7
         top = max(stream, bits)

@@ -12,7 +12,7 @@ class Model:
     """A model in parts, to be changed before it is written."""
 
     def __init__(self, name, image, layers, labels, tensors):
-        self.metadata = {"format": "bitreplay-model", "version": "1", "name": name}
+        self.metadata = {"format": "bitreplay-model", "version": "2", "name": name}
         self.image, self.layers, self.labels, self.tensors = image, layers, labels, tensors
 
     def layer(self, op, nth=0):
@@ -60,12 +60,17 @@ def _threshold(rng, channels):
     return rng.integers(-20, 20, channels, dtype=np.int8)
 
 
+def _levels(rng, channels):
+    """What a bit of 0, and one of 1, becomes in the stream."""
+    return np.stack([-rng.integers(8, 24, channels), rng.integers(8, 24, channels)], axis=1).astype(np.int8)
+
+
 def _conv(op, tensor, cout, kernel, stride, padding, **more):
     layer = {"op": op, "tensor": tensor, "cout": cout, "kernel": kernel, "stride": stride, "padding": padding}
     return {**layer, **more}
 
 
-def tiny(seed=0, trainable=True, head=True, groups=1):
+def tiny(seed=0, trainable=True, head=True):
     """8x8x3 image, a residual block, latent of 2x2x32 bits, trainable layer, head of 3 classes."""
     rng = np.random.default_rng(seed)
     layers = [
@@ -75,7 +80,7 @@ def tiny(seed=0, trainable=True, head=True, groups=1):
         {"op": "avg_pool", "size": 2, "repeat": 1},
         {"op": "binarize", "tensor": "latent"},
         {"op": "latent"},
-        {"op": "expand", "value": 16},
+        {"op": "expand", "tensor": "expand"},
     ]
     tensors = {
         "stem.weight": rng.integers(-20, 20, (32, 3, 3, 3), dtype=np.int8),
@@ -84,12 +89,13 @@ def tiny(seed=0, trainable=True, head=True, groups=1):
         "block.weight": _words(rng, 32, 3, 3, 1),
         **_affine(rng, "block", 32, 300),
         "latent.threshold": _threshold(rng, 32),
+        "expand.levels": _levels(rng, 32),
     }
     if trainable:
-        layers.append(_conv("bconv2d", "tail", 32, 1, 1, 0, groups=groups, shift=8, residual=True))
-        tensors["tail.weight"] = rng.integers(-128, 128, (32, 32 // groups), dtype=np.int8)
+        layers.append(_conv("bconv2d", "tail", 32, 1, 1, 0, groups=1, shift=8, residual=True))
+        tensors["tail.weight"] = _words(rng, 32, 1, 1, 1)
         tensors.update(_affine(rng, "tail", 32, 700))
-    layers.append({"op": "avg_pool", "size": 2, "repeat": 1})
+    layers.append({"op": "global_avg_pool"})
     if head:
         layers.append({"op": "dense", "tensor": "head"})
         tensors["head.weight"] = rng.integers(-128, 128, (3, 32), dtype=np.int8)
@@ -110,9 +116,9 @@ def mixed(seed=0):
         _conv("bconv2d_sign", "sign1", 32, 2, 1, 1, groups=2),
         _conv("bconv2d_sign", "sign2", 64, 1, 2, 0, groups=1),
         {"op": "latent"},
-        {"op": "expand", "value": 9},
+        {"op": "expand", "tensor": "expand"},
         _conv("bconv2d", "tail", 64, 1, 1, 0, groups=2, shift=7, residual=True),
-        {"op": "avg_pool", "size": 4, "repeat": 1},
+        {"op": "global_avg_pool"},
     ]
     tensors = {
         "stem.weight": rng.integers(-20, 20, (32, 5, 5, 1), dtype=np.int8),
@@ -124,7 +130,8 @@ def mixed(seed=0):
         "sign0.weight": _words(rng, 64, 3, 3, 3),
         "sign1.weight": _words(rng, 32, 2, 2, 1),
         "sign2.weight": _words(rng, 64, 1, 1, 1),
-        "tail.weight": rng.integers(-128, 128, (64, 32), dtype=np.int8),
+        "expand.levels": _levels(rng, 64),
+        "tail.weight": _words(rng, 64, 1, 1, 1),
         **_affine(rng, "tail", 64, 500),
     }
     for name, cout in (("sign0", 64), ("sign1", 32), ("sign2", 64)):
