@@ -258,6 +258,11 @@ class Trainer(Above):
         g[:size] = y
         return stream + k - 2 * (len(bin(layer.pool[3])) - 3)
 
+    def begin(self):
+        """Before a learn(): how large the gradients are is not known."""
+        for j in range(len(self.exponents)):
+            self.exponents[j] = UNKNOWN
+
     def set_rate(self, step, steps):
         """Sets the rate for one of so many steps."""
         self.now = decayed(*self.rate, step, steps)
@@ -295,4 +300,4 @@ class Trainer(Above):
             if self.square[0]:
                 # Half the power of two of the mean square, rounded, is that of its root.
                 power = log2(self.square[0], len(part.weight)) + self.square[1]
-                self.exponents[j] = max(-127, min(127, ((power + 1) >> 1) + top - 14))
+                self.exponents[j] = max(known, -127, min(127, ((power + 1) >> 1) + top - 14))
