@@ -1,7 +1,7 @@
 # Training of the binary layers above the latent, by low-bit gradients. docs/learning.md tells the algorithm.
 #
-# Vorabbi, Maltoni, Borghi and Santi 2024, "Enabling On-Device Continual Learning with Binary Neural Networks and Latent
-# Replay" (arXiv 2401.09916). A step is scaled by a power of two that follows the layer's gradient.
+# Vorabbi, Maltoni, Borghi and Santi 2024, "Enabling On-Device Continual Learning with Binary Neural Networks and
+# Latent Replay" (arXiv 2401.09916). A step is scaled by a power of two that follows the layer's gradient.
 
 from array import array
 
@@ -9,6 +9,7 @@ import _bitreplay as kernels
 
 from .above import Above
 from .calls import zero
+from .checks import short
 from .fixed import decayed, fixed, log2, rows
 from .graph import count
 
@@ -39,9 +40,11 @@ def check_train(net, train):
     if train == "head" and type(train) is str:
         return 0
     if train == "all" and type(train) is str:
+        if layers == 0:
+            raise ValueError('train: the model has no binary layers above its latent; use train="head"')
         train = layers
     if type(train) is not int or train < 0:
-        raise ValueError('train: must be "head", "all" or how many binary layers from the top, got %r' % (train,))
+        raise ValueError('train: must be "head", "all" or how many binary layers from the top, got ' + short(train))
     if train > layers:
         raise ValueError("train: the model has %d binary layers above its latent, got %d" % (layers, train))
     if train > reached:
@@ -61,7 +64,9 @@ class Part:
         g = self.layer.geometry
         number = (g[3] * int(config["channels"] * 256) + 128) >> 8
         if number == 0:
-            raise ValueError("channels: %.3g of the %d of %s is none; give more" % (config["channels"], g[3], self.layer.name))
+            raise ValueError(
+                "channels: %.3g of the %d of %s is none; give more" % (config["channels"], g[3], self.layer.name)
+            )
         # Evenly spread, so that every group has its share.
         self.channels = array("H", [i * g[3] // number for i in range(number)])
         self.fan_in = g[4] * g[4] * (g[2] // g[7])
