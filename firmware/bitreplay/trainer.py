@@ -118,6 +118,7 @@ def buffers(net, config, batch):
         if part.source is not None:
             found["gradients.%s.x" % name] = batch * count(part.layer.shape_in) // 8
         found["gradients.%s.exponents" % name] = 2 * batch
+        found["gradients.%s.channels" % name] = 2 * channels
         scratch = max(scratch, kernels.bconv2d_dw_scratch(part.layer.geometry, batch, bits, channels))
     for i in range(lowest, len(net.above)):
         layer = net.above[i]
@@ -142,7 +143,6 @@ class Trainer(Above):
     """
 
     def __init__(self, net, config, batch):
-        super().__init__(net)
         self.batch, self.bits = batch, config["q_b"]
         self.stochastic = int(config["rounding"] == "stochastic")
         self.parts = parts(net, config, batch)
@@ -153,7 +153,7 @@ class Trainer(Above):
         self.exponents = array("b", [UNKNOWN] * len(self.parts))
         self.square, self.shifts = array("i", [0, 0]), bytearray(batch)
         self.hyper = array("b", [self.bits, self.stochastic, 1, 0, 0])
-        self.by_index = {}
+        self.by_index, self.packed, self.masks, kept = {}, {}, {}, {}
         for part in self.parts:
             name = part.layer.name
             part.weight = bytearray(sizes["weights." + name])
@@ -163,18 +163,19 @@ class Trainer(Above):
             self.by_index[part.index], self.packed[part.index] = part, part.packed
             if part.source is not None:
                 part.x = bytearray(sizes["gradients.%s.x" % name])
-                self.kept[part.source] = rows(part.x, batch)
+                kept[part.source] = rows(part.x, batch)
             size = kernels.bconv2d_dw_scratch(part.layer.geometry, batch, self.bits, len(part.channels))
             part.scratch = memoryview(self.scratch)[: 4 * size]
             _start(part)
-        self._place_masks()
+        self._place_masks(net)
+        super().__init__(net, self.packed, kept, self.masks)
 
-    def _place_masks(self):
+    def _place_masks(self, net):
         """Where the bit planes are: (passes, negative) of a convolution, (near,) of a binarize."""
         view, at = memoryview(self.planes), 0
-        for i in range(self.parts[0].index, len(self.net.above)):
-            size = count(self.net.above[i].shape) // 8
-            planes = _planes(self.net.above[i])
+        for i in range(self.parts[0].index, len(net.above)):
+            size = count(net.above[i].shape) // 8
+            planes = _planes(net.above[i])
             if planes:
                 self.masks[i] = tuple([view[at + k * size : at + (k + 1) * size] for k in range(planes)])
                 at += planes * size
@@ -288,7 +289,7 @@ class Trainer(Above):
                 latents if part.source is None else part.x,
                 part.gradient,
                 self.shifts,
-                part.layer.affine[0],
+                part.layer.slope,
                 part.channels,
                 part.weight,
                 part.packed,
