@@ -1,7 +1,7 @@
 # Training of the binary layers above the latent, by low-bit gradients. docs/learning.md tells the algorithm.
 #
-# Vorabbi, Maltoni, Borghi and Santi 2024, "Enabling On-Device Continual Learning with Binary Neural Networks and Latent
-# Replay" (arXiv 2401.09916). A step is scaled by a power of two that follows the layer's gradient.
+# Vorabbi, Maltoni, Borghi and Santi 2024, "Enabling On-Device Continual Learning with Binary Neural Networks and
+# Latent Replay" (arXiv 2401.09916). A step is scaled by a power of two that follows the layer's gradient.
 
 from array import array
 
@@ -9,6 +9,7 @@ import _bitreplay as kernels
 
 from .above import Above
 from .calls import zero
+from .checks import short
 from .fixed import decayed, fixed, log2, rows
 from .graph import count
 
@@ -39,9 +40,11 @@ def check_train(net, train):
     if train == "head" and type(train) is str:
         return 0
     if train == "all" and type(train) is str:
+        if layers == 0:
+            raise ValueError('train: the model has no binary layers above its latent; use train="head"')
         train = layers
     if type(train) is not int or train < 0:
-        raise ValueError('train: must be "head", "all" or how many binary layers from the top, got %r' % (train,))
+        raise ValueError('train: must be "head", "all" or how many binary layers from the top, got ' + short(train))
     if train > layers:
         raise ValueError("train: the model has %d binary layers above its latent, got %d" % (layers, train))
     if train > reached:
@@ -61,7 +64,9 @@ class Part:
         g = self.layer.geometry
         number = (g[3] * int(config["channels"] * 256) + 128) >> 8
         if number == 0:
-            raise ValueError("channels: %.3g of the %d of %s is none; give more" % (config["channels"], g[3], self.layer.name))
+            raise ValueError(
+                "channels: %.3g of the %d of %s is none; give more" % (config["channels"], g[3], self.layer.name)
+            )
         # Evenly spread, so that every group has its share.
         self.channels = array("H", [i * g[3] // number for i in range(number)])
         self.fan_in = g[4] * g[4] * (g[2] // g[7])
@@ -113,6 +118,7 @@ def buffers(net, config, batch):
         if part.source is not None:
             found["gradients.%s.x" % name] = batch * count(part.layer.shape_in) // 8
         found["gradients.%s.exponents" % name] = 2 * batch
+        found["gradients.%s.channels" % name] = 2 * channels
         scratch = max(scratch, kernels.bconv2d_dw_scratch(part.layer.geometry, batch, bits, channels))
     for i in range(lowest, len(net.above)):
         layer = net.above[i]
@@ -137,7 +143,6 @@ class Trainer(Above):
     """
 
     def __init__(self, net, config, batch):
-        super().__init__(net)
         self.batch, self.bits = batch, config["q_b"]
         self.stochastic = int(config["rounding"] == "stochastic")
         self.parts = parts(net, config, batch)
@@ -148,7 +153,7 @@ class Trainer(Above):
         self.exponents = array("b", [UNKNOWN] * len(self.parts))
         self.square, self.shifts = array("i", [0, 0]), bytearray(batch)
         self.hyper = array("b", [self.bits, self.stochastic, 1, 0, 0])
-        self.by_index = {}
+        self.by_index, self.packed, self.masks, kept = {}, {}, {}, {}
         for part in self.parts:
             name = part.layer.name
             part.weight = bytearray(sizes["weights." + name])
@@ -158,18 +163,19 @@ class Trainer(Above):
             self.by_index[part.index], self.packed[part.index] = part, part.packed
             if part.source is not None:
                 part.x = bytearray(sizes["gradients.%s.x" % name])
-                self.kept[part.source] = rows(part.x, batch)
+                kept[part.source] = rows(part.x, batch)
             size = kernels.bconv2d_dw_scratch(part.layer.geometry, batch, self.bits, len(part.channels))
             part.scratch = memoryview(self.scratch)[: 4 * size]
             _start(part)
-        self._place_masks()
+        self._place_masks(net)
+        super().__init__(net, self.packed, kept, self.masks)
 
-    def _place_masks(self):
+    def _place_masks(self, net):
         """Where the bit planes are: (passes, negative) of a convolution, (near,) of a binarize."""
         view, at = memoryview(self.planes), 0
-        for i in range(self.parts[0].index, len(self.net.above)):
-            size = count(self.net.above[i].shape) // 8
-            planes = _planes(self.net.above[i])
+        for i in range(self.parts[0].index, len(net.above)):
+            size = count(net.above[i].shape) // 8
+            planes = _planes(net.above[i])
             if planes:
                 self.masks[i] = tuple([view[at + k * size : at + (k + 1) * size] for k in range(planes)])
                 at += planes * size
@@ -288,7 +294,7 @@ class Trainer(Above):
                 latents if part.source is None else part.x,
                 part.gradient,
                 self.shifts,
-                part.layer.affine[0],
+                part.layer.slope,
                 part.channels,
                 part.weight,
                 part.packed,

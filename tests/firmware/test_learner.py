@@ -167,7 +167,7 @@ def test_the_layers_that_train_names_learn(deep_net, train, layers):
     assert [part.index for part in parts] == found[3 - layers :] and me.config["train"] == layers
     for part in parts:
         assert bytes(part.packed) == packed_signs(part.weight) != bytes(part.layer.weight)
-        assert part.packed is me.above.packed[part.index]
+        assert part.packed is me.trainer.packed[part.index]
     # The model is as it was.
     assert [bytes(deep_net.above[i].weight) for i in found] == pretrained
     assert "trains the head" + {0: "", 1: " and 1 binary layer"}.get(layers, f" and {layers} binary layers") in repr(

@@ -113,7 +113,7 @@ class Net:
 def by_hand(me, labels):
     """The gradients of the loss in floating point: of the head, and {index in net.above: by latent weight}."""
     net, n = me.net, me.net.features
-    above = Net(net, {i: bytes(packed) for i, packed in me.above.packed.items()})
+    above = Net(net, {i: bytes(packed) for i, packed in me.trainer.packed.items()})
     master = np.frombuffer(me.head.tw, np.int16).reshape(-1, n) * 2.0**-14
     head = master[: len(me.labels)]
     lowest = me.trainer.parts[0].index
