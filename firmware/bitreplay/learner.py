@@ -35,7 +35,7 @@ class Learner:
     history are equal in every bit. fresh: samples that can be seen before learn() is called, 1..32768. classes:
     capacity for labels, 2..255. policy: "balanced" or "reservoir" (replay.py). train: which layers: "head", or also as
     many binary ones from the top as a number says, or "all". channels: the share of their output channels, 0..1. cwr:
-    consolidate the head by CWR*, else its weights simply go on. q_f: bits of the head's weights in the forward pass,
+    consolidate the head by CWR*, else its weights simply go on; None does so if nothing below the head is trained. q_f: bits of the head's weights in the forward pass,
     2..8; head_bits: of its master copy, 16 or 32; q_b: of the binary layers' gradients, 2..16, rounded "stochastic" or
     "nearest". rate, conv_rate: learning rates of the head and of the binary layers, 0.00001..1000; four bits count.
 
@@ -52,7 +52,7 @@ class Learner:
         policy="balanced",
         train="head",
         channels=1.0,
-        cwr=True,
+        cwr=None,
         q_f=8,
         head_bits=16,
         q_b=4,
