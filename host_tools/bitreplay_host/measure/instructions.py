@@ -39,8 +39,6 @@ CORE = {
     "conv2d": "geometry x weight affine y",
     "bconv2d": "geometry x weight affine y",
     "binarize": "x threshold n channels y",
-    "bconv2d_dw": "geometry samples x g shifts slope trained packed hyper scratch rng square",
-    "bconv2d_dx": "geometry g negative slope weight bits stochastic scratch d rng",
     "dot_planes": "planes bits words rows count out",
     "dot_signs": "q n x words out",
     "transpose": "x rows words y",
@@ -283,31 +281,7 @@ def convolutions(net: Any, graph: dict, random: np.random.Generator) -> list[Cas
     return list(cases.values())
 
 
-def above(net: Any, graph: dict) -> dict[str, int]:
-    """The geometry of the first binary convolution above the latent."""
-    layers = graph["layers"]
-    first = [layer["op"] for layer in layers].index("latent")
-    layer = next(layer for layer in layers[first:] if layer["op"].startswith("bconv2d"))
-    names = kernel_arguments.GEOMETRY[3:]  # from cout on, as the model has them; there may be no groups
-    height, width, n = net.latent_shape
-    return {"height": height, "width": width, "cin": n, **{name: layer.get(name, 1) for name in names}}
-
-
-def gradients(net: Any, graph: dict, random: np.random.Generator) -> Iterator[Case]:
-    """dX of one sample, and dW of some channels for a minibatch, in that convolution."""
-    shape, bits = above(net, graph), {"bits": 4}
-    text = "{height}x{width}x{cin}, {kernel}x{kernel}, {groups} groups".format(**shape)
-    yield make_case("bconv2d_dx", f"{text}, 4 bits", random, shape | bits, stochastic=1)
-    window = shape["kernel"], shape["stride"], shape["padding"]
-    sides = [kernel_arguments.output_side(shape[side], *window) for side in ("height", "width")]
-    positions = -(-BATCH * sides[0] * sides[1] // 32) * 32
-    given = {"g": random.integers(-9000, 9000, 8 * positions, np.int16), "shifts": np.zeros(BATCH, np.uint8)}
-    settings = {"mantissa": 10, "exponent": -40, "stochastic": 1, "update": 1}
-    text += f", minibatch of {BATCH}, 8 channels, 4 bits"
-    yield make_case("bconv2d_dw", text, random, shape | {"samples": BATCH, "count": 8} | bits, **given, **settings)
-
-
-def others(net: Any, graph: dict, random: np.random.Generator) -> Iterator[Case]:
+def others(net: Any, random: np.random.Generator) -> Iterator[Case]:
     """The kernels that learning spends its time on, as a learner with 16-bit head weights calls them."""
 
     def case(kernel: str, text: str, shape: dict[str, int], **given: Any) -> Case:
@@ -378,7 +352,7 @@ def count(program: Program, case: Case) -> int:
 def bench(model: Path) -> dict:
     """What `bitreplay bench --board instructions` writes."""
     net, graph, random = models.load(model), models.graph(model), np.random.default_rng(1)
-    cases = [*convolutions(net, graph, random), *gradients(net, graph, random), *others(net, graph, random)]
+    cases = [*convolutions(net, graph, random), *others(net, random)]
     kernels = []
     with (
         tempfile.TemporaryDirectory() as directory,
