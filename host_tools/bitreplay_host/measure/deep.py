@@ -14,7 +14,7 @@ LAYERS = 4  # that can be trained
 
 
 def write(path: str) -> None:
-    """Writes the model: 8x8x3 images, a latent of 256 bytes, a frozen sign layer, four that are trained, 64 features."""
+    """Writes the model: images of 8x8x3, a latent of 256 bytes, a sign layer, four that are trained, 64 features."""
     maker = _Maker(np.random.default_rng(1))
     maker.conv2d("stem", 3, 32)
     maker.binarize("latent", 32)

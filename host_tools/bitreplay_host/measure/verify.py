@@ -37,8 +37,8 @@ DEEP_TRAININGS = {
 def verify(target: Target, model: Path, learner: dict, seed: int, repeats: int, directory: Path) -> int:
     """Compares every kernel and some trainings; prints a line for each, and for each difference. Returns how many.
 
-    learner: what is trained of the model, keyword arguments of Learner. seed: 1..2^32-1. repeats: calls of each kernel,
-    at least 1. directory: for files, for a moment.
+    learner: what is trained of the model, keyword arguments of Learner. seed: 1..2^32-1. repeats: calls of each
+    kernel, at least 1. directory: for files, for a moment.
     """
     differences = 0
     for line in kernels(target, seed, repeats):

@@ -1,7 +1,8 @@
 # A short training with synthetic images, digest by digest. Works on MicroPython and CPython.
 #
 # argument: a JSON file {"model", "seed", "learner": keyword arguments, "state": a file to save to}. Prints {"step",
-# "digest"} lines, the same on every target: two experiences, a prediction, and the learner after it was saved and loaded.
+# "digest"} lines, the same on every target: two experiences, a prediction, and the learner after it was saved and
+# loaded.
 
 import json
 import sys
