@@ -81,7 +81,7 @@ class FloatConv:
         p = self.padding
         return g, d[:, p : p + self.height, p : p + self.width]
 
-    def step(self, rate):
+    def step(self, rate, fall):
         """As Trainer.update, of the trained channels: by the size of dW, a power of two, in the steps before."""
         channels = self.trained.channels
         dw = self.dw[channels]
@@ -91,7 +91,7 @@ class FloatConv:
         found = np.sqrt((dw**2).mean())
         if found > 0:
             exponent = round(float(np.log2(found)))
-            self.rms = exponent if self.rms is None else max(self.rms, exponent)
+            self.rms = exponent if self.rms is None else max(self.rms - fall, exponent)
 
 
 class FloatLayers:
@@ -161,7 +161,8 @@ class FloatLayers:
         for convolution in self.convolutions.values():
             convolution.rms = None
 
-    def step(self, rate):
+    def step(self, rate, fall):
+        """fall: by how much the power of two that scales the steps may fall, 0 or 1."""
         for convolution in self.convolutions.values():
             if convolution.trained:
-                convolution.step(rate)
+                convolution.step(rate, fall)

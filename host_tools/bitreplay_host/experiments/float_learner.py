@@ -13,6 +13,7 @@ from pathlib import Path
 
 import bitreplay
 import numpy as np
+from bitreplay.trainer import FALL
 
 from .float_layers import FloatLayers
 
@@ -32,7 +33,7 @@ class FloatLearner(bitreplay.Learner):
         super().__init__(net, **arguments)
         self.layers = FloatLayers(net, self.trainer.parts if self.trainer else ())
         self.consolidated = np.zeros((self.config["classes"], net.features), np.float32)
-        self.now = np.float32(1)  # the share of the rates in this step
+        self.now, self.fall = np.float32(1), 0  # the share of the rates in this step, and as in FloatLayers.step
 
     def _minibatch(self, batch):
         fresh = self.fresh.n
@@ -60,10 +61,10 @@ class FloatLearner(bitreplay.Learner):
         return present
 
     def _set_rates(self, step, steps):
-        self.now = np.float32(1 - 0.9 * step / steps)
+        self.now, self.fall = np.float32(1 - 0.9 * step / steps), int(step % FALL == 0)
 
     def _step(self, present):
-        self.layers.step(self.config["conv_rate"] * self.now)
+        self.layers.step(self.config["conv_rate"] * self.now, self.fall)
         self.momentum = MOMENTUM * self.momentum + np.float32(self.config["rate"]) * self.now * self.gradient
         self.training -= self.momentum
         self.learned = present
