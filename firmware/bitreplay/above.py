@@ -13,8 +13,9 @@ class Above:
     file's; kept, rows for the bits that it makes of a minibatch; masks, the bit planes that the backward pass needs.
     """
 
-    def __init__(self, net, packed={}, kept={}, masks={}):
+    def __init__(self, net, packed=None, kept=None, masks=None):
         self.net = net
+        packed, kept, masks = packed or {}, kept or {}, masks or {}
         # Made once, as a call that is made anew for every sample leaves as much garbage.
         self._readers = []  # (arguments, index) of what reads the latent
         self._calls = []  # (kernel, arguments)
@@ -46,9 +47,24 @@ class Above:
         self.last = buffer(net.scratch, STREAM, net.above[-1].shape)
 
     def features(self, latent, out, row=None):
-        """latent (net.latent_bytes) to out (i8[net.features]). row: of the minibatch, if it is to be learned from."""
+        """latent (net.latent_bytes, aligned to 4) to out (i8[net.features]). ValueError for a buffer of another size.
+
+        row: of the minibatch, if it is to be learned from.
+        """
+        if len(out) != self.net.features:
+            raise ValueError("out: expected %d bytes, got %d" % (self.net.features, len(out)))
         for arguments, at in self._readers:
             arguments[at] = latent
+        try:
+            self._run(row)
+        except ValueError:
+            raise ValueError("latent: expected %d bytes, aligned to 4" % self.net.latent_bytes)
+        if self.net.pooling == "flatten":
+            out[:] = self.last
+        else:
+            kernels.global_avg_pool(self.last, out)
+
+    def _run(self, row):
         if row is None:
             for kernel, arguments in self._calls:
                 kernel(*arguments)
@@ -59,7 +75,3 @@ class Above:
                 if makes:
                     arguments[-1] = makes[row]
                 kernel(*arguments)
-        if self.net.pooling == "flatten":
-            out[:] = self.last
-        else:
-            kernels.global_avg_pool(self.last, out)
