@@ -1,6 +1,4 @@
-# The layers above the latent, ready to run.
-
-from array import array
+# The layers above the latent: from its bits to features.
 
 import _bitreplay as kernels
 
@@ -9,46 +7,59 @@ from .graph import LATENT, STREAM
 
 
 class Above:
-    """The layers above the latent of a Network, from a latent to features. They work in the network's scratch.
+    """The layers above a Network's latent, bound to its scratch.
 
-    weights: {index in net.above: packed signs} that take the place of the file's; they may change between calls.
+    By a layer's place in net.above, for a learner that trains some of them: packed, the signs it has in place of the
+    file's; kept, rows for the bits that it makes of a minibatch; masks, the bit planes that the backward pass needs.
     """
 
-    def __init__(self, net, weights=None):
-        self._net = net
-        self._calls: list = []
+    def __init__(self, net, packed={}, kept={}, masks={}):
+        self.net = net
+        # Made once, as a call that is made anew for every sample leaves as much garbage.
         self._readers = []  # (arguments, index) of what reads the latent
-        shape = net.latent_shape
+        self._calls = []  # (kernel, arguments)
+        self._learning = []  # and (index, rows) of the bits it reads and rows of those it makes, or None
+        source = None  # of the bits
         for i in range(len(net.above)):
-            layer = net.above[i]
-            add_calls(self._calls, layer, net.scratch, weights.get(i) if weights else None)
+            layer, calls = net.above[i], []
+            add_calls(calls, layer, net.scratch, packed.get(i))
+            self._calls += calls
+            kernel, arguments = calls.pop()
+            self._learning += [(before, its, 0, None, None) for before, its in calls]
+            at, reads, makes = source_of(layer), None, kept.get(i)
             if layer.source == LATENT:
-                self._readers.append((self._calls[-1][1], source_of(layer)))
-            shape = layer.shape
-        stream = buffer(net.scratch, STREAM, shape)
-        if net.pooling == "flatten":
-            # A pooling of single pixels is a copy.
-            self._calls.append((kernels.avg_pool, [array("H", [shape[0], shape[1], shape[2], 1, 1]), stream, None]))
-        else:
-            self._calls.append((kernels.global_avg_pool, [stream, None]))
+                self._readers.append((arguments, at))
+            elif layer.source != STREAM:
+                reads = kept.get(source)
+            if i in masks or reads or makes:
+                arguments = list(arguments)
+                if layer.op == "bconv2d" and i in masks:
+                    kernel, arguments = kernels.bconv2d_masks, arguments + list(masks[i])
+                elif i in masks:
+                    near = [arguments[0], layer.threshold, masks[i][0]]
+                    self._learning.append((kernels.near_threshold, near, 0, None, None))
+                if layer.source == LATENT:
+                    self._readers.append((arguments, at))
+            self._learning.append((kernel, arguments, at, reads, makes))
+            if layer.target != STREAM:
+                source = i
+        self.last = buffer(net.scratch, STREAM, net.above[-1].shape)
 
-    def features(self, latent, out):
-        """Runs the layers: latent (buffer of net.latent_bytes, aligned to 4) to out (int8 buffer of net.features).
-
-        ValueError for a buffer of another size.
-        """
-        if len(out) != self._net.features:
-            raise ValueError("out: expected %d bytes, got %d" % (self._net.features, len(out)))
-        last = self._calls[-1][1]
-        last[-1] = out
-        for arguments, i in self._readers:
-            arguments[i] = latent
-        try:
+    def features(self, latent, out, row=None):
+        """latent (net.latent_bytes) to out (i8[net.features]). row: of the minibatch, if it is to be learned from."""
+        for arguments, at in self._readers:
+            arguments[at] = latent
+        if row is None:
             for kernel, arguments in self._calls:
                 kernel(*arguments)
-        except ValueError:
-            raise ValueError("latent: expected %d bytes, aligned to 4" % self._net.latent_bytes)
-        finally:
-            last[-1] = None
-            for arguments, i in self._readers:
-                arguments[i] = None
+        else:
+            for kernel, arguments, at, reads, makes in self._learning:
+                if reads:
+                    arguments[at] = reads[row]
+                if makes:
+                    arguments[-1] = makes[row]
+                kernel(*arguments)
+        if self.net.pooling == "flatten":
+            out[:] = self.last
+        else:
+            kernels.global_avg_pool(self.last, out)

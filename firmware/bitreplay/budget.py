@@ -2,23 +2,21 @@
 
 import gc
 
-import _bitreplay as kernels
-
-from .replay import BATCH
+from . import trainer
 
 
-def scratch_bytes(net, q_b):
-    """Working memory of bconv_backward (docs/numbers.md): a channel's gradient, its bit planes, a row of dW, df."""
-    return 4 * kernels.bconv_scratch(net.trainable.geometry, BATCH, q_b)
+def batch(config):
+    """Samples of a minibatch: fewer where binary layers are trained, as each takes memory for its gradients."""
+    return 8 if config["train"] else 32
 
 
 def buffers(net, config):
     """Bytes of every buffer of a learner with these settings, by formula, before they are there: "part.buffer".
 
-    replay, fresh: M * (latent bits / 8 + label). weights: cw, its quantized copy with a shift a class, the binary
-    layer's latent weights and their signs. gradients: tw and its velocity, and what a minibatch needs.
+    replay, fresh: M * (latent bits / 8 + label). weights: cw, its quantized copy with a shift a class, the trained
+    layers' latent weights and their signs. gradients: tw and its velocity, and what a minibatch needs.
     """
-    classes, n, latent = config["classes"], net.features, net.latent_bytes
+    classes, n, latent, samples = config["classes"], net.features, net.latent_bytes, batch(config)
     found = {}
     for part in ("replay", "fresh"):
         found[part + ".latents"], found[part + ".classes"] = config[part] * latent, config[part]
@@ -26,15 +24,12 @@ def buffers(net, config):
     found["weights.past"], found["weights.rng"] = 4 * classes, 4
     master = classes * n * config["head_bits"] // 8
     found["gradients.tw"], found["gradients.velocity"] = master, master
-    found["gradients.x"], found["gradients.e"] = BATCH * latent, 2 * BATCH * classes
-    found["gradients.scores"], found["gradients.active"] = 4 * classes, classes
-    if len(net.spare) < BATCH * n:
-        found["gradients.f"] = BATCH * n
-    if net.trainable:
-        found["weights.packed"] = len(net.trainable.weight) // 8
-    if config["conv"]:
-        found["weights.weight"] = len(net.trainable.weight)
-        found["gradients.xt"], found["gradients.scratch"] = BATCH * latent, scratch_bytes(net, config["q_b"])
+    found["gradients.x"] = samples * latent
+    if len(net.spare) < samples * n:
+        found["gradients.f"] = samples * n
+    found["gradients.e"], found["gradients.scores"] = 2 * samples * classes, 4 * classes
+    found["gradients.active"], found["gradients.head_hyper"] = classes, 5
+    found.update(trainer.buffers(net, config, samples))
     return found
 
 
@@ -48,6 +43,31 @@ def memory(net, config):
         found[name.split(".")[0]] += size
     found["activations"] = net.scratch_bytes
     found["total"] = sum(found.values())
+    return found
+
+
+def trained(config):
+    """Which layers a learner with this config trains, for people."""
+    if not config["train"]:
+        return "the head"
+    share = "" if config["channels"] == 1 else " (%.3g of their channels)" % config["channels"]
+    return "the head and %d binary layer%s%s" % (config["train"], "s" if config["train"] > 1 else "", share)
+
+
+def plan(net, replay=500, fresh=100, classes=10):
+    """Prints what a learner on a Network would need with each choice of train and channels, before one is made.
+
+    Returns [(train, channels, bytes)]; bytes are those beside the model and the network's scratch.
+    """
+    found = []
+    print("%-6s %-8s %9s" % ("train", "channels", "bytes"))
+    for train in range(trainer.most(net) + 1):
+        for channels in (1.0, 0.5, 0.25, 0.125) if train else (1.0,):
+            config = {"replay": replay, "fresh": fresh, "classes": classes, "train": train, "channels": channels}
+            config.update({"head_bits": 16, "q_b": 4})
+            sizes = memory(net, config)
+            found.append((train or "head", channels, sizes["total"] - sizes["activations"]))
+            print("%-6s %-8g %9d" % found[-1])
     return found
 
 

@@ -18,3 +18,29 @@ def isqrt(n):
     while root * root > n or (root + 1) * (root + 1) <= n:
         root = (root + n // root) // 2
     return root
+
+
+def decayed(mantissa, exponent, step, steps):
+    """A rate in this of so many steps: it falls in a straight line to a tenth. (mantissa, exponent), as fixed()."""
+    mantissa = 256 * mantissa * (10 * steps - 9 * step) // (10 * steps)
+    exponent -= 8
+    while mantissa >= 31:
+        mantissa, exponent = (mantissa + 1) >> 1, exponent + 1
+    return ((mantissa + 1) >> 1, exponent + 1) if mantissa > 15 else (mantissa, exponent)
+
+
+def rows(buffer, count):
+    """Views of the `count` equal parts of a buffer."""
+    view = memoryview(buffer)
+    size = len(view) // count
+    return [view[i * size : (i + 1) * size] for i in range(count)]
+
+
+def log2(n, d):
+    """The integer part of the logarithm of n / d, both 1..2^30, to the base 2. Allocates nothing."""
+    power = 0
+    while n >> power > d:
+        power += 1
+    while n >> power < d if power >= 0 else n << -power < d:
+        power -= 1
+    return power

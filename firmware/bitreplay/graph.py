@@ -44,6 +44,10 @@ class Layer:
     geometry = weight = slope = bias = shift = residual = threshold = flip = levels = None
     pool = None  # the shape u16[5] of a pooling
 
+    @property
+    def affine(self):
+        return self.slope, self.bias, self.shift
+
     def __init__(self, op, name, source, shape_in):
         self.op, self.name = op, name
         self.source, self.shape_in = source, shape_in

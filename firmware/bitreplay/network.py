@@ -89,6 +89,8 @@ class Network:
         self._file = file  # the weights are views of it
         self._buffers = None
         self._allocate(path, plan.sizes[: graph.LATENT])
+        # What is left of the stream while the layers above the latent run; a learner works there.
+        self.spare = self.scratch[graph.STREAM][_stream(plan.above) :]
         calls = []
         for layer in plan.backbone:
             add_calls(calls, layer, self.scratch)
@@ -160,6 +162,17 @@ class Network:
             self.weights_bytes,
             "flash" if self.in_place else "RAM",
         )
+
+
+def _stream(layers):
+    """Bytes of the stream that these layers read and write."""
+    size = 0
+    for layer in layers:
+        if layer.source == graph.STREAM:
+            size = max(size, graph.count(layer.shape_in))
+        if layer.target == graph.STREAM:
+            size = max(size, graph.count(layer.shape))
+    return size
 
 
 class Buffers:

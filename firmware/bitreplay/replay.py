@@ -13,8 +13,6 @@ from array import array
 
 from _bitreplay import random
 
-BATCH = 32  # samples of a minibatch
-
 
 class Samples:
     """Up to `capacity` latents (0..32768) of `latent_bytes` bytes, with a class (0..255) each; `n` are there."""
@@ -92,16 +90,16 @@ class Reservoir:
                 break
             memory.put(slot, fresh, i)
 
-    def minibatches(self, classes, rng):
-        """One epoch over the samples whose classes are given (1..65536 bytes): yields BATCH sample numbers, u16.
+    def minibatches(self, classes, size, rng):
+        """One epoch over the samples whose classes are given (1..65536 bytes): yields `size` sample numbers, u16.
 
         Every sample comes once; the last minibatch is filled up from the start. All are one array, filled anew.
         """
         n = len(classes)
         order = shuffled(n, rng)
-        batch = array("H", [0] * BATCH)
-        for start in range(0, n, BATCH):
-            for i in range(BATCH):
+        batch = array("H", [0] * size)
+        for start in range(0, n, size):
+            for i in range(size):
                 batch[i] = order[(start + i) % n]
             yield batch
 
@@ -148,16 +146,16 @@ class Balanced:
                     return i
                 nth -= 1
 
-    def minibatches(self, classes, rng):
+    def minibatches(self, classes, size, rng):
         """As Reservoir's, but every number is a draw: a class at random, then one of its samples at random."""
         n = len(classes)
         by_class = {}
         for i in range(n):
             by_class.setdefault(classes[i], array("H")).append(i)
         members = [by_class[c] for c in sorted(by_class)]
-        batch = array("H", [0] * BATCH)
-        for _ in range(0, n, BATCH):
-            for i in range(BATCH):
+        batch = array("H", [0] * size)
+        for _ in range(0, n, size):
+            for i in range(size):
                 one = members[random(rng, len(members))]
                 batch[i] = one[random(rng, len(one))]
             yield batch

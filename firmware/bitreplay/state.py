@@ -8,7 +8,7 @@ from .checks import MAX_COUNT, RATE_FORMAT, check_integer, check_label, check_pa
 from .metadata import check_fields, parse_field
 from .safetensors import fail, quote
 
-FORMAT, VERSION = "bitreplay-learner", "1"
+FORMAT, VERSION = "bitreplay-learner", "2"
 FIELDS = ("format", "version", "model", "config", "labels", "experiences")
 WRITER = "Learner.save()"
 
@@ -44,11 +44,12 @@ def _tensors(learner):
     classes, features = learner.config["classes"], learner.net.features
     tensors = [
         ("rng", "U32", (1,), learner.rng),
-        ("past", "U32", (classes,), learner.past),
-        ("head", "I16", (classes, features), learner.cw),
+        ("past", "U32", (classes,), learner.head.past),
+        ("head", "I16", (classes, features), learner.head.cw),
     ]
-    if learner.weight is not None:
-        tensors.append(("tail", "I8", (len(learner.weight),), learner.weight))
+    if learner.trainer:
+        for part in learner.trainer.parts:
+            tensors.append((part.layer.name + ".weight", "I8", (len(part.channels), part.fan_in), part.weight))
     for name, samples in (("replay", learner.replay), ("fresh", learner.fresh)):
         latents = memoryview(samples.latents)[: samples.n * samples.latent_bytes]
         tensors.append((name + ".latents", "U32", (samples.n, samples.latent_bytes // 4), latents))
@@ -95,8 +96,8 @@ def load(make, net, path):
         raise ValueError("%s: %s" % (path, error))
     _read_tensors(path, learner, tensors)
     _check_tensors(path, learner)
-    if learner.weight is not None:
-        learner.pack()
+    if learner.trainer:
+        learner.trainer.pack()
     return learner
 
 
@@ -138,8 +139,12 @@ def _check_tensors(path, learner):
         for i in range(samples.n):
             if samples.classes[i] >= known:
                 fail(path, name, "there are %d labels, but a sample of class %d" % (known, samples.classes[i]))
-    for c in range(len(learner.past)):
-        if learner.past[c] > (MAX_COUNT if c < known else 0):
-            fail(path, "past", "%d samples of class %d are too many" % (learner.past[c], c))
+    past = learner.head.past
+    for c in range(len(past)):
+        if past[c] > (MAX_COUNT if c < known else 0):
+            fail(path, "past", "%d samples of class %d are too many" % (past[c], c))
+    for part in learner.trainer.parts if learner.trainer else ():
+        if b"\x80" in part.weight:
+            fail(path, part.layer.name + ".weight", "must be -127..127, got -128")
     if learner.rng[0] == 0:
         fail(path, "rng", "must not be 0")

@@ -1,0 +1,109 @@
+# The CWR* head: a dense layer with hybrid quantization, and its consolidation. docs/learning.md tells the algorithm.
+#
+# CWR*: Lomonaco, Maltoni and Pellegrini 2020, "Rehearsal-free continual learning over small non-i.i.d. batches"
+# (arXiv 1907.03799). Few bits forward, more backward: Vorabbi, Maltoni and Santi 2023 (arXiv 2308.15308).
+
+from array import array
+
+import _bitreplay as kernels
+
+from .checks import MAX_COUNT
+from .fixed import decayed, fixed, isqrt, rows
+
+
+class Head:
+    """Consolidated weights `cw` and training weights `tw`, i16 or i32 [classes][features], and how to learn them.
+
+    config: a learner's. batch: samples of a minibatch.
+    """
+
+    def __init__(self, features, batch, config):
+        classes, bits = config["classes"], config["head_bits"]
+        self.features, self.bits, self.q_f, self.cwr = features, bits, config["q_f"], config["cwr"]
+        # CWR* alone has the whole output layer in its softmax, as published: rows of 0 stand for what is not here.
+        self.whole = self.cwr and not config["replay"]
+        self.tw = array("h" if bits == 16 else "i", bytes(bits // 8 * classes * features))
+        self.cw = array("h", bytes(2 * classes * features))
+        self.velocity = bytearray(bits // 8 * classes * features)
+        self.tw_rows, self.cw_rows, self.velocity_rows = [rows(w, classes) for w in (self.tw, self.cw, self.velocity)]
+        self.quantized, self.shift = bytearray(classes * features), bytearray(classes)
+        self.past = array("I", bytes(4 * classes))  # samples of each class that were learned, every time counted
+        self.active = bytearray(classes)
+        self.scores = array("i", bytes(4 * classes))
+        self.ready = False  # whether what is quantized is cw
+        self.rate = fixed(config["rate"] * 4096 / batch)
+        self.hyper = array("b", [bits, self.rate[0], self.rate[1], 3, 0])
+
+    def quantize(self, weight, bits):
+        kernels.head_quantize(weight, bits, self.q_f, self.quantized, self.shift)
+
+    def classify(self, features, errors, label=-1):
+        """The most probable active class of features (i8[features]). errors i16[classes]: probabilities Q14, less one
+        for the label's class."""
+        kernels.dense(features, self.quantized, self.shift, self.scores)
+        return kernels.softmax(self.scores, self.active, label, errors)
+
+    def predict(self, features, errors):
+        """As classify(), by the consolidated weights of the classes that were learned."""
+        if not self.ready:
+            self.quantize(self.cw, 16)
+            for c in range(len(self.past)):
+                self.active[c] = self.past[c] > 0
+            self.ready = True
+        return self.classify(features, errors)
+
+    def begin(self, known, classes):
+        """Sets the training weights for samples of these classes; returns how many each of them has: u32[classes].
+
+        known: how many labels there are.
+        """
+        self.ready = False
+        present = array("I", bytes(4 * len(self.past)))
+        for c in classes:
+            present[c] += 1
+        zeros = bytes(len(self.velocity_rows[0]))
+        scale = 1 << (self.bits - 16)
+        for c in range(len(self.past)):
+            self.active[c] = self.whole or c < known
+            self.velocity_rows[c][:] = zeros
+            # CWR*: classes that are not here start from 0 and are not consolidated.
+            here = present[c] or not self.cwr
+            row, cw = self.tw_rows[c], self.cw_rows[c]
+            for i in range(len(row)):
+                row[i] = cw[i] * scale if here else 0
+        self.quantize(self.tw, self.bits)
+        return present
+
+    def set_rate(self, step, steps):
+        """Sets the rate for one of so many steps."""
+        self.hyper[1], self.hyper[2] = decayed(*self.rate, step, steps)
+
+    def update(self, errors, features, rng):
+        """One step of a minibatch: errors i16[batch * classes], features i8[batch * features]."""
+        kernels.head_update(errors, features, self.active, self.tw, self.velocity, self.hyper, rng)
+        self.quantize(self.tw, self.bits)
+
+    def consolidation(self, known, present):
+        """What consolidate() needs, so that it allocates nothing: (classes, their mean, their alphas)."""
+        here = [c for c in range(known) if present[c] or not self.cwr]
+        mean, alphas = 0, [0] * len(here)
+        if self.cwr:
+            mean = sum([kernels.head_sum(self.tw_rows[c], self.bits) for c in here]) // (len(here) * self.features)
+            alphas = [self._alpha(self.past[c], present[c]) for c in here]
+        return here, mean, alphas
+
+    def consolidate(self, here, mean, alphas, present, whole):
+        """CWR*: cw = (cw * w + tw - mean) / (w + 1) with w = sqrt(past / present), mean one over all rows trained.
+
+        whole: the experience is complete. An interrupted one counts as one sample, so that its classes are known.
+        """
+        for i in range(len(here)):
+            c = here[i]
+            kernels.consolidate(self.cw_rows[c], self.tw_rows[c], self.bits, mean, alphas[i])
+            self.past[c] = min(self.past[c] + present[c], MAX_COUNT) if whole else max(1, self.past[c])
+        self.ready = False
+
+    def _alpha(self, past, present):
+        """w / (w + 1) with w = sqrt(past / present), Q15."""
+        w = isqrt((past << 30) // present)
+        return (w << 15) // (w + (1 << 15))

@@ -1,0 +1,312 @@
+# Training of the binary layers above the latent, by low-bit gradients. docs/learning.md tells the algorithm.
+#
+# Vorabbi, Maltoni, Borghi and Santi 2024, "Enabling On-Device Continual Learning with Binary Neural Networks and
+# Latent Replay" (arXiv 2401.09916). A step is scaled by a power of two that follows the layer's gradient.
+
+from array import array
+
+import _bitreplay as kernels
+
+from .above import Above
+from .calls import zero
+from .checks import short
+from .fixed import decayed, fixed, log2, rows
+from .graph import count
+
+LATENT_WEIGHT = 13  # of 127: what a latent weight is in size before it is trained
+FALL = 32  # steps in which the exponent of a layer's gradient falls by one at most
+UNKNOWN = -128  # exponent of a layer whose gradient was never measured
+PASSED = "expand", "binarize", "bconv2d", "avg_pool"  # by a gradient
+
+
+def most(net):
+    """How many binary convolutions, from the top, a gradient reaches."""
+    found = readers = 0
+    for layer in reversed(net.above):
+        if layer.op not in PASSED:
+            break
+        if layer.op == "bconv2d":
+            found, readers = found + 1, readers + 1
+            # There is a buffer for the gradient that one convolution has for its bits.
+            if readers == 2:
+                break
+        elif layer.op == "binarize":
+            readers = 0
+    return found
+
+
+def check_train(net, train):
+    """How many binary layers `train` ("head", "all" or a number of them) stands for, or ValueError."""
+    layers, reached = sum([layer.op == "bconv2d" for layer in net.above]), most(net)
+    if train == "head" and type(train) is str:
+        return 0
+    if train == "all" and type(train) is str:
+        if layers == 0:
+            raise ValueError('train: the model has no binary layers above its latent; use train="head"')
+        train = layers
+    if type(train) is not int or train < 0:
+        raise ValueError('train: must be "head", "all" or how many binary layers from the top, got ' + short(train))
+    if train > layers:
+        raise ValueError("train: the model has %d binary layers above its latent, got %d" % (layers, train))
+    if train > reached:
+        raise ValueError("train: no gradient reaches more than the upper %d of %d binary layers" % (reached, layers))
+    return train
+
+
+class Part:
+    """A trained layer: which output channels are trained, and the sizes that follow.
+
+    index: its place in net.above; source: of the layer whose bits it reads, None for the latent; channels u16[T];
+    fan_in: weights of a channel; positions: of its output; columns: of a minibatch, a multiple of 32.
+    """
+
+    def __init__(self, net, index, config, batch):
+        self.index, self.layer = index, net.above[index]
+        g = self.layer.geometry
+        number = (g[3] * int(config["channels"] * 256) + 128) >> 8
+        if number == 0:
+            raise ValueError(
+                "channels: %.3g of the %d of %s is none; give more" % (config["channels"], g[3], self.layer.name)
+            )
+        # Evenly spread, so that every group has its share.
+        self.channels = array("H", [i * g[3] // number for i in range(number)])
+        self.fan_in = g[4] * g[4] * (g[2] // g[7])
+        self.positions = self.layer.shape[0] * self.layer.shape[1]
+        self.columns = (batch * self.positions + 31) // 32 * 32
+        self.source = None
+        for i in range(index):
+            if net.above[i].op in ("binarize", "bconv2d_sign"):
+                self.source = i
+
+    def row(self, t):
+        """The latent weights of the t-th trained channel, and its signs."""
+        size, first = self.fan_in, self.channels[t] * self.fan_in // 8
+        return memoryview(self.weight)[t * size : (t + 1) * size], memoryview(self.packed)[first : first + size // 8]
+
+
+def _start(part):
+    """Sets the latent weights of a layer to its signs times a small magnitude."""
+    for t in range(len(part.channels)):
+        weight, packed = part.row(t)
+        for i in range(len(weight)):
+            weight[i] = LATENT_WEIGHT if packed[i >> 3] >> (i & 7) & 1 else 256 - LATENT_WEIGHT
+
+
+def _planes(layer):
+    """How many bit planes the backward pass needs of a layer."""
+    return {"bconv2d": 2, "binarize": 1}.get(layer.op, 0)
+
+
+def parts(net, config, batch):
+    """The Parts that a learner with this config trains, from the lowest up."""
+    if config["train"] == 0:
+        return []
+    found = [i for i in range(len(net.above)) if net.above[i].op == "bconv2d"]
+    return [Part(net, i, config, batch) for i in found[-config["train"] :]]
+
+
+def buffers(net, config, batch):
+    """Bytes of the buffers of a Trainer, by formula: {"part.name": bytes}; part is weights or gradients."""
+    found, trained = {}, parts(net, config, batch)
+    if not trained:
+        return found
+    lowest, bits, scratch, masks, elements = trained[0].index, config["q_b"], 0, 0, 0
+    for part in trained:
+        name, channels = part.layer.name, len(part.channels)
+        found["weights." + name] = channels * part.fan_in
+        found["weights.%s.packed" % name] = len(memoryview(part.layer.weight))
+        found["gradients." + name] = 2 * channels * part.columns
+        if part.source is not None:
+            found["gradients.%s.x" % name] = batch * count(part.layer.shape_in) // 8
+        found["gradients.%s.exponents" % name] = 2 * batch
+        found["gradients.%s.channels" % name] = 2 * channels
+        scratch = max(scratch, kernels.bconv2d_dw_scratch(part.layer.geometry, batch, bits, channels))
+    for i in range(lowest, len(net.above)):
+        layer = net.above[i]
+        masks += _planes(layer) * count(layer.shape) // 8
+        elements = max(elements, count(layer.shape))
+        if i > lowest:
+            elements = max(elements, count(layer.shape_in))
+            if layer.op == "bconv2d":
+                scratch = max(scratch, kernels.bconv2d_dx_scratch(layer.geometry, bits))
+    found["gradients.masks"], found["gradients.g"], found["gradients.scratch"] = masks, 2 * elements, 4 * scratch
+    found["gradients.d"] = 4 * elements if len(net.above) - 1 > lowest else 0
+    found["gradients.shifts"], found["gradients.square"], found["gradients.hyper"] = batch, 8, 5
+    found["weights.exponents"] = len(trained)
+    return found
+
+
+class Trainer(Above):
+    """Trains binary layers above the latent, a minibatch at a time: features() and backward() a sample, then update().
+
+    A gradient is i16 with an exponent a sample: its value is g * 2^exponent. config: a learner's. batch: samples of a
+    minibatch.
+    """
+
+    def __init__(self, net, config, batch):
+        self.batch, self.bits = batch, config["q_b"]
+        self.stochastic = int(config["rounding"] == "stochastic")
+        self.parts = parts(net, config, batch)
+        self.fall = 0
+        self.rate = self.now = fixed(config["conv_rate"] * 128)
+        sizes = buffers(net, config, batch)
+        self.g, self.d, self.scratch = [bytearray(sizes["gradients." + name]) for name in ("g", "d", "scratch")]
+        self.planes = bytearray(sizes["gradients.masks"])
+        self.exponents = array("b", [UNKNOWN] * len(self.parts))
+        self.square, self.shifts = array("i", [0, 0]), bytearray(batch)
+        self.hyper = array("b", [self.bits, self.stochastic, 1, 0, 0])
+        self.by_index, self.packed, self.masks, kept = {}, {}, {}, {}
+        for part in self.parts:
+            name = part.layer.name
+            part.weight = bytearray(sizes["weights." + name])
+            part.packed = bytearray(part.layer.weight)
+            part.gradient = bytearray(sizes["gradients." + name])
+            part.exponents = array("h", bytes(2 * batch))
+            self.by_index[part.index], self.packed[part.index] = part, part.packed
+            if part.source is not None:
+                part.x = bytearray(sizes["gradients.%s.x" % name])
+                kept[part.source] = rows(part.x, batch)
+            size = kernels.bconv2d_dw_scratch(part.layer.geometry, batch, self.bits, len(part.channels))
+            part.scratch = memoryview(self.scratch)[: 4 * size]
+            _start(part)
+        self._place_masks(net)
+        super().__init__(net, self.packed, kept, self.masks)
+
+    def _place_masks(self, net):
+        """Where the bit planes are: (passes, negative) of a convolution, (near,) of a binarize."""
+        view, at = memoryview(self.planes), 0
+        for i in range(self.parts[0].index, len(net.above)):
+            size = count(net.above[i].shape) // 8
+            planes = _planes(net.above[i])
+            if planes:
+                self.masks[i] = tuple([view[at + k * size : at + (k + 1) * size] for k in range(planes)])
+                at += planes * size
+
+    def pack(self):
+        """Sets the signs of the trained layers to those of their latent weights."""
+        zeros = bytes(32)
+        for part in self.parts:
+            for t in range(len(part.channels)):
+                weight, packed = part.row(t)
+                kernels.binarize(weight, zeros, packed)
+
+    def backward(self, row, errors, head, rng):
+        """The backward pass of the sample that features() saw last, down to the lowest trained layer.
+
+        errors: i16[classes] of the Head.
+        """
+        net = self.net
+        g = memoryview(self.g)
+        first = g[: 2 * net.features]
+        exponent = kernels.head_backward(errors, head.tw, head.bits, first)
+        shape = net.above[-1].shape
+        if net.pooling == "global_avg_pool":
+            for p in range(1, shape[0] * shape[1]):
+                g[p * len(first) : (p + 1) * len(first)] = first
+        stream, bits = exponent, None  # exponents of the gradients of stream and bits; None: there is none
+        for i in range(len(net.above) - 1, self.parts[0].index - 1, -1):
+            layer = net.above[i]
+            if layer.op == "bconv2d":
+                stream, bits = self._bconv2d(i, layer, row, stream, bits, rng)
+            elif layer.op == "binarize":
+                stream, bits = self._binarize(i, layer, stream, bits), None
+            elif layer.op == "expand":
+                stream, bits = None, self._expand(layer, stream, bits)
+            else:
+                stream = self._avg_pool(layer, stream)
+
+    def _views(self, shape):
+        """The gradients of the stream and of the bits, of this shape."""
+        size = 2 * count(shape)
+        return memoryview(self.g)[:size], memoryview(self.d)[:size]
+
+    def _bconv2d(self, i, layer, row, stream, bits, rng):
+        passes, negative = self.masks[i]
+        slope, _, shift = layer.affine
+        g, _ = self._views(layer.shape)
+        kernels.gradient_mask(g, passes)
+        part = self.by_index.get(i)
+        if part:
+            kernels.gradient_record(g, negative, slope, part.channels, part.gradient, row * part.positions)
+            part.exponents[row] = stream - shift
+        if i > self.parts[0].index:
+            d = memoryview(self.d)[: 4 * count(layer.shape_in)]
+            scratch = memoryview(self.scratch)[: 4 * kernels.bconv2d_dx_scratch(layer.geometry, self.bits)]
+            weight = self.packed.get(i, layer.weight)
+            k = kernels.bconv2d_dx(
+                layer.geometry, g, negative, slope, weight, self.bits, self.stochastic, scratch, d, rng
+            )
+            bits = stream - shift + k
+        return stream if layer.residual else None, bits
+
+    def _binarize(self, i, layer, stream, bits):
+        g, d = self._views(layer.shape)
+        if stream is None:
+            zero(g)
+            stream = bits
+        # A bit is steps of 2, one unit of the stream a sixteenth of its straight-through line of slope 1.
+        bits -= 4
+        top = max(stream, bits)
+        k = kernels.gradient_add(g, d, self.masks[i][0], min(31, top - stream), min(31, top - bits))
+        return top - 14 + k
+
+    def _expand(self, layer, stream, bits):
+        g, d = self._views(layer.shape)
+        if bits is None:
+            zero(d)
+            bits = stream
+        stream += 7
+        top = max(stream, bits)
+        return top - 14 + kernels.expand_backward(g, layer.levels, d, min(31, top - stream), min(31, top - bits))
+
+    def _avg_pool(self, layer, stream):
+        size = 2 * count(layer.shape_in)
+        g, y = memoryview(self.g), memoryview(self.d)[len(self.d) // 2 :][:size]
+        k = kernels.avg_pool_backward(layer.pool, g[: 2 * count(layer.shape)], y)
+        g[:size] = y
+        return stream + k - 2 * (len(bin(layer.pool[3])) - 3)
+
+    def begin(self):
+        """Before a learn(): how large the gradients are is not known."""
+        for j in range(len(self.exponents)):
+            self.exponents[j] = UNKNOWN
+
+    def set_rate(self, step, steps):
+        """Sets the rate for one of so many steps."""
+        self.now = decayed(*self.rate, step, steps)
+        self.fall = 1 if step % FALL == 0 else 0
+
+    def update(self, latents, rng):
+        """One step of the trained layers, by the gradients of the minibatch. latents: its bits, u8[batch * bytes].
+
+        Allocates nothing, so that all layers take the step or none.
+        """
+        for j in range(len(self.parts)):
+            part = self.parts[j]
+            top = -32768
+            for n in range(self.batch):
+                top = max(top, part.exponents[n])
+            for n in range(self.batch):
+                self.shifts[n] = min(31, top - part.exponents[n])
+            known = self.exponents[j]
+            self.hyper[2] = self.now[0]
+            self.hyper[3] = max(-128, min(127, self.now[1] + top - 14 - known))
+            self.hyper[4] = known != UNKNOWN
+            kernels.bconv2d_dw(
+                part.layer.geometry,
+                latents if part.source is None else part.x,
+                part.gradient,
+                self.shifts,
+                part.layer.slope,
+                part.channels,
+                part.weight,
+                part.packed,
+                self.hyper,
+                part.scratch,
+                rng,
+                self.square,
+            )
+            if self.square[0]:
+                # Half the power of two of the mean square, rounded, is that of its root.
+                power = log2(self.square[0], len(part.weight)) + self.square[1]
+                self.exponents[j] = max(known - self.fall, -127, min(127, ((power + 1) >> 1) + top - 14))
