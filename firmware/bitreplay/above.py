@@ -13,9 +13,8 @@ class Above:
     file's; kept, rows for the bits that it makes of a minibatch; masks, the bit planes that the backward pass needs.
     """
 
-    def __init__(self, net, packed=None, kept=None, masks=None):
+    def __init__(self, net, packed={}, kept={}, masks={}):
         self.net = net
-        packed, kept, masks = packed or {}, kept or {}, masks or {}
         # Made once, as a call that is made anew for every sample leaves as much garbage.
         self._readers = []  # (arguments, index) of what reads the latent
         self._calls = []  # (kernel, arguments)
@@ -47,16 +46,14 @@ class Above:
         self.last = buffer(net.scratch, STREAM, net.above[-1].shape)
 
     def features(self, latent, out, row=None):
-        """latent (net.latent_bytes, aligned to 4) to out (i8[net.features]). ValueError for a buffer of another size.
+        """latent (net.latent_bytes) to out (i8[net.features]). row: of the minibatch, if it is to be learned from.
 
-        row: of the minibatch, if it is to be learned from.
+        ValueError for a buffer of another size.
         """
         if len(out) != self.net.features:
             raise ValueError("out: expected %d bytes, got %d" % (self.net.features, len(out)))
-        for arguments, at in self._readers:
-            arguments[at] = latent
         try:
-            self._run(row)
+            self._run(latent, row)
         except ValueError:
             raise ValueError("latent: expected %d bytes, aligned to 4" % self.net.latent_bytes)
         if self.net.pooling == "flatten":
@@ -64,7 +61,9 @@ class Above:
         else:
             kernels.global_avg_pool(self.last, out)
 
-    def _run(self, row):
+    def _run(self, latent, row):
+        for arguments, at in self._readers:
+            arguments[at] = latent
         if row is None:
             for kernel, arguments in self._calls:
                 kernel(*arguments)
