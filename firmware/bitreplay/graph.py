@@ -147,6 +147,8 @@ class Graph:
         geometry, out = self.convolution(layer, self.bits, groups)
         if cin % (32 * groups) or out[2] % groups:
             self.fail("groups must divide cout %d, and cin %d into multiples of 32" % (out[2], cin))
+        if self.latent and layer["op"] == "bconv2d" and out[2] % (32 * groups):
+            self.fail("above the latent, groups must divide cout %d into multiples of 32, too" % out[2])
         kernel = geometry[4]
         terms = kernel * kernel * (cin // groups)
         self.binary_macs += count(out) * terms
@@ -199,8 +201,6 @@ def _binarize(g, layer):
 
 def _bconv2d(g, layer):
     found, out, terms = g.binary(layer)
-    if g.latent and out[2] % (32 * found.geometry[7]):
-        g.fail("above the latent, groups must divide cout %d into multiples of 32, too" % out[2])
     g.affine(found, layer, [terms] * out[2])
     found.residual = layer["residual"]
     if found.residual and g.stream != out:

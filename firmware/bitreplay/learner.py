@@ -207,7 +207,7 @@ class Learner:
         self.learning, self.learned, generator = True, None, self.rng[0]
         try:
             classes = self._classes()
-            present = self.head.begin(len(self.labels), classes)
+            present = self._begin(classes)
             step, steps = 0, epochs * -(-len(classes) // self.batch)
             for epoch in range(epochs):
                 start, hits, total = time(), 0, 0
@@ -242,6 +242,12 @@ class Learner:
     def _classes(self):
         """The class of every sample: fresh ones first, then replayed ones."""
         return self.fresh.classes[: self.fresh.n] + self.replay.classes[: self.replay.n]
+
+    def _begin(self, classes):
+        """classes: of all samples. Returns how many samples each class has."""
+        if self.trainer:
+            self.trainer.begin()
+        return self.head.begin(len(self.labels), classes)
 
     def _minibatch(self, batch):
         """The gradients of the samples numbered in batch; returns how many are right."""

@@ -14,6 +14,7 @@ from .fixed import decayed, fixed, log2, rows
 from .graph import count
 
 LATENT_WEIGHT = 13  # of 127: what a latent weight is in size before it is trained
+FALL = 32  # steps in which the exponent of a layer's gradient falls by one at most
 UNKNOWN = -128  # exponent of a layer whose gradient was never measured
 PASSED = "expand", "binarize", "bconv2d", "avg_pool"  # by a gradient
 
@@ -146,6 +147,7 @@ class Trainer(Above):
         self.batch, self.bits = batch, config["q_b"]
         self.stochastic = int(config["rounding"] == "stochastic")
         self.parts = parts(net, config, batch)
+        self.fall = 0
         self.rate = self.now = fixed(config["conv_rate"] * 128)
         sizes = buffers(net, config, batch)
         self.g, self.d, self.scratch = [bytearray(sizes["gradients." + name]) for name in ("g", "d", "scratch")]
@@ -264,9 +266,15 @@ class Trainer(Above):
         g[:size] = y
         return stream + k - 2 * (len(bin(layer.pool[3])) - 3)
 
+    def begin(self):
+        """Before a learn(): how large the gradients are is not known."""
+        for j in range(len(self.exponents)):
+            self.exponents[j] = UNKNOWN
+
     def set_rate(self, step, steps):
         """Sets the rate for one of so many steps."""
         self.now = decayed(*self.rate, step, steps)
+        self.fall = 1 if step % FALL == 0 else 0
 
     def update(self, latents, rng):
         """One step of the trained layers, by the gradients of the minibatch. latents: its bits, u8[batch * bytes].
@@ -301,4 +309,4 @@ class Trainer(Above):
             if self.square[0]:
                 # Half the power of two of the mean square, rounded, is that of its root.
                 power = log2(self.square[0], len(part.weight)) + self.square[1]
-                self.exponents[j] = max(-127, min(127, ((power + 1) >> 1) + top - 14))
+                self.exponents[j] = max(known - self.fall, -127, min(127, ((power + 1) >> 1) + top - 14))

@@ -9,7 +9,7 @@ import pytest
 from bitreplay_host import reference
 from broken import BROKEN
 
-STEPS = 5  # of the training
+STEPS = 20  # of the trainings, 5 each
 FLIP = (
     "result = right.{kernel}(*arguments); "
     "arguments[{argument}][{byte}] ^= {bit} * (Broken.calls == 2 and sys.argv[0] == '{script}'); return result"
@@ -71,8 +71,8 @@ def test_a_wrong_bit_in_training_is_located(breaks, verify):
     status, lines = verify()
     assert status == 1
     wrong = [line for line in lines if not line.endswith(" ok")]
-    assert wrong[0].startswith("training: experience 1 ") and wrong[0].endswith(" WRONG")
-    assert wrong[1].startswith("training, experience 1: expected ")
+    assert wrong[0].startswith("training: all layers, experience 1 ") and wrong[0].endswith(" WRONG")
+    assert wrong[1].startswith("training, all layers, experience 1: expected ")
 
 
 def test_a_kernel_that_fails_is_located(breaks, verify, pico):
