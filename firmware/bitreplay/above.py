@@ -13,7 +13,8 @@ class Above:
     file's; kept, rows for the bits that it makes of a minibatch; masks, the bit planes that the backward pass needs.
     """
 
-    def __init__(self, net, packed={}, kept={}, masks={}):
+    def __init__(self, net, packed=None, kept=None, masks=None):
+        packed, kept, masks = packed or {}, kept or {}, masks or {}
         self.net = net
         # Made once, as a call that is made anew for every sample leaves as much garbage.
         self._readers = []  # (arguments, index) of what reads the latent
