@@ -1,4 +1,4 @@
-# The learner: a CWR* head, a binary latent replay, and binary layers that are trained. docs/learning.md tells the algorithm.
+# The learner: a CWR* head, a binary latent replay, and binary layers that are trained. docs/learning.md tells how.
 #
 # Latent replay: Pellegrini, Graffieti, Lomonaco and Maltoni 2020 (arXiv 1912.01100). With binary networks: Vorabbi,
 # Maltoni and Santi 2023 (arXiv 2308.15308); Vorabbi, Maltoni, Borghi and Santi 2024 (arXiv 2401.09916).
@@ -35,9 +35,10 @@ class Learner:
     history are equal in every bit. fresh: samples that can be seen before learn() is called, 1..32768. classes:
     capacity for labels, 2..255. policy: "balanced" or "reservoir" (replay.py). train: which layers: "head", or also as
     many binary ones from the top as a number says, or "all". channels: the share of their output channels, 0..1. cwr:
-    consolidate the head by CWR*, else its weights simply go on; None does so if nothing below the head is trained. q_f: bits of the head's weights in the forward pass,
-    2..8; head_bits: of its master copy, 16 or 32; q_b: of the binary layers' gradients, 2..16, rounded "stochastic" or
-    "nearest". rate, conv_rate: learning rates of the head and of the binary layers, 0.00001..1000; four bits count.
+    consolidate the head by CWR*, else its weights simply go on; None does so if nothing below the head is trained.
+    q_f: bits of the head's weights in the forward pass, 2..8; head_bits: of its master copy, 16 or 32; q_b: of the
+    binary layers' gradients, 2..16, rounded "stochastic" or "nearest". rate, conv_rate: learning rates of the head and
+    of the binary layers, 0.00001..1000; four bits count.
 
     ValueError names the argument that is wrong; MemoryError tells the bytes that were needed.
     """
@@ -206,7 +207,7 @@ class Learner:
         self.learning, self.learned, generator = True, None, self.rng[0]
         try:
             classes = self._classes()
-            present = self.head.begin(len(self.labels), classes)
+            present = self._begin(classes)
             step, steps = 0, epochs * -(-len(classes) // self.batch)
             for epoch in range(epochs):
                 start, hits, total = time(), 0, 0
@@ -241,6 +242,12 @@ class Learner:
     def _classes(self):
         """The class of every sample: fresh ones first, then replayed ones."""
         return self.fresh.classes[: self.fresh.n] + self.replay.classes[: self.replay.n]
+
+    def _begin(self, classes):
+        """classes: of all samples. Returns how many samples each class has."""
+        if self.trainer:
+            self.trainer.begin()
+        return self.head.begin(len(self.labels), classes)
 
     def _minibatch(self, batch):
         """The gradients of the samples numbered in batch; returns how many are right."""

@@ -48,9 +48,7 @@ def _tensors(learner):
         ("head", "I16", (classes, features), learner.head.cw),
     ]
     if learner.trainer:
-        trained = learner.trainer.parts
-        tensors.append(("exponents", "I8", (len(trained),), learner.trainer.exponents))
-        for part in trained:
+        for part in learner.trainer.parts:
             tensors.append((part.layer.name + ".weight", "I8", (len(part.channels), part.fan_in), part.weight))
     for name, samples in (("replay", learner.replay), ("fresh", learner.fresh)):
         latents = memoryview(samples.latents)[: samples.n * samples.latent_bytes]

@@ -12,7 +12,7 @@ class Model:
     """A model in parts, to be changed before it is written."""
 
     def __init__(self, name, image, layers, labels, tensors):
-        self.metadata = {"format": "bitreplay-model", "version": "1", "name": name}
+        self.metadata = {"format": "bitreplay-model", "version": "2", "name": name}
         self.image, self.layers, self.labels, self.tensors = image, layers, labels, tensors
 
     def layer(self, op, nth=0):
@@ -60,22 +60,35 @@ def _threshold(rng, channels):
     return rng.integers(-20, 20, channels, dtype=np.int8)
 
 
-def _conv(op, tensor, cout, kernel, stride, padding, **more):
+def convolution(op, tensor, cout, kernel, stride, padding, **more):
     layer = {"op": op, "tensor": tensor, "cout": cout, "kernel": kernel, "stride": stride, "padding": padding}
     return {**layer, **more}
 
 
-def tiny(seed=0, trainable=True, head=True, groups=1):
-    """8x8x3 image, a residual block, latent of 2x2x32 bits, trainable layer, head of 3 classes."""
+def _levels(rng, channels):
+    low = rng.integers(-40, 0, channels)
+    return np.stack([low, low + rng.integers(10, 60, channels)], 1).astype(np.int8)
+
+
+def _head(rng, features):
+    weight = rng.integers(-128, 128, (3, features), dtype=np.int8)
+    return {"head.weight": weight, "head.shift": np.array([-2, -3, -2], np.int8)}
+
+
+LABELS = ["mug", "Tür", 'a "b"\n']
+
+
+def tiny(seed=0, trainable=True, head=True):
+    """8x8x3 image, a residual block, latent of 2x2x32 bits, a 1x1 layer above it, head of 3 classes."""
     rng = np.random.default_rng(seed)
     layers = [
-        _conv("conv2d", "stem", 32, 3, 2, 1, shift=13),
+        convolution("conv2d", "stem", 32, 3, 2, 1, shift=13),
         {"op": "binarize", "tensor": "block"},
-        _conv("bconv2d", "block", 32, 3, 1, 1, groups=1, shift=8, residual=True),
+        convolution("bconv2d", "block", 32, 3, 1, 1, groups=1, shift=8, residual=True),
         {"op": "avg_pool", "size": 2, "repeat": 1},
         {"op": "binarize", "tensor": "latent"},
         {"op": "latent"},
-        {"op": "expand", "value": 16},
+        {"op": "expand", "tensor": "expand"},
     ]
     tensors = {
         "stem.weight": rng.integers(-20, 20, (32, 3, 3, 3), dtype=np.int8),
@@ -84,35 +97,35 @@ def tiny(seed=0, trainable=True, head=True, groups=1):
         "block.weight": _words(rng, 32, 3, 3, 1),
         **_affine(rng, "block", 32, 300),
         "latent.threshold": _threshold(rng, 32),
+        "expand.levels": np.tile(np.array([-16, 16], np.int8), (32, 1)),
     }
     if trainable:
-        layers.append(_conv("bconv2d", "tail", 32, 1, 1, 0, groups=groups, shift=8, residual=True))
-        tensors["tail.weight"] = rng.integers(-128, 128, (32, 32 // groups), dtype=np.int8)
+        layers.append(convolution("bconv2d", "tail", 32, 1, 1, 0, groups=1, shift=8, residual=True))
+        tensors["tail.weight"] = _words(rng, 32, 1, 1, 1)
         tensors.update(_affine(rng, "tail", 32, 700))
-    layers.append({"op": "avg_pool", "size": 2, "repeat": 1})
+    layers.append({"op": "global_avg_pool"})
     if head:
         layers.append({"op": "dense", "tensor": "head"})
-        tensors["head.weight"] = rng.integers(-128, 128, (3, 32), dtype=np.int8)
-        tensors["head.shift"] = np.array([-2, -3, -2], np.int8)
-    return Model("tiny", [8, 8, 3], layers, ["mug", "Tür", 'a "b"\n'] if head else None, tensors)
+        tensors.update(_head(rng, 32))
+    return Model("tiny", [8, 8, 3], layers, LABELS if head else None, tensors)
 
 
 def mixed(seed=0):
     """The ops that tiny() lacks: max_pool, repeat, groups, a convolution without shortcut, two sign convolutions."""
     rng = np.random.default_rng(seed)
     layers = [
-        _conv("conv2d", "stem", 32, 5, 1, 2, shift=14),
+        convolution("conv2d", "stem", 32, 5, 1, 2, shift=14),
         {"op": "max_pool", "size": 2, "repeat": 2},
         {"op": "binarize", "tensor": "plain"},
-        _conv("bconv2d", "plain", 96, 3, 1, 1, groups=2, shift=9, residual=False),
+        convolution("bconv2d", "plain", 96, 3, 1, 1, groups=2, shift=9, residual=False),
         {"op": "binarize", "tensor": "bits"},
-        _conv("bconv2d_sign", "sign0", 64, 3, 2, 0, groups=1),
-        _conv("bconv2d_sign", "sign1", 32, 2, 1, 1, groups=2),
-        _conv("bconv2d_sign", "sign2", 64, 1, 2, 0, groups=1),
+        convolution("bconv2d_sign", "sign0", 64, 3, 2, 0, groups=1),
+        convolution("bconv2d_sign", "sign1", 32, 2, 1, 1, groups=2),
+        convolution("bconv2d_sign", "sign2", 64, 1, 2, 0, groups=1),
         {"op": "latent"},
-        {"op": "expand", "value": 9},
-        _conv("bconv2d", "tail", 64, 1, 1, 0, groups=2, shift=7, residual=True),
-        {"op": "avg_pool", "size": 4, "repeat": 1},
+        {"op": "expand", "tensor": "expand"},
+        convolution("bconv2d", "tail", 64, 1, 1, 0, groups=2, shift=7, residual=True),
+        {"op": "global_avg_pool"},
     ]
     tensors = {
         "stem.weight": rng.integers(-20, 20, (32, 5, 5, 1), dtype=np.int8),
@@ -124,13 +137,91 @@ def mixed(seed=0):
         "sign0.weight": _words(rng, 64, 3, 3, 3),
         "sign1.weight": _words(rng, 32, 2, 2, 1),
         "sign2.weight": _words(rng, 64, 1, 1, 1),
-        "tail.weight": rng.integers(-128, 128, (64, 32), dtype=np.int8),
+        "expand.levels": _levels(rng, 64),
+        "tail.weight": _words(rng, 64, 1, 1, 1),
         **_affine(rng, "tail", 64, 500),
     }
     for name, cout in (("sign0", 64), ("sign1", 32), ("sign2", 64)):
-        tensors[f"{name}.threshold"] = rng.integers(-10, 10, cout, dtype=np.int16)
-        tensors[f"{name}.flip"] = _words(rng, cout // 32)
+        tensors.update(_sign(rng, name, cout))
     return Model("mixed", [32, 32, 1], layers, None, tensors)
+
+
+def _sign(rng, name, cout):
+    return {f"{name}.threshold": rng.integers(-10, 10, cout, dtype=np.int16), f"{name}.flip": _words(rng, cout // 32)}
+
+
+def deep(seed=0):
+    """Latent of 4x8x32 bits, and above it two residual blocks, one with stride 2, and bits that are expanded."""
+    rng = np.random.default_rng(seed)
+    layers = [
+        convolution("conv2d", "stem", 32, 3, 2, 1, shift=13),
+        {"op": "binarize", "tensor": "latent"},
+        {"op": "latent"},
+        {"op": "expand", "tensor": "latent"},
+        {"op": "binarize", "tensor": "same"},
+        convolution("bconv2d", "same", 32, 3, 1, 1, groups=1, shift=9, residual=True),
+        {"op": "binarize", "tensor": "down"},
+        {"op": "avg_pool", "size": 2, "repeat": 2},
+        convolution("bconv2d", "down", 64, 3, 2, 1, groups=1, shift=9, residual=True),
+        {"op": "avg_pool", "size": 2, "repeat": 1},
+        {"op": "binarize", "tensor": "top"},
+        {"op": "expand", "tensor": "top"},
+        convolution("bconv2d", "top", 64, 1, 1, 0, groups=2, shift=7, residual=True),
+        {"op": "global_avg_pool"},
+        {"op": "dense", "tensor": "head"},
+    ]
+    tensors = {
+        "stem.weight": rng.integers(-20, 20, (32, 3, 3, 3), dtype=np.int8),
+        **_affine(rng, "stem", 32, 100),
+        "latent.threshold": _threshold(rng, 32),
+        "latent.levels": _levels(rng, 32),
+        "same.threshold": _threshold(rng, 32),
+        "same.weight": _words(rng, 32, 3, 3, 1),
+        **_affine(rng, "same", 32, 300),
+        "down.threshold": _threshold(rng, 32),
+        "down.weight": _words(rng, 64, 3, 3, 1),
+        **_affine(rng, "down", 64, 300),
+        "top.threshold": _threshold(rng, 64),
+        "top.levels": _levels(rng, 64),
+        "top.weight": _words(rng, 64, 1, 1, 1),
+        **_affine(rng, "top", 64, 300),
+        **_head(rng, 64),
+    }
+    return Model("deep", [8, 16, 3], layers, LABELS, tensors)
+
+
+def plain(seed=0):
+    """No shortcut, a sign convolution and max pooling above a latent of 4x4x32 bits, 288 features flattened."""
+    rng = np.random.default_rng(seed)
+    layers = [
+        convolution("conv2d", "stem", 32, 3, 1, 1, shift=13),
+        {"op": "binarize", "tensor": "stem"},
+        convolution("bconv2d_sign", "latent", 32, 3, 2, 1, groups=1),
+        {"op": "latent"},
+        convolution("bconv2d_sign", "sign", 64, 3, 1, 1, groups=1),
+        convolution("bconv2d", "wide", 64, 3, 1, 1, groups=2, shift=8, residual=False),
+        {"op": "max_pool", "size": 2, "repeat": 1},
+        {"op": "binarize", "tensor": "wide"},
+        convolution("bconv2d", "last", 32, 2, 1, 1, groups=1, shift=8, residual=False),
+        {"op": "flatten"},
+        {"op": "dense", "tensor": "head"},
+    ]
+    tensors = {
+        "stem.weight": rng.integers(-20, 20, (32, 3, 3, 3), dtype=np.int8),
+        **_affine(rng, "stem", 32, 100),
+        "stem.threshold": _threshold(rng, 32),
+        "latent.weight": _words(rng, 32, 3, 3, 1),
+        **_sign(rng, "latent", 32),
+        "sign.weight": _words(rng, 64, 3, 3, 1),
+        **_sign(rng, "sign", 64),
+        "wide.weight": _words(rng, 64, 3, 3, 1),
+        **_affine(rng, "wide", 64, 500),
+        "wide.threshold": _threshold(rng, 64),
+        "last.weight": _words(rng, 32, 2, 2, 2),
+        **_affine(rng, "last", 32, 300),
+        **_head(rng, 288),
+    }
+    return Model("plain", [8, 8, 3], layers, LABELS, tensors)
 
 
 def tiny_model(path, edit=None, **changes):
