@@ -46,7 +46,7 @@ BOARDS = {
 }
 
 # Bytes of Python's objects beside buffers: of a model, a learner, each layer that it trains (`bitreplay report`).
-MODEL_OBJECTS, LEARNER_OBJECTS, LAYER_OBJECTS = 7500, 4000, 1000
+MODEL_OBJECTS, LEARNER_OBJECTS, LAYER_OBJECTS = 7500, 4500, 500
 
 # Cycles on a Cortex-M0+: of `bitreplay bench` (docs/measured), and 1.38 for each of the instructions that
 # `bitreplay bench --board instructions` counts where that is newer.
