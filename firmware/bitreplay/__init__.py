@@ -1,6 +1,6 @@
 """Continual learning in bits: load a model, make a Learner, let it see, learn and predict."""
 
-from .budget import heap
+from .budget import heap, plan
 from .learner import Learner
 from .network import Network, load
 

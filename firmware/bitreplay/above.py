@@ -2,65 +2,63 @@
 
 import _bitreplay as kernels
 
-from .graph import count
-
-ZEROS = bytes(256)
-
-
-def clear(view):
-    """Sets a stream to zero."""
-    for i in range(0, len(view), len(ZEROS)):
-        rest = len(view) - i
-        view[i : i + len(ZEROS)] = ZEROS if rest >= len(ZEROS) else bytes(rest)
+from .calls import add_calls, buffer, source_of
+from .graph import LATENT, STREAM
 
 
 class Above:
     """The layers above a Network's latent, bound to its scratch.
 
-    A learner that trains some of them fills, by a layer's place in net.above: packed, the signs it has in place of the
-    file's; kept, rows for a minibatch's bits; masks, the bit planes that the backward pass needs.
+    By a layer's place in net.above, for a learner that trains some of them: packed, the signs it has in place of the
+    file's; kept, rows for the bits that it makes of a minibatch; masks, the bit planes that the backward pass needs.
     """
 
-    def __init__(self, net):
+    def __init__(self, net, packed={}, kept={}, masks={}):
         self.net = net
-        self.packed, self.kept, self.masks, self.steps = {}, {}, {}, []
-        stream, *slots = net.scratch
-        slot = 0
-        for layer in net.above:
-            x, y = stream[: count(layer.shape_in)], stream[: count(layer.shape)]
-            if layer.op == "bconv2d_sign":
-                slot = 1 - slot  # as no kernel works in place on bits
-            if layer.op in ("binarize", "bconv2d_sign"):
-                y = slots[slot][: count(layer.shape) // 8]
-            self.steps.append((layer, x, y))
-        self.last = stream[: count(net.above[-1].shape)]
+        # Made once, as a call that is made anew for every sample leaves as much garbage.
+        self._readers = []  # (arguments, index) of what reads the latent
+        self._calls = []  # (kernel, arguments)
+        self._learning = []  # and (index, rows) of the bits it reads and rows of those it makes, or None
+        source = None  # of the bits
+        for i in range(len(net.above)):
+            layer, calls = net.above[i], []
+            add_calls(calls, layer, net.scratch, packed.get(i))
+            self._calls += calls
+            kernel, arguments = calls.pop()
+            self._learning += [(before, its, 0, None, None) for before, its in calls]
+            at, reads, makes = source_of(layer), None, kept.get(i)
+            if layer.source == LATENT:
+                self._readers.append((arguments, at))
+            elif layer.source != STREAM:
+                reads = kept.get(source)
+            if i in masks or reads or makes:
+                arguments = list(arguments)
+                if layer.op == "bconv2d" and i in masks:
+                    kernel, arguments = kernels.bconv2d_masks, arguments + list(masks[i])
+                elif i in masks:
+                    near = [arguments[0], layer.threshold, masks[i][0]]
+                    self._learning.append((kernels.near_threshold, near, 0, None, None))
+                if layer.source == LATENT:
+                    self._readers.append((arguments, at))
+            self._learning.append((kernel, arguments, at, reads, makes))
+            if layer.target != STREAM:
+                source = i
+        self.last = buffer(net.scratch, STREAM, net.above[-1].shape)
 
     def features(self, latent, out, row=None):
         """latent (net.latent_bytes) to out (i8[net.features]). row: of the minibatch, if it is to be learned from."""
-        bits, masks = latent, {} if row is None else self.masks
-        for i, (layer, x, y) in enumerate(self.steps):
-            if layer.op == "expand":
-                kernels.expand(bits, layer.levels, y)
-            elif layer.op == "binarize":
-                if i in masks:
-                    kernels.near_threshold(x, layer.threshold, masks[i][0])
-                bits = self.kept[i][row or 0] if i in self.kept else y
-                kernels.binarize(x, layer.threshold, bits)
-            elif layer.op == "bconv2d":
-                if not layer.residual:
-                    clear(y)
-                arguments = (layer.geometry, bits, self.packed.get(i, layer.weight)) + layer.affine + (y,)
-                if i in masks:
-                    kernels.bconv2d_masks(*(arguments + masks[i]))
-                else:
-                    kernels.bconv2d(*arguments)
-            elif layer.op == "bconv2d_sign":
-                y = self.kept[i][row or 0] if i in self.kept else y
-                kernels.bconv2d_sign(layer.geometry, bits, layer.weight, layer.threshold, layer.flip, y)
-                bits = y
-            else:
-                pool = kernels.avg_pool if layer.op == "avg_pool" else kernels.max_pool
-                pool(layer.pool, x, y)
+        for arguments, at in self._readers:
+            arguments[at] = latent
+        if row is None:
+            for kernel, arguments in self._calls:
+                kernel(*arguments)
+        else:
+            for kernel, arguments, at, reads, makes in self._learning:
+                if reads:
+                    arguments[at] = reads[row]
+                if makes:
+                    arguments[-1] = makes[row]
+                kernel(*arguments)
         if self.net.pooling == "flatten":
             out[:] = self.last
         else:

@@ -46,6 +46,31 @@ def memory(net, config):
     return found
 
 
+def trained(config):
+    """Which layers a learner with this config trains, for people."""
+    if not config["train"]:
+        return "the head"
+    share = "" if config["channels"] == 1 else " (%.3g of their channels)" % config["channels"]
+    return "the head and %d binary layer%s%s" % (config["train"], "s" if config["train"] > 1 else "", share)
+
+
+def plan(net, replay=500, fresh=100, classes=10):
+    """Prints what a learner on a Network would need with each choice of train and channels, before one is made.
+
+    Returns [(train, channels, bytes)]; bytes are those beside the model and the network's scratch.
+    """
+    found = []
+    print("%-6s %-8s %9s" % ("train", "channels", "bytes"))
+    for train in range(trainer.most(net) + 1):
+        for channels in (1.0, 0.5, 0.25, 0.125) if train else (1.0,):
+            config = {"replay": replay, "fresh": fresh, "classes": classes, "train": train, "channels": channels}
+            config.update({"head_bits": 16, "q_b": 4})
+            sizes = memory(net, config)
+            found.append((train or "head", channels, sizes["total"] - sizes["activations"]))
+            print("%-6s %-8g %9d" % found[-1])
+    return found
+
+
 def heap():
     """Bytes of MicroPython's heap: {"used", "free", "block"}; block is the largest that is free in one piece.
 

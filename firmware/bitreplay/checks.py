@@ -5,7 +5,7 @@ MAX_COUNT = (1 << 30) - 1  # samples of a class, experiences
 RATE_FORMAT = "%.6g"  # how a rate is written: the same in single and double precision
 
 
-def _short(value):
+def short(value):
     """A value in a message, whatever a hostile file made of it."""
     return repr(value)[:40] if type(value) in (int, float, bool, str) else type(value).__name__
 
@@ -13,7 +13,7 @@ def _short(value):
 def check_integer(name, value, low, high):
     """An integer in low..high, or ValueError."""
     if type(value) is not int or not low <= value <= high:
-        raise ValueError("%s: must be an integer, %d..%d, got %s" % (name, low, high, _short(value)))
+        raise ValueError("%s: must be an integer, %d..%d, got %s" % (name, low, high, short(value)))
     return value
 
 
@@ -21,20 +21,20 @@ def check_one_of(name, value, allowed):
     for one in allowed:
         if type(value) is type(one) and value == one:
             return value
-    raise ValueError("%s: must be %s, got %s" % (name, " or ".join([repr(one) for one in allowed]), _short(value)))
+    raise ValueError("%s: must be %s, got %s" % (name, " or ".join([repr(one) for one in allowed]), short(value)))
 
 
 def check_rate(name, value):
     """A learning rate, rounded as it is saved. The kernels' exponents can express any in this range."""
     if type(value) not in (int, float) or not 1e-5 <= value <= 1000:
-        raise ValueError("%s: must be a number, 0.00001..1000, got %s" % (name, _short(value)))
+        raise ValueError("%s: must be a number, 0.00001..1000, got %s" % (name, short(value)))
     return float(RATE_FORMAT % value)
 
 
 def check_share(name, value):
     """A share, above 0 and at most 1, rounded up to 256ths: the same in single and double precision."""
     if type(value) not in (int, float) or not 0 < value <= 1:
-        raise ValueError("%s: must be a number above 0 and at most 1, got %s" % (name, _short(value)))
+        raise ValueError("%s: must be a number above 0 and at most 1, got %s" % (name, short(value)))
     return max(1, int(value * 256 + 0.5)) / 256
 
 
@@ -47,7 +47,7 @@ def check_label(label):
         good = 0 < len(label) <= MAX_LABEL and bool(label.encode())
     if not good:
         raise ValueError(
-            "label: must be a str of 1..%d characters or an int of 64 bits, got %s" % (MAX_LABEL, _short(label))
+            "label: must be a str of 1..%d characters or an int of 64 bits, got %s" % (MAX_LABEL, short(label))
         )
 
 

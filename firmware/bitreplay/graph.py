@@ -1,23 +1,15 @@
-# A model's graph: checked against docs/formats.md and turned into Layers.
+# A model's graph: its layers' shapes and tensors, checked against docs/formats.md. dataflow.py checks their order.
 
 import gc
 from array import array
 
-MAX_CHANNELS, MAX_SIDE, MAX_LAYERS, MAX_NAME = 1024, 256, 256, 64
+from . import dataflow
+from .safetensors import fail
 
-FIELDS = {
-    "conv2d": ("tensor", "cout", "kernel", "stride", "padding", "shift"),
-    "binarize": ("tensor",),
-    "bconv2d": ("tensor", "cout", "kernel", "stride", "padding", "groups", "shift", "residual"),
-    "bconv2d_sign": ("tensor", "cout", "kernel", "stride", "padding", "groups"),
-    "avg_pool": ("size", "repeat"),
-    "max_pool": ("size", "repeat"),
-    "latent": (),
-    "expand": ("tensor",),
-    "global_avg_pool": (),
-    "flatten": (),
-    "dense": ("tensor",),
-}
+# Buffers. The packed bits have two that take turns, as no kernel works in place on bits. The latent is the caller's.
+STREAM, BITS, OTHER_BITS, LATENT = 0, 1, 2, 3
+MAX_CHANNELS, MAX_SIDE = 1024, 256
+
 RANGES = {
     "cout": (1, MAX_CHANNELS),
     "kernel": (1, 7),
@@ -28,19 +20,6 @@ RANGES = {
     "size": (1, 8),
     "repeat": (1, 8),
 }
-
-BINARY_OPS = ("binarize", "bconv2d", "bconv2d_sign", "avg_pool", "max_pool")
-FEATURE_OPS = ("global_avg_pool", "flatten")
-
-# What an op reads and writes of the two registers, beside the shortcut of a bconv2d.
-READS = {"binarize": "stream", "bconv2d": "bits", "bconv2d_sign": "bits", "latent": "bits", "expand": "bits"}
-READS.update({"avg_pool": "stream", "max_pool": "stream", "global_avg_pool": "stream", "flatten": "stream"})
-WRITES = {"conv2d": "stream", "binarize": "bits", "bconv2d": "stream", "bconv2d_sign": "bits", "expand": "stream"}
-WRITES.update({"avg_pool": "stream", "max_pool": "stream"})
-
-
-def is_text(value):
-    return type(value) is str and 0 < len(value) <= MAX_NAME
 
 
 def check_shape(shape):
@@ -56,13 +35,23 @@ def check_shape(shape):
 
 
 class Layer:
-    """A layer: op, name (of its tensors, or None), shape_in and shape (height, width, channels of what it reads and
-    writes), and by op: geometry u16[8], weight, affine (slope, bias, shift), residual; threshold, flip; levels; pool u16[5].
+    """A layer: op, name (its tensors' prefix, or None), what it reads and what it writes, and what its op needs.
+
+    source, target: the buffers (STREAM, BITS, OTHER_BITS, LATENT); source is None for an image. shape_in, shape: the
+    height, width and channels of what is there. All that is data is a view of the file.
     """
 
-    def __init__(self, op, name, shape_in, shape):
-        self.op, self.name, self.shape_in, self.shape = op, name, shape_in, shape
-        self.residual = False
+    geometry = weight = slope = bias = shift = residual = threshold = flip = levels = None
+    pool = None  # the shape u16[5] of a pooling
+
+    @property
+    def affine(self):
+        return self.slope, self.bias, self.shift
+
+    def __init__(self, op, name, source, shape_in):
+        self.op, self.name = op, name
+        self.source, self.shape_in = source, shape_in
+        self.target = self.shape = None
 
 
 class Graph:
@@ -71,87 +60,58 @@ class Graph:
     def __init__(self, path, image, layers, labels, tensors):
         self.path, self.where = path, "graph"
         self.labels, self.tensors = labels, tensors
-        self.backbone, self.above = [], []  # Layers, below and above the latent
         self.image = image
+        self.backbone, self.above = [], []  # Layers
+        self.layers = self.backbone  # where the next one goes
         self.stream = self.bits = None  # shapes of the registers
+        self.slot = BITS  # the buffer of the bits
+        self.sizes = [0, 0, 0, 0]  # of the buffers, in bytes
         self.latent = self.pooling = self.features = None
         self.head: tuple = None  # weight, shift
         self.binary_macs = self.int8_macs = 0
+        dataflow.check(path, layers)
         self._walk(layers)
-        for name in tensors:
-            self.fail("no layer uses it; remove it or add its layer", name)
-        self._check_flow(layers)
-
-    def fail(self, what, where=None):
-        raise ValueError("%s: %s: %s" % (self.path, where or self.where, what))
-
-    def _walk(self, layers):
-        if type(layers) is not list or not 0 < len(layers) <= MAX_LAYERS:
-            self.fail("layers must be a list of 1..%d layers" % MAX_LAYERS)
-        op = None
-        for i in range(len(layers)):
-            self.where = "graph: layer %d" % i
-            # What stays would lie between garbage else, and leave no large block free for a learner.
-            gc.collect()
-            last, op = op, self._op(layers[i])
-            self.where += " (%s)" % op
-            allowed = self._allowed(last)
-            if op not in allowed:
-                where = "after " + last if last else "at the start"
-                self.fail("%s comes %s" % (", ".join(allowed) if allowed else "nothing", where))
-            self._check_fields(layers[i], op)
-            found = HANDLERS[op](self, layers[i])
-            if found:
-                (self.backbone if self.latent is None else self.above).append(found)
-        self.where = "graph"
-        if self.pooling is None:
-            self.fail("must end in latent, expand, ..., global_avg_pool or flatten, with an optional dense")
         if self.labels is not None and self.head is None:
             self.fail("there are labels, but no dense layer; remove them", "labels")
+        for name in tensors:
+            self.fail("no layer uses it; remove it or add its layer", name)
 
-    def _allowed(self, last):
-        """What may follow an op, or start a graph."""
-        if last is None:
-            return ("conv2d",)
-        if self.pooling:
-            return ("dense",) if last in FEATURE_OPS else ()
-        if self.latent:
-            return BINARY_OPS + ("expand",) + FEATURE_OPS
-        return BINARY_OPS + ("latent",) if last in ("binarize", "bconv2d_sign") else BINARY_OPS
+    def fail(self, what, where=None):
+        fail(self.path, where or self.where, what)
 
-    def _check_flow(self, layers):
-        """Every layer's output is read by another one, or the layer would do nothing."""
-        needed = set()
-        for i in range(len(layers) - 1, -1, -1):
-            layer = layers[i]
-            op = layer["op"]
-            self.where = "graph: layer %d (%s)" % (i, op)
-            if op in WRITES:
-                if WRITES[op] not in needed:
-                    self.fail("nothing reads what it makes; remove it, or what makes it needless")
-                needed.remove(WRITES[op])
-            if op in READS:
-                needed.add(READS[op])
-            if op == "bconv2d" and layer["residual"]:
-                needed.add("stream")
-
-    def _op(self, layer):
-        op = layer.get("op") if type(layer) is dict else None
-        if type(op) is not str or op not in FIELDS:
-            self.fail("op must be one of " + ", ".join(sorted(FIELDS)))
-        return op
-
-    def _check_fields(self, layer, op):
-        for field in FIELDS[op]:
-            if field not in layer:
-                self.fail("field %s is missing" % field)
-        for field in layer:
-            if field != "op" and field not in FIELDS[op]:
-                self.fail("field %s is unknown; remove it, or update BitReplay" % str(field)[:MAX_NAME])
-        if "tensor" in layer and not is_text(layer["tensor"]):
-            self.fail("tensor must be a string of 1..%d characters" % MAX_NAME)
+    def _walk(self, layers):
+        for i in range(len(layers)):
+            # What stays would lie between garbage else, and leave no large block free for a learner.
+            gc.collect()
+            op = layers[i]["op"]
+            self.where = dataflow.place(i, op)
+            # What the last layer of the backbone writes is the latent.
+            self.is_last = i + 1 < len(layers) and layers[i + 1]["op"] == "latent"
+            HANDLERS[op](self, layers[i])
+        self.where = "graph"
 
     # What the handlers are made of.
+
+    def layer(self, layer, source, shape_in):
+        """A new Layer."""
+        found = Layer(layer["op"], layer.get("tensor"), source, shape_in)
+        self.layers.append(found)
+        return found
+
+    def to_stream(self, layer, shape):
+        layer.target, layer.shape, self.stream = STREAM, shape, shape
+        self.sizes[STREAM] = max(self.sizes[STREAM], count(shape))
+
+    def to_bits(self, layer, shape):
+        # A buffer that is not read meanwhile.
+        if self.is_last:
+            self.slot = LATENT
+        elif self.slot == LATENT:
+            self.slot = BITS
+        elif layer.source != STREAM:
+            self.slot = BITS + OTHER_BITS - self.slot
+        layer.target, layer.shape, self.bits = self.slot, shape, shape
+        self.sizes[self.slot] = max(self.sizes[self.slot], count(shape) // 8)
 
     def integer(self, layer, field):
         low, high = RANGES[field]
@@ -170,18 +130,6 @@ class Graph:
             self.fail("is %s %s, but %s needs %s %s" % (tensor.dtype, tensor.shape, self.where, dtype, shape), name)
         return tensor.data
 
-    def read(self, register):
-        """The shape of what is in a register."""
-        shape = getattr(self, register)
-        if shape is None:
-            if self.latent and register == "stream":
-                self.fail(
-                    "there is no stream yet: only bits cross the latent, so that replayed and fresh samples are the same; "
-                    'put {"op": "expand", ...} before it'
-                )
-            self.fail("there are no bits yet; put a binarize before it")
-        return shape
-
     def convolution(self, layer, shape, groups):
         """The geometry u16[8] of a convolution, and its output's shape."""
         height, width, cin = shape
@@ -194,20 +142,23 @@ class Graph:
         return array("H", [height, width, cin, cout, kernel, stride, padding, groups]), out
 
     def binary(self, layer):
-        """(geometry, output shape, terms of a sum) of a convolution of the bits."""
-        bits, groups = self.read("bits"), self.integer(layer, "groups")
-        geometry, out = self.convolution(layer, bits, groups)
-        cin = bits[2]
+        """(new Layer with its geometry, output shape, terms of a sum) of a convolution of the bits."""
+        cin, groups = self.bits[2], self.integer(layer, "groups")
+        geometry, out = self.convolution(layer, self.bits, groups)
         if cin % (32 * groups) or out[2] % groups:
             self.fail("groups must divide cout %d, and cin %d into multiples of 32" % (out[2], cin))
-        if self.latent and out[2] % (32 * groups):
-            self.fail("above the latent groups must divide cout %d into multiples of 32" % out[2])
-        terms = geometry[4] * geometry[4] * (cin // groups)
+        if self.latent and layer["op"] == "bconv2d" and out[2] % (32 * groups):
+            self.fail("above the latent, groups must divide cout %d into multiples of 32, too" % out[2])
+        kernel = geometry[4]
+        terms = kernel * kernel * (cin // groups)
         self.binary_macs += count(out) * terms
-        return geometry, out, terms
+        found = self.layer(layer, self.slot, self.bits)
+        found.geometry = geometry
+        found.weight = self.take(layer, "weight", "U32", (out[2], kernel, kernel, cin // groups // 32))
+        return found, out, terms
 
-    def affine(self, layer, limits):
-        """(slope, bias, shift) of a layer whose accumulators are at most limits[channel] in size."""
+    def affine(self, found, layer, limits):
+        """Gives a Layer whose accumulators are at most limits[channel] in size its slope, bias and shift."""
         slope = self.take(layer, "slope", "I16", (len(limits), 2))
         bias = self.take(layer, "bias", "I32", (len(limits),))
         shift = self.integer(layer, "shift")
@@ -219,105 +170,82 @@ class Graph:
                     "channel %d can overflow 32 bits; export with smaller slopes, bias and shift" % c,
                     layer["tensor"] + ".slope",
                 )
-        return slope, bias, shift
-
-    def pool(self, layer):
-        """The shape u16[5] of a pooling, and its output's shape."""
-        size, repeat = self.integer(layer, "size"), self.integer(layer, "repeat")
-        height, width, channels = self.read("stream")
-        if size & (size - 1) or height % size or width % size:
-            self.fail("size must be 1, 2, 4 or 8 and divide the %dx%d stream" % (height, width))
-        if repeat > size or repeat * channels > MAX_CHANNELS:
-            self.fail("repeat must be at most size, and repeat * channels at most %d" % MAX_CHANNELS)
-        return array("H", [height, width, channels, size, repeat]), (height // size, width // size, channels * repeat)
+        found.slope, found.bias, found.shift = slope, bias, shift
 
 
 def count(shape):
     return shape[0] * shape[1] * shape[2]
 
 
-def _filters(geometry):
-    """The shape of a binary convolution's packed weights."""
-    return geometry[3], geometry[4], geometry[4], geometry[2] // geometry[7] // 32
-
-
 def _conv2d(g, layer):
     geometry, out = g.convolution(layer, g.image, 1)
-    found = Layer("conv2d", layer["tensor"], g.image, out)
     kernel, cin = geometry[4], geometry[2]
-    found.geometry, found.weight = geometry, g.take(layer, "weight", "I8", (out[2], kernel, kernel, cin))
+    found = g.layer(layer, None, g.image)
+    found.geometry = geometry
+    found.weight = weight = g.take(layer, "weight", "I8", (out[2], kernel, kernel, cin))
     size = kernel * kernel * cin
-    weight = found.weight
     limits = [128 * sum(map(abs, array("b", bytes(weight[i : i + size])))) for i in range(0, len(weight), size)]
     g.int8_macs += count(out) * size
-    found.affine = g.affine(layer, limits)
-    g.stream = out
-    return found
+    g.affine(found, layer, limits)
+    g.to_stream(found, out)
 
 
 def _binarize(g, layer):
-    shape = g.read("stream")
-    if shape[2] % 32:
-        g.fail("the stream's %d channels are not a multiple of 32" % shape[2])
-    found = Layer("binarize", layer["tensor"], shape, shape)
-    found.threshold = g.take(layer, "threshold", "I8", (shape[2],))
-    g.bits = shape
-    return found
+    channels = g.stream[2]
+    if channels % 32:
+        g.fail("the stream's %d channels are not a multiple of 32" % channels)
+    found = g.layer(layer, STREAM, g.stream)
+    found.threshold = g.take(layer, "threshold", "I8", (channels,))
+    g.to_bits(found, g.stream)
 
 
 def _bconv2d(g, layer):
-    geometry, out, terms = g.binary(layer)
-    found = Layer("bconv2d", layer["tensor"], g.bits, out)
-    found.geometry, found.weight = geometry, g.take(layer, "weight", "U32", _filters(geometry))
-    found.affine = g.affine(layer, [terms] * out[2])
+    found, out, terms = g.binary(layer)
+    g.affine(found, layer, [terms] * out[2])
     found.residual = layer["residual"]
-    if type(found.residual) is not bool:
-        g.fail("residual must be true or false")
-    if found.residual and g.read("stream") != out:
+    if found.residual and g.stream != out:
         g.fail(
             "residual: the stream is %s, but the output %s; pool the stream, or use residual false" % (g.stream, out)
         )
-    g.stream = out
-    return found
+    g.to_stream(found, out)
 
 
 def _bconv2d_sign(g, layer):
-    geometry, out, _ = g.binary(layer)
-    if out[2] % 32:
+    if g.integer(layer, "cout") % 32:
         g.fail("cout must be a multiple of 32")
-    found = Layer("bconv2d_sign", layer["tensor"], g.bits, out)
-    found.geometry, found.weight = geometry, g.take(layer, "weight", "U32", _filters(geometry))
+    found, out, _ = g.binary(layer)
     found.threshold = g.take(layer, "threshold", "I16", (out[2],))
     found.flip = g.take(layer, "flip", "U32", (out[2] // 32,))
-    g.bits = out
-    return found
+    g.to_bits(found, out)
 
 
 def _pool(g, layer):
-    pool, out = g.pool(layer)
-    found = Layer(layer["op"], None, g.stream, out)
-    found.pool, g.stream = pool, out
-    return found
+    size, repeat = g.integer(layer, "size"), g.integer(layer, "repeat")
+    height, width, channels = g.stream
+    if size & (size - 1) or height % size or width % size:
+        g.fail("size must be 1, 2, 4 or 8 and divide the %dx%d stream" % (height, width))
+    if repeat > size or repeat * channels > MAX_CHANNELS:
+        g.fail("repeat must be at most size, and repeat * channels at most %d" % MAX_CHANNELS)
+    found = g.layer(layer, STREAM, g.stream)
+    found.pool = array("H", [height, width, channels, size, repeat])
+    g.to_stream(found, (height // size, width // size, channels * repeat))
 
 
 def _latent(g, layer):
-    g.latent, g.stream = g.read("bits"), None
+    g.latent, g.layers = g.bits, g.above
 
 
 def _expand(g, layer):
-    shape = g.read("bits")
-    found = Layer("expand", layer["tensor"], shape, shape)
-    found.levels = g.take(layer, "levels", "I8", (shape[2], 2))
-    g.stream = shape
-    return found
+    found = g.layer(layer, g.slot, g.bits)
+    found.levels = g.take(layer, "levels", "I8", (g.bits[2], 2))
+    g.to_stream(found, g.bits)
 
 
 def _features(g, layer):
-    shape = g.read("stream")
     g.pooling = layer["op"]
-    g.features = count(shape) if g.pooling == "flatten" else shape[2]
+    g.features = g.stream[2] if g.pooling == "global_avg_pool" else count(g.stream)
     if g.features > MAX_CHANNELS:
-        g.fail("makes %d features, and at most %d can be learned from" % (g.features, MAX_CHANNELS))
+        g.fail("makes %d features, at most %d are learned from; pool the stream before" % (g.features, MAX_CHANNELS))
 
 
 def _dense(g, layer):

@@ -1,4 +1,4 @@
-# The CWR* head: a dense layer with hybrid quantization, and what consolidates it. docs/learning.md tells the algorithm.
+# The CWR* head: a dense layer with hybrid quantization, and its consolidation. docs/learning.md tells the algorithm.
 #
 # CWR*: Lomonaco, Maltoni and Pellegrini 2020, "Rehearsal-free continual learning over small non-i.i.d. batches"
 # (arXiv 1907.03799). Few bits forward, more backward: Vorabbi, Maltoni and Santi 2023 (arXiv 2308.15308).

@@ -1,4 +1,4 @@
-# The learner: a CWR* head, a binary latent replay, and binary layers that are trained. docs/learning.md tells the algorithm.
+# The learner: a CWR* head, a binary latent replay, and binary layers that are trained. docs/learning.md tells how.
 #
 # Latent replay: Pellegrini, Graffieti, Lomonaco and Maltoni 2020 (arXiv 1912.01100). With binary networks: Vorabbi,
 # Maltoni and Santi 2023 (arXiv 2308.15308); Vorabbi, Maltoni, Borghi and Santi 2024 (arXiv 2401.09916).
@@ -6,15 +6,15 @@
 import gc
 from array import array
 
-from . import budget, state
+from . import budget, config, state
 from .above import Above
-from .checks import check_integer, check_label, check_one_of, check_rate, check_share
+from .checks import check_integer, check_label
 from .fixed import rows
 from .head import Head
 from .interrupts import held
 from .network import check_network
 from .replay import Balanced, Reservoir, Samples
-from .trainer import Trainer, check_train
+from .trainer import Trainer
 
 try:
     from time import time
@@ -35,9 +35,10 @@ class Learner:
     history are equal in every bit. fresh: samples that can be seen before learn() is called, 1..32768. classes:
     capacity for labels, 2..255. policy: "balanced" or "reservoir" (replay.py). train: which layers: "head", or also as
     many binary ones from the top as a number says, or "all". channels: the share of their output channels, 0..1. cwr:
-    consolidate the head by CWR*, else its weights simply go on. q_f: bits of the head's weights in the forward pass,
-    2..8; head_bits: of its master copy, 16 or 32; q_b: of the binary layers' gradients, 2..16, rounded "stochastic" or
-    "nearest". rate, conv_rate: learning rates of the head and of the binary layers, 0.00001..1000; four bits count.
+    consolidate the head by CWR*, else its weights simply go on; None does so if nothing below the head is trained.
+    q_f: bits of the head's weights in the forward pass, 2..8; head_bits: of its master copy, 16 or 32; q_b: of the
+    binary layers' gradients, 2..16, rounded "stochastic" or "nearest". rate, conv_rate: learning rates of the head and
+    of the binary layers, 0.00001..1000; four bits count.
 
     ValueError names the argument that is wrong; MemoryError tells the bytes that were needed.
     """
@@ -52,7 +53,7 @@ class Learner:
         policy="balanced",
         train="head",
         channels=1.0,
-        cwr=True,
+        cwr=None,
         q_f=8,
         head_bits=16,
         q_b=4,
@@ -61,22 +62,24 @@ class Learner:
         conv_rate=0.0025,
     ):
         self.net = check_network(net)
-        self.config = {
-            # Together at most 65536, as minibatches number samples in 16 bits.
-            "replay": check_integer("replay", replay, 0, 32768),
-            "fresh": check_integer("fresh", fresh, 1, 32768),
-            "classes": check_integer("classes", classes, 2, 255),
-            "policy": check_one_of("policy", policy, ("balanced", "reservoir")),
-            "train": check_train(net, train),
-            "channels": check_share("channels", channels),
-            "cwr": check_one_of("cwr", cwr, (True, False)),
-            "q_f": check_integer("q_f", q_f, 2, 8),
-            "head_bits": check_one_of("head_bits", head_bits, (16, 32)),
-            "q_b": check_integer("q_b", q_b, 2, 16),
-            "rounding": check_one_of("rounding", rounding, ("stochastic", "nearest")),
-            "rate": check_rate("rate", rate),
-            "conv_rate": check_rate("conv_rate", conv_rate),
-        }
+        self.config = config.check(
+            net,
+            {
+                "replay": replay,
+                "fresh": fresh,
+                "classes": classes,
+                "policy": policy,
+                "train": train,
+                "channels": channels,
+                "cwr": cwr,
+                "q_f": q_f,
+                "head_bits": head_bits,
+                "q_b": q_b,
+                "rounding": rounding,
+                "rate": rate,
+                "conv_rate": conv_rate,
+            },
+        )
         self.policy = POLICIES[policy]()
         self.rng = array("I", [check_integer("seed", seed, 1, 0xFFFFFFFF)])
         self.labels = []  # str or int, by class
@@ -96,18 +99,18 @@ class Learner:
             raise MemoryError("Learner: %s; make replay or fresh smaller" % needed)
 
     def _allocate(self):
-        net, config, n = self.net, self.config, self.net.features
+        net, settings, n = self.net, self.config, self.net.features
         gc.collect()
-        self.replay = Samples(config["replay"], net.latent_bytes)
-        self.fresh = Samples(config["fresh"], net.latent_bytes)
-        self.batch = batch = budget.batch(config)
-        self.head = Head(n, batch, config)
-        self.trainer = Trainer(net, config, batch) if config["train"] else None
+        self.replay = Samples(settings["replay"], net.latent_bytes)
+        self.fresh = Samples(settings["fresh"], net.latent_bytes)
+        self.batch = batch = budget.batch(settings)
+        self.head = Head(n, batch, settings)
+        self.trainer = Trainer(net, settings, batch) if settings["train"] else None
         self.above = self.trainer or Above(net)
         # A minibatch: latents, features (in the network's scratch if they fit), errors of the head.
         self.x = bytearray(batch * net.latent_bytes)
         self.f = net.spare[: batch * n] if len(net.spare) >= batch * n else bytearray(batch * n)
-        self.e = array("h", bytes(2 * batch * config["classes"]))
+        self.e = array("h", bytes(2 * batch * settings["classes"]))
         self.x_rows, self.f_rows, self.e_rows = [rows(buffer, batch) for buffer in (self.x, self.f, self.e)]
 
     # Seeing and predicting.
@@ -204,7 +207,7 @@ class Learner:
         self.learning, self.learned, generator = True, None, self.rng[0]
         try:
             classes = self._classes()
-            present = self.head.begin(len(self.labels), classes)
+            present = self._begin(classes)
             step, steps = 0, epochs * -(-len(classes) // self.batch)
             for epoch in range(epochs):
                 start, hits, total = time(), 0, 0
@@ -239,6 +242,12 @@ class Learner:
     def _classes(self):
         """The class of every sample: fresh ones first, then replayed ones."""
         return self.fresh.classes[: self.fresh.n] + self.replay.classes[: self.replay.n]
+
+    def _begin(self, classes):
+        """classes: of all samples. Returns how many samples each class has."""
+        if self.trainer:
+            self.trainer.begin()
+        return self.head.begin(len(self.labels), classes)
 
     def _minibatch(self, batch):
         """The gradients of the samples numbered in batch; returns how many are right."""
@@ -309,6 +318,7 @@ class Learner:
         labels = ", ".join([repr(label) for label in self.labels[:10]]) + (", ..." if len(self.labels) > 10 else "")
         parts = (
             "<Learner of %d/%d classes [%s]" % (len(self.labels), self.config["classes"], labels),
+            "trains " + budget.trained(self.config),
             "replay %d/%d" % (self.replay.n, self.replay.capacity),
             "fresh %d/%d" % (self.fresh.n, self.fresh.capacity),
             "experiences %d; %.1f KB of RAM" % (self.experiences, self.memory()["total"] / 1024),

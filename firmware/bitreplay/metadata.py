@@ -12,6 +12,8 @@ def check_fields(path, metadata, form, version, fields, optional, writer):
     """
     if metadata.get("format") != form:
         fail(path, "format", "is not %s; is it a file that %s wrote?" % (form, writer))
+    if metadata.get("version") == "1" and version != "1":
+        fail(path, "version", "is 1, which this release no longer reads; use %s of this release again" % writer)
     if metadata.get("version") != version:
         fail(path, "version", "is not %s, which this release reads; update BitReplay" % version)
     for field in fields:

@@ -8,9 +8,10 @@ from array import array
 import _bitreplay as kernels
 
 from . import graph, safetensors
-from .above import Above, clear
+from .above import Above
+from .calls import add_calls
 from .checks import check_path
-from .graph import count
+from .dataflow import MAX_NAME, is_text
 from .metadata import check_fields, parse_field
 from .safetensors import fail
 
@@ -30,8 +31,8 @@ def load(path):
     view, file = safetensors.open_view(path)
     metadata, tensors = safetensors.parse(path, view, file)
     check_fields(path, metadata, FORMAT, VERSION, FIELDS, OPTIONAL, WRITER)
-    if not graph.is_text(metadata["name"]):
-        fail(path, "name", "must have 1..%d characters" % graph.MAX_NAME)
+    if not is_text(metadata["name"]):
+        fail(path, "name", "must have 1..%d characters" % MAX_NAME)
     found = parse_field(path, metadata, "graph", "{}", WRITER)
     if len(found) != 2 or "image" not in found or "layers" not in found:
         fail(path, "graph", "must have exactly the fields image and layers")
@@ -54,8 +55,8 @@ def _labels(path, metadata):
         return None
     labels = parse_field(path, metadata, "labels", "[]", WRITER)
     most = graph.MAX_CHANNELS
-    if not 0 < len(labels) <= most or not all(graph.is_text(s) for s in labels):
-        fail(path, "labels", "must be a list of 1..%d strings of 1..%d characters" % (most, graph.MAX_NAME))
+    if not 0 < len(labels) <= most or not all(is_text(s) for s in labels):
+        fail(path, "labels", "must be a list of 1..%d strings of 1..%d characters" % (most, MAX_NAME))
     if len(set(labels)) != len(labels):
         fail(path, "labels", "has a label twice")
     return labels
@@ -69,27 +70,34 @@ def _sha256(view):
 
 
 class Network:
-    """A model, ready to run; its weights stay where they are, in flash if they can. Made by load()."""
+    """A model, ready to run; its weights stay where they are, in flash if they can. Made by load().
+
+    above: the Layers (graph.py) from after the latent to before the features. pooling: what makes the features of the
+    stream, "global_avg_pool" or "flatten". scratch: the stream and two buffers of bits; latent() and Above work there.
+    """
 
     def __init__(self, path, name, plan, view, file, weights_bytes):
         self.name = name
         self.image_shape, self.latent_shape = plan.image, plan.latent
-        self.image_bytes = count(plan.image)
-        self.latent_bytes = count(plan.latent) // 8
+        self.image_bytes = graph.count(plan.image)
+        self.latent_bytes = graph.count(plan.latent) // 8
         self.above, self.pooling, self.features = plan.above, plan.pooling, plan.features
-        self.labels = plan.labels
+        self.labels, self.head = plan.labels, plan.head  # head: weight and shift of the classes, or None
         self.binary_macs, self.int8_macs = plan.binary_macs, plan.int8_macs
         self.weights_bytes, self.in_place = weights_bytes, file is not None
         self.digest = _sha256(view)
         self._file = file  # the weights are views of it
-        self._head, self._buffers = plan.head, None
-        self._bind(path, plan)
+        self._buffers = None
+        self._allocate(path, plan.sizes[: graph.LATENT])
+        # What is left of the stream while the layers above the latent run; a learner works there.
+        self.spare = self.scratch[graph.STREAM][_stream(plan.above) :]
+        calls = []
+        for layer in plan.backbone:
+            add_calls(calls, layer, self.scratch)
+        self._first: list = calls[0][1]
+        self._calls, self._last = calls[1:-1], calls[-1]
 
-    def _bind(self, path, plan):
-        """Allocates the scratch and makes the calls that run the backbone in it."""
-        # The latent goes to the caller's buffer.
-        below, above = _sizes(plan.backbone[:-1]), _sizes(plan.above)
-        sizes = [max(below[i], above[i], count(plan.backbone[-1].shape_in) if i == 0 else 0) for i in range(3)]
+    def _allocate(self, path, sizes):
         self.scratch_bytes = sum(sizes)
         gc.collect()
         try:
@@ -99,11 +107,6 @@ class Network:
                 "%s: running it needs %d bytes of RAM, %d of them in one piece; free some, or use a smaller model"
                 % (path, self.scratch_bytes, max(sizes))
             )
-        # What is left while the layers above the latent run; a learner works there.
-        self.spare = self.scratch[0][above[0] :]
-        calls = _calls(plan.backbone, self.scratch)
-        self._first: list = calls[0][1]
-        self._calls, self._last = calls[1:-1], calls[-1]
 
     def latent(self, image, out):
         """Runs the frozen part: image (uint8 buffer of image_bytes, image_shape) to out (buffer of latent_bytes).
@@ -131,14 +134,14 @@ class Network:
 
     def classify(self, image):
         """(label, probability) by the pretrained head, which learns nothing. ValueError if the model has none."""
-        if not self._head:
+        if not self.head:
             raise ValueError("classify: the model has no pretrained head; make a Learner and teach it")
         if not self._buffers:
             self._buffers = Buffers(self)
         b = self._buffers
         self.latent(image, b.latent)
         b.above.features(b.latent, b.features)
-        weight, shift = self._head
+        weight, shift = self.head
         kernels.dense(b.features, weight, shift, b.scores)
         best = kernels.softmax(b.scores, b.active, -1, b.errors)
         return self.labels[best], b.errors[best] / ONE
@@ -161,52 +164,23 @@ class Network:
         )
 
 
+def _stream(layers):
+    """Bytes of the stream that these layers read and write."""
+    size = 0
+    for layer in layers:
+        if layer.source == graph.STREAM:
+            size = max(size, graph.count(layer.shape_in))
+        if layer.target == graph.STREAM:
+            size = max(size, graph.count(layer.shape))
+    return size
+
+
 class Buffers:
     """What classify() works in, allocated when it is first called."""
 
     def __init__(self, net):
         classes = len(net.labels)
-        self.above = Above(net)
         self.latent, self.features = bytearray(net.latent_bytes), bytearray(net.features)
+        self.above = Above(net)
         self.scores, self.errors = array("i", bytes(4 * classes)), array("h", bytes(2 * classes))
         self.active = b"\1" * classes
-
-
-def _sizes(layers):
-    """Bytes of the scratch that layers need: the stream, and two buffers of bits that take turns."""
-    sizes, slot = [0, 0, 0], 1
-    for layer in layers:
-        if layer.op == "bconv2d_sign":
-            slot = 3 - slot
-        if layer.op in ("binarize", "bconv2d_sign"):
-            sizes[slot] = max(sizes[slot], count(layer.shape) // 8)
-        if layer.op == "binarize":
-            sizes[0] = max(sizes[0], count(layer.shape_in))
-        elif layer.op != "bconv2d_sign":
-            sizes[0] = max(sizes[0], count(layer.shape), 0 if layer.op == "conv2d" else count(layer.shape_in))
-    return sizes
-
-
-def _calls(layers, scratch):
-    """The calls of kernels that run the backbone: [(kernel, arguments)]; the image and the latent are left open."""
-    stream, slot, bits, calls = scratch[0], 1, None, []
-    for layer in layers:
-        op, y = layer.op, stream[: count(layer.shape)]
-        if op == "conv2d":
-            arguments = [layer.geometry, None, layer.weight] + list(layer.affine) + [y]
-        elif op == "binarize":
-            bits = scratch[slot][: count(layer.shape) // 8]
-            arguments = [y, layer.threshold, bits]
-        elif op == "bconv2d":
-            if not layer.residual:
-                calls.append((clear, [y]))
-            arguments = [layer.geometry, bits, layer.weight] + list(layer.affine) + [y]
-        elif op == "bconv2d_sign":
-            source, slot = bits, 3 - slot
-            bits = scratch[slot][: count(layer.shape) // 8]
-            arguments = [layer.geometry, source, layer.weight, layer.threshold, layer.flip, bits]
-        else:
-            arguments = [layer.pool, stream[: count(layer.shape_in)], y]
-        calls.append((getattr(kernels, op), arguments))
-    calls[-1][1][-1] = None
-    return calls

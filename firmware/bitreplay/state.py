@@ -48,9 +48,7 @@ def _tensors(learner):
         ("head", "I16", (classes, features), learner.head.cw),
     ]
     if learner.trainer:
-        trained = learner.trainer.parts
-        tensors.append(("exponents", "I8", (len(trained),), learner.trainer.exponents))
-        for part in trained:
+        for part in learner.trainer.parts:
             tensors.append((part.layer.name + ".weight", "I8", (len(part.channels), part.fan_in), part.weight))
     for name, samples in (("replay", learner.replay), ("fresh", learner.fresh)):
         latents = memoryview(samples.latents)[: samples.n * samples.latent_bytes]
@@ -146,7 +144,7 @@ def _check_tensors(path, learner):
         if past[c] > (MAX_COUNT if c < known else 0):
             fail(path, "past", "%d samples of class %d are too many" % (past[c], c))
     for part in learner.trainer.parts if learner.trainer else ():
-        if 128 in part.weight:
+        if b"\x80" in part.weight:
             fail(path, part.layer.name + ".weight", "must be -127..127, got -128")
     if learner.rng[0] == 0:
         fail(path, "rng", "must not be 0")

@@ -1,17 +1,20 @@
 # Training of the binary layers above the latent, by low-bit gradients. docs/learning.md tells the algorithm.
 #
-# Vorabbi, Maltoni, Borghi and Santi 2024, "Enabling On-Device Continual Learning with Binary Neural Networks and Latent
-# Replay" (arXiv 2401.09916). A step is scaled by a power of two that follows the layer's gradient.
+# Vorabbi, Maltoni, Borghi and Santi 2024, "Enabling On-Device Continual Learning with Binary Neural Networks and
+# Latent Replay" (arXiv 2401.09916). A step is scaled by a power of two that follows the layer's gradient.
 
 from array import array
 
 import _bitreplay as kernels
 
-from .above import Above, clear
+from .above import Above
+from .calls import zero
+from .checks import short
 from .fixed import decayed, fixed, log2, rows
 from .graph import count
 
 LATENT_WEIGHT = 13  # of 127: what a latent weight is in size before it is trained
+FALL = 32  # steps in which the exponent of a layer's gradient falls by one at most
 UNKNOWN = -128  # exponent of a layer whose gradient was never measured
 PASSED = "expand", "binarize", "bconv2d", "avg_pool"  # by a gradient
 
@@ -38,9 +41,11 @@ def check_train(net, train):
     if train == "head" and type(train) is str:
         return 0
     if train == "all" and type(train) is str:
+        if layers == 0:
+            raise ValueError('train: the model has no binary layers above its latent; use train="head"')
         train = layers
     if type(train) is not int or train < 0:
-        raise ValueError('train: must be "head", "all" or how many binary layers from the top, got %r' % (train,))
+        raise ValueError('train: must be "head", "all" or how many binary layers from the top, got ' + short(train))
     if train > layers:
         raise ValueError("train: the model has %d binary layers above its latent, got %d" % (layers, train))
     if train > reached:
@@ -60,7 +65,9 @@ class Part:
         g = self.layer.geometry
         number = (g[3] * int(config["channels"] * 256) + 128) >> 8
         if number == 0:
-            raise ValueError("channels: %.3g of the %d of %s is none; give more" % (config["channels"], g[3], self.layer.name))
+            raise ValueError(
+                "channels: %.3g of the %d of %s is none; give more" % (config["channels"], g[3], self.layer.name)
+            )
         # Evenly spread, so that every group has its share.
         self.channels = array("H", [i * g[3] // number for i in range(number)])
         self.fan_in = g[4] * g[4] * (g[2] // g[7])
@@ -112,6 +119,7 @@ def buffers(net, config, batch):
         if part.source is not None:
             found["gradients.%s.x" % name] = batch * count(part.layer.shape_in) // 8
         found["gradients.%s.exponents" % name] = 2 * batch
+        found["gradients.%s.channels" % name] = 2 * channels
         scratch = max(scratch, kernels.bconv2d_dw_scratch(part.layer.geometry, batch, bits, channels))
     for i in range(lowest, len(net.above)):
         layer = net.above[i]
@@ -136,10 +144,10 @@ class Trainer(Above):
     """
 
     def __init__(self, net, config, batch):
-        super().__init__(net)
         self.batch, self.bits = batch, config["q_b"]
         self.stochastic = int(config["rounding"] == "stochastic")
         self.parts = parts(net, config, batch)
+        self.fall = 0
         self.rate = self.now = fixed(config["conv_rate"] * 128)
         sizes = buffers(net, config, batch)
         self.g, self.d, self.scratch = [bytearray(sizes["gradients." + name]) for name in ("g", "d", "scratch")]
@@ -147,7 +155,7 @@ class Trainer(Above):
         self.exponents = array("b", [UNKNOWN] * len(self.parts))
         self.square, self.shifts = array("i", [0, 0]), bytearray(batch)
         self.hyper = array("b", [self.bits, self.stochastic, 1, 0, 0])
-        self.by_index = {}
+        self.by_index, self.packed, self.masks, kept = {}, {}, {}, {}
         for part in self.parts:
             name = part.layer.name
             part.weight = bytearray(sizes["weights." + name])
@@ -157,18 +165,19 @@ class Trainer(Above):
             self.by_index[part.index], self.packed[part.index] = part, part.packed
             if part.source is not None:
                 part.x = bytearray(sizes["gradients.%s.x" % name])
-                self.kept[part.source] = rows(part.x, batch)
+                kept[part.source] = rows(part.x, batch)
             size = kernels.bconv2d_dw_scratch(part.layer.geometry, batch, self.bits, len(part.channels))
             part.scratch = memoryview(self.scratch)[: 4 * size]
             _start(part)
-        self._place_masks()
+        self._place_masks(net)
+        super().__init__(net, self.packed, kept, self.masks)
 
-    def _place_masks(self):
+    def _place_masks(self, net):
         """Where the bit planes are: (passes, negative) of a convolution, (near,) of a binarize."""
         view, at = memoryview(self.planes), 0
-        for i in range(self.parts[0].index, len(self.net.above)):
-            size = count(self.net.above[i].shape) // 8
-            planes = _planes(self.net.above[i])
+        for i in range(self.parts[0].index, len(net.above)):
+            size = count(net.above[i].shape) // 8
+            planes = _planes(net.above[i])
             if planes:
                 self.masks[i] = tuple([view[at + k * size : at + (k + 1) * size] for k in range(planes)])
                 at += planes * size
@@ -233,7 +242,7 @@ class Trainer(Above):
     def _binarize(self, i, layer, stream, bits):
         g, d = self._views(layer.shape)
         if stream is None:
-            clear(g)
+            zero(g)
             stream = bits
         # A bit is steps of 2, one unit of the stream a sixteenth of its straight-through line of slope 1.
         bits -= 4
@@ -244,7 +253,7 @@ class Trainer(Above):
     def _expand(self, layer, stream, bits):
         g, d = self._views(layer.shape)
         if bits is None:
-            clear(d)
+            zero(d)
             bits = stream
         stream += 7
         top = max(stream, bits)
@@ -257,9 +266,15 @@ class Trainer(Above):
         g[:size] = y
         return stream + k - 2 * (len(bin(layer.pool[3])) - 3)
 
+    def begin(self):
+        """Before a learn(): how large the gradients are is not known."""
+        for j in range(len(self.exponents)):
+            self.exponents[j] = UNKNOWN
+
     def set_rate(self, step, steps):
         """Sets the rate for one of so many steps."""
         self.now = decayed(*self.rate, step, steps)
+        self.fall = 1 if step % FALL == 0 else 0
 
     def update(self, latents, rng):
         """One step of the trained layers, by the gradients of the minibatch. latents: its bits, u8[batch * bytes].
@@ -282,7 +297,7 @@ class Trainer(Above):
                 latents if part.source is None else part.x,
                 part.gradient,
                 self.shifts,
-                part.layer.affine[0],
+                part.layer.slope,
                 part.channels,
                 part.weight,
                 part.packed,
@@ -294,4 +309,4 @@ class Trainer(Above):
             if self.square[0]:
                 # Half the power of two of the mean square, rounded, is that of its root.
                 power = log2(self.square[0], len(part.weight)) + self.square[1]
-                self.exponents[j] = max(-127, min(127, ((power + 1) >> 1) + top - 14))
+                self.exponents[j] = max(known - self.fall, -127, min(127, ((power + 1) >> 1) + top - 14))

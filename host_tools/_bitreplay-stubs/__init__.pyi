@@ -202,23 +202,3 @@ def bconv2d_dw(
     /,
 ) -> None:
     """The gradient of the trained channels' weights over a minibatch: its size, and the update."""
-
-def bconv_scratch(geometry: ReadableBuffer, samples: int, bits: int, /) -> int:
-    """The size of bconv_backward's scratch, in i32."""
-
-def bconv_backward(
-    geometry: ReadableBuffer,
-    x: ReadableBuffer,
-    xt: ReadableBuffer,
-    e: ReadableBuffer,
-    head: ReadableBuffer,
-    weight: WriteableBuffer,
-    packed: WriteableBuffer,
-    slope: ReadableBuffer,
-    bias: ReadableBuffer,
-    hyper: ReadableBuffer,
-    scratch: WriteableBuffer,
-    rng: WriteableBuffer,
-    /,
-) -> None:
-    """A trained 1x1 layer's backward pass and update."""

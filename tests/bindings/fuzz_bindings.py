@@ -9,7 +9,7 @@ from array import array
 
 import _bitreplay
 import noise
-from kernel_arguments import KERNELS, SIZES, values
+from kernel_arguments import KERNELS, SIZES, output_side, values
 from noise import content
 
 MARGIN = 64
@@ -88,27 +88,53 @@ def dot_planes():
     return words, random.randint(2, 16), rows
 
 
-def bconv_backward():
-    height, width = random.choice(((1, 1), (2, 2), (4, 4), (2, 1), (1, 8), (4, 3), (8, 8), (16, 2)))
-    words, groups, samples, classes = dims((2, 8), (2, 4), (2, 8), (5, 300))
-    while samples * height * width % 32:
-        samples += 1
-    return height, width, 32 * words * groups, groups, samples, classes, random.randint(2, 16), master()
+def gradient_record():
+    positions, words, blocks = dims((20, 4096), (3, 32), (3, 128))
+    words = 1 if positions > 20 else words  # for the heap's sake
+    width = 32 * max(blocks, (positions + 31) // 32)
+    return positions, 32 * words, random.randint(1, min(32 * words, 40)), width
+
+
+def trained(multiple):
+    """A convolution that is small enough for its gradients."""
+    groups, words, couts, kernel = (
+        random.choice((1, 1, 2)),
+        random.randint(1, 2),
+        random.randint(1, 2),
+        dims((3, 7))[0],
+    )
+    height, width = dims((5, 40), (5, 40))
+    return convolution(height, width, 32 * groups * words, groups * couts * multiple, kernel, groups)
+
+
+def bconv2d_dx():
+    return trained(32) + (random.randint(2, 16),)
+
+
+def bconv2d_dw():
+    height, width, cin, cout, kernel, stride, padding, groups = trained(random.choice((1, 5, 32)))
+    area = output_side(height, kernel, stride, padding) * output_side(width, kernel, stride, padding)
+    samples = random.randint(1, max(1, min(9, 4096 // area)))
+    count = random.randint(1, min(cout, 12))
+    return height, width, cin, cout, kernel, stride, padding, groups, samples, count, random.randint(2, 16)
 
 
 SHAPES = {
     "conv2d": conv2d,
     "bconv2d": lambda: binary(1),
+    "bconv2d_masks": lambda: binary(32),
     "bconv2d_sign": lambda: binary(32),
     "binarize": binarize,
-    "expand": lambda: dims((40, 5000)),
+    "near_threshold": binarize,
+    "expand": binarize,
+    "global_avg_pool": lambda: dims((70, 65536), (9, 1024)),
     "avg_pool": pool,
     "max_pool": pool,
     "add": lambda: dims((100, 70000)),
     "dense": lambda: dims((40, 1024), (20, 1024)),
     "random": lambda: (),
     "softmax": lambda: dims((30, 1024)),
-    "head_backward": lambda: dims((20, 4096), (12, 1024), (20, 1024)) + [master()],
+    "head_backward": lambda: dims((12, 1024), (20, 1024)) + [master()],
     "head_update": lambda: dims((9, 64), (9, 1024), (20, 1024)) + [master()],
     "head_quantize": lambda: dims((12, 1024), (20, 1024)) + [master()],
     "head_sum": lambda: dims((500, 65536)) + [master()],
@@ -118,9 +144,16 @@ SHAPES = {
     "dot_planes": dot_planes,
     "dot_signs": transpose,
     "update_weights": lambda: (32 * dims((9, 500))[0],),
-    "bconv_backward": bconv_backward,
+    "avg_pool_backward": pool,
+    "gradient_mask": lambda: dims((20, 5000)),
+    "gradient_add": lambda: dims((20, 5000)),
+    "expand_backward": binarize,
+    "gradient_record": gradient_record,
+    "bconv2d_dx": bconv2d_dx,
+    "bconv2d_dw": bconv2d_dw,
 }
 NAMES = sorted(KERNELS)
+IN_PLACE = "avg_pool", "max_pool"
 
 
 # A valid call of each kernel.
@@ -154,7 +187,7 @@ def valid(kernel):
         active.data[random.randrange(len(active.data))] = 1
         if label.value >= 0 and not active.data[label.value]:
             label.value = -1
-    if kernel.endswith("pool") and random.getrandbits(1):
+    if kernel in IN_PLACE and random.getrandbits(1):
         _, x, y = arguments
         y.alias = x, 0
     return arguments
@@ -315,7 +348,7 @@ def attempt(kernel, arguments, names):
         outputs = [(start, end) for start, end, output in wholes[i][1] if output]
         for start, end in outputs:
             others = [one for one in wholes[i][1] if one[2] is not None and one[0] < end and start < one[1]]
-            in_place = kernel.endswith("pool") and len(others) == 2 and others[0][0] == others[1][0]
+            in_place = kernel in IN_PLACE and len(others) == 2 and others[0][0] == others[1][0]
             assert len(others) == 1 or in_place, "an output overlaps another buffer"
         assert same(run[i], before[i], between(outputs, len(run[i]))), "what is no output was written"
     # Again, with something else around the buffers.

@@ -11,7 +11,7 @@ SHAPES = {
     "binarize": (3, 64),
     "near_threshold": (3, 64),
     "expand": (3, 32),
-    "global_avg_pool": (6, 5),
+    "global_avg_pool": (7, 5),
     "avg_pool": (4, 2, 3, 2, 2),
     "max_pool": (4, 2, 3, 2, 2),
     "add": (7,),
@@ -35,12 +35,11 @@ SHAPES = {
     "gradient_record": (6, 64, 3, 32),
     "bconv2d_dx": (4, 3, 32, 64, 3, 2, 1, 1, 4),
     "bconv2d_dw": (4, 3, 64, 32, 3, 2, 1, 2, 9, 3, 4),
-    "bconv_backward": (2, 4, 32, 1, 4, 3, 8, 16),
 }
 SETTINGS = {"shift": 8, "n": 10, "label": 2, "q_f": 8, "mean": -7, "alpha": 20000}
-SETTINGS |= {"stochastic": 1, "mantissa": 3, "momentum": 1, "decay": 9, "update": 1, "value": 16}
+SETTINGS |= {"stochastic": 1, "mantissa": 3, "momentum": 1, "decay": 9, "update": 1}
 SETTINGS |= {"shift_g": 3, "shift_d": 0, "first": 7}
-EXPONENTS = {"head_update": -2, "update_weights": -9, "bconv2d_dw": -30, "bconv_backward": -20}
+EXPONENTS = {"head_update": -2, "update_weights": -9, "bconv2d_dw": -30}
 BUFFERS = {
     ("dense", "shift"): [-16, 0, 6],
     ("softmax", "z"): [-900, 400, 0],

@@ -191,24 +191,3 @@ def bconv2d_dw(geometry, x, g, shifts, slope, channels, weight, packed, hyper, s
     trained = Trained(channels.ctypes.data, channels.size, weight.ctypes.data)
     samples = size(shifts.size)
     call("bconv2d_dw", geometry, samples, x, g, shifts, slope, trained, packed, hyper, scratch, rng, square)
-
-
-def bconv_backward(geometry, x, xt, e, head, weight, packed, slope, bias, hyper, scratch, rng):
-    classes = head.size // int(geometry[3])
-    folded = affine(slope, bias, int(hyper[0]))
-    call(
-        "bconv_backward",
-        geometry,
-        size(e.size // classes),
-        size(classes),
-        x,
-        xt,
-        e,
-        head,
-        weight,
-        packed,
-        folded,
-        hyper,
-        scratch,
-        rng,
-    )

@@ -68,11 +68,10 @@ def test_wrong_sizes_are_refused(kernel, name):
     [
         ("conv2d", "shift", (0, 25)),
         ("bconv2d", "shift", (0, 25, -1)),
-        ("expand", "value", (0, 128)),
+        ("bconv2d_masks", "shift", (0, 25)),
         ("random", "n", (0, 65537)),
         ("softmax", "label", (-2, 3, 1)),
         ("head_backward", "bits", (8, 0, 64)),
-        ("head_backward", "feature", (-1, 5)),
         ("head_quantize", "bits", (8,)),
         ("head_quantize", "q_f", (1, 9)),
         ("head_sum", "bits", (24,)),
@@ -85,6 +84,13 @@ def test_wrong_sizes_are_refused(kernel, name):
         ("dot_planes", "bits", (1, 17)),
         ("update_weights", "mantissa", (0, 16)),
         ("update_weights", "exponent", (-32, 9)),
+        ("gradient_add", "shift_g", (-1, 32)),
+        ("gradient_add", "shift_d", (-1, 32)),
+        ("expand_backward", "shift_g", (-1, 32)),
+        ("expand_backward", "shift_d", (-1, 32)),
+        ("gradient_record", "first", (-1, 27)),
+        ("bconv2d_dx", "bits", (1, 17)),
+        ("bconv2d_dx", "stochastic", (-1, 2)),
     ],
 )
 def test_scalars_out_of_range_are_refused(kernel, name, values):
@@ -108,9 +114,12 @@ def test_scalars_out_of_range_are_refused(kernel, name, values):
         ("bconv2d", "geometry", 7, 0, "geometry: groups: must be 1..32"),
         ("bconv2d", "geometry", 7, 4, "geometry: cin / groups must be a multiple of 32, and cout of groups"),
         ("bconv2d_sign", "geometry", 3, 33, "geometry: cout must be a multiple of 32"),
+        ("bconv2d_masks", "geometry", 3, 33, "geometry: cout must be a multiple of 32"),
         ("avg_pool", "shape", 3, 3, "shape: size must be 1, 2, 4 or 8 and divide height and width"),
         ("avg_pool", "shape", 1, 3, "shape: size must be 1, 2, 4 or 8 and divide height and width"),
         ("max_pool", "shape", 4, 3, "shape: repeat: must be 1..2"),
+        ("avg_pool_backward", "shape", 3, 3, "shape: size must be 1, 2, 4 or 8 and divide height and width"),
+        ("avg_pool_backward", "shape", 0, 257, "shape: height: must be 1..256"),
         ("dense", "shift", 1, 7, "shift: must be -16..6"),
         ("dense", "shift", 1, -17, "shift: must be -16..6"),
         ("softmax", "active", 0, 2, "active: must be 0..1"),
@@ -121,15 +130,20 @@ def test_scalars_out_of_range_are_refused(kernel, name, values):
         ("head_update", "hyper", 3, 32, "hyper: momentum: must be 0..31"),
         ("head_update", "hyper", 4, -1, "hyper: decay: must be 0..31"),
         ("head_update", "active", 0, 2, "active: must be 0..1"),
-        ("bconv_backward", "geometry", 5, 2, "geometry: kernel and stride must be 1, and cin equal to cout"),
-        ("bconv_backward", "geometry", 1, 5, "x: 32 positions are not samples of 10"),
-        ("bconv_backward", "hyper", 0, 25, "shift: must be 1..24"),
-        ("bconv_backward", "hyper", 1, 0, "hyper: value: must be 1..127"),
-        ("bconv_backward", "hyper", 2, 17, "hyper: bits: must be 2..16"),
-        ("bconv_backward", "hyper", 3, 2, "hyper: stochastic: must be 0..1"),
-        ("bconv_backward", "hyper", 4, 16, "hyper: mantissa: must be 1..15"),
-        ("bconv_backward", "hyper", 5, -65, "hyper: exponent: must be -64..8"),
-        ("bconv_backward", "hyper", 6, 8, "bits: must be 16 or 32"),
+        ("gradient_record", "channels", 1, 0, "channels: must ascend and be below 64"),
+        ("gradient_record", "channels", 2, 64, "channels: must ascend and be below 64"),
+        ("bconv2d_dx", "geometry", 3, 48, "geometry: cout / groups must be a multiple of 32"),
+        ("bconv2d_dx", "geometry", 7, 2, "geometry: cin / groups must be a multiple of 32, and cout of groups"),
+        ("bconv2d_dw", "geometry", 7, 0, "geometry: groups: must be 1..32"),
+        ("bconv2d_dw", "geometry", slice(2), 256, "shifts: 9 bytes are not 1..0 elements of 1 bytes"),
+        ("bconv2d_dw", "geometry", slice(2), 64, "shifts: 9 bytes are not 1..4 elements of 1 bytes"),
+        ("bconv2d_dw", "shifts", 8, 32, "shifts: must be 0..31"),
+        ("bconv2d_dw", "channels", 0, 10, "channels: must ascend and be below 32"),
+        ("bconv2d_dw", "channels", 2, 32, "channels: must ascend and be below 32"),
+        ("bconv2d_dw", "hyper", 0, 1, "hyper: bits: must be 2..16"),
+        ("bconv2d_dw", "hyper", 1, 2, "hyper: stochastic: must be 0..1"),
+        ("bconv2d_dw", "hyper", 2, 0, "hyper: mantissa: must be 1..15"),
+        ("bconv2d_dw", "hyper", 4, -1, "hyper: update: must be 0..1"),
         *((kernel, "rng", 0, 0, "rng: state must not be 0") for kernel, name in BUFFERS if name == "rng"),
     ],
 )
@@ -139,38 +153,45 @@ def test_contents_out_of_range_are_refused(kernel, name, index, value, message):
     refused(kernel, call, "^" + re.escape(message))
 
 
-@pytest.mark.parametrize(
-    ("geometry", "samples", "bits", "words"),
-    [
-        # The gradient of a channel, its planes, a row of dW, and df, two samples a word.
-        ((4, 4, 256, 256, 1, 1, 0, 2), 32, 8, 512 + 8 * 16 + 128 + 16),
-        ((1, 1, 32, 32, 1, 1, 0, 1), 32, 2, 32 + 2 + 32 + 16),
-        ((8, 4, 1024, 1024, 1, 1, 0, 1), 1, 16, 32 + 16 + 1024 + 1),
-        ((64, 64, 64, 64, 1, 1, 0, 2), 1, 16, 4096 + 16 * 128 + 32 + 1),
-        ((16, 2, 32, 32, 1, 1, 0, 1), 3, 5, 96 + 15 + 32 + 2),
-    ],
-)
-def test_bconv_scratch(geometry, samples, bits, words):
-    assert reference.bconv_scratch(np.array(geometry, np.uint16), samples, bits) == words
-
-
-SCRATCH_REFUSED = [
-    ((4, 4, 64, 64, 3, 1, 1, 2), 32, 8, "geometry: kernel and stride must be 1, and cin equal to cout"),
-    ((4, 4, 64, 32, 1, 1, 0, 1), 32, 8, "geometry: kernel and stride must be 1, and cin equal to cout"),
-    ((4, 4, 64, 64, 1, 1, 0, 2), 0, 8, "samples: must be 1..4096"),
-    ((1, 1, 64, 64, 1, 1, 0, 2), 4097, 8, "samples: must be 1..4096"),
-    ((4, 4, 64, 64, 1, 1, 0, 2), 3, 8, "samples: samples * height * width must be a multiple of 32 up to 4096"),
-    ((256, 256, 64, 64, 1, 1, 0, 2), 4096, 8, "samples: samples * height * width must be a multiple of 32 up to 4096"),
-    ((4, 4, 64, 64, 1, 1, 0, 2), 258, 8, "samples: samples * height * width must be a multiple of 32 up to 4096"),
-    ((4, 4, 64, 64, 1, 1, 0, 2), 32, 1, "bits: must be 2..16"),
-    ((4, 4, 64, 64, 1, 1, 0, 2), 32, 17, "bits: must be 2..16"),
+SCRATCH = [
+    # Planes of the gradient, and a tap's signs.
+    ("bconv2d_dx_scratch", ((4, 4, 256, 256, 1, 1, 0, 2), 8), 16 * 8 * 8 + 128 * 4),
+    ("bconv2d_dx_scratch", ((5, 4, 64, 32, 3, 2, 1, 1), 2), 6 * 2 + 64),
+    ("bconv2d_dx_scratch", ((256, 256, 1024, 1024, 7, 1, 6, 1), 16), 262 * 262 * 16 * 32 + 1024 * 32),
+    # A tap's input and which of it there is, planes, a row of dW, and exponents.
+    ("bconv2d_dw_scratch", ((4, 4, 256, 256, 1, 1, 0, 2), 32, 8, 256), 256 * 16 + 16 + 8 * 16 + 128 + 256),
+    ("bconv2d_dw_scratch", ((5, 4, 64, 32, 3, 2, 1, 1), 6, 2, 1), 64 * 2 + 2 + 2 * 2 + 64 + 1),
+    ("bconv2d_dw_scratch", ((64, 64, 1024, 1024, 3, 1, 1, 1), 1, 16, 7), 1024 * 128 + 128 + 16 * 128 + 1024 + 7),
 ]
 
 
-@pytest.mark.parametrize(("geometry", "samples", "bits", "message"), SCRATCH_REFUSED)
-def test_bconv_scratch_out_of_range_is_refused(geometry, samples, bits, message):
+@pytest.mark.parametrize(("function", "arguments", "words"), SCRATCH)
+def test_scratch(function, arguments, words):
+    geometry, *others = arguments
+    assert getattr(reference, function)(np.array(geometry, np.uint16), *others) == words
+
+
+LAYER = 4, 4, 64, 64, 3, 1, 1, 2
+SCRATCH_REFUSED = [
+    ("bconv2d_dx_scratch", ((4, 4, 64, 48, 3, 1, 1, 1), 8), "geometry: cout / groups must be a multiple of 32"),
+    ("bconv2d_dx_scratch", (LAYER, 1), "bits: must be 2..16"),
+    ("bconv2d_dx_scratch", (LAYER, 17), "bits: must be 2..16"),
+    ("bconv2d_dw_scratch", ((4, 4, 64, 64, 3, 1, 3, 2), 1, 8, 1), "geometry: padding: must be 0..2"),
+    ("bconv2d_dw_scratch", (LAYER, 0, 8, 1), "samples: must be 1..256"),
+    ("bconv2d_dw_scratch", (LAYER, 257, 8, 1), "samples: must be 1..256"),
+    ("bconv2d_dw_scratch", ((65, 64, *LAYER[2:]), 1, 8, 1), "samples: must be 1..0"),
+    ("bconv2d_dw_scratch", (LAYER, 8, 1, 1), "bits: must be 2..16"),
+    ("bconv2d_dw_scratch", (LAYER, 8, 17, 1), "bits: must be 2..16"),
+    ("bconv2d_dw_scratch", (LAYER, 8, 8, 0), "channels: must be 1..64"),
+    ("bconv2d_dw_scratch", (LAYER, 8, 8, 65), "channels: must be 1..64"),
+]
+
+
+@pytest.mark.parametrize(("function", "arguments", "message"), SCRATCH_REFUSED)
+def test_scratch_out_of_range_is_refused(function, arguments, message):
+    geometry, *others = arguments
     with pytest.raises(ValueError, match="^" + re.escape(message)):
-        reference.bconv_scratch(np.array(geometry, np.uint16), samples, bits)
+        getattr(reference, function)(np.array(geometry, np.uint16), *others)
 
 
 def written(kernel):

@@ -1,4 +1,4 @@
-"""bconv2d, bconv2d_sign."""
+"""bconv2d, bconv2d_masks, bconv2d_sign."""
 
 import numpy as np
 import pytest
@@ -44,6 +44,47 @@ def test_bconv2d(convolution, data):
     geometry, x, weight, positions = convolution
     cout = int(geometry[3])
     agree("bconv2d", geometry, x, weight, *data.draw(affines(cout)), data.draw(arrays(np.int8, positions * cout)))
+
+
+@st.composite
+def masked_convolutions(draw):
+    """As binary_convolutions; words of cout may be shared by groups."""
+    if draw(st.booleans()):
+        return draw(binary_convolutions(cout_words=True))
+    groups, side, kernel = draw(st.sampled_from((2, 4, 8))), draw(st.integers(3, 5)), draw(st.integers(1, 3))
+    geometry = np.array([side, side, 32 * groups, 96, kernel, 1, 0, groups], np.uint16)
+    x = draw(arrays(np.uint32, side * side * groups, *WORD))
+    return geometry, x, draw(arrays(np.uint32, 96 * kernel * kernel, *WORD)), (side - kernel + 1) ** 2
+
+
+@given(masked_convolutions(), st.data())
+def test_bconv2d_masks(convolution, data):
+    geometry, x, weight, positions = convolution
+    cout = int(geometry[3])
+    folded, y = data.draw(affines(cout)), data.draw(arrays(np.int8, positions * cout))
+    masks = np.zeros(y.size // 32, np.uint32), np.zeros(y.size // 32, np.uint32)
+    _, (*_, after, passes, negative) = agree("bconv2d_masks", geometry, x, weight, *folded, y, *masks)
+    _, (*_, expected) = agree("bconv2d", geometry, x, weight, *folded, y)
+    np.testing.assert_array_equal(after, expected)
+    # Where it passes, the stream has moved by what the affine says; where it does not, it is at a limit.
+    stopped = unpack(passes, -1) < 0
+    assert set(after[stopped].tolist()) <= {-128, 127}
+    assert not stopped[(after > -128) & (after < 127)].any()
+
+
+def test_bconv2d_masks_are_what_they_say():
+    random = np.random.default_rng(4)
+    geometry = np.array((4, 3, 64, 32, 3, 1, 1, 2), np.uint16)
+    x, weight = random.integers(0, 2**32, 24, np.uint32), random.integers(0, 2**32, 32 * 9, np.uint32)
+    slope, bias = random.integers(-900, 900, 64, np.int16), random.integers(-9000, 9000, 32, np.int32)
+    y = random.integers(-128, 128, 12 * 32, np.int8)
+    arguments = geometry, x, weight, slope, bias, 5, y, np.zeros(12, np.uint32), np.zeros(12, np.uint32)
+    _, (*_, passes, negative) = agree("bconv2d_masks", *arguments)
+    acc = naive_sums(geometry, x, weight)
+    total = y.reshape(acc.shape) + ((acc * np.where(acc < 0, slope[1::2], slope[::2]) + bias + 16) >> 5)
+    np.testing.assert_array_equal(unpack(negative, *acc.shape) > 0, acc < 0)
+    np.testing.assert_array_equal(unpack(passes, *acc.shape) > 0, (total >= -128) & (total <= 127))
+    assert 0.2 < (unpack(passes, -1) > 0).mean() < 0.8
 
 
 @given(binary_convolutions(cout_words=True), st.data())

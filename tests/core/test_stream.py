@@ -1,4 +1,4 @@
-"""binarize, expand, avg_pool, max_pool, add."""
+"""binarize, near_threshold, expand, global_avg_pool, avg_pool, max_pool, add."""
 
 import numpy as np
 import pytest
@@ -71,17 +71,43 @@ def test_binarize(data, n, words):
     np.testing.assert_array_equal(unpack(y, n, -1) > 0, x.reshape(n, -1) >= threshold)
 
 
-@given(st.data(), st.integers(1, 40), st.integers(1, 127))
-def test_expand(data, words, value):
-    x = data.draw(arrays(np.uint32, words, *WORD))
-    _, (_, _, y) = agree("expand", x, value, np.zeros(words * 32, np.int8))
-    np.testing.assert_array_equal(y, unpack(x, -1) * value)
+@given(st.data(), st.integers(1, 20), st.integers(1, 5))
+def test_near_threshold(data, n, words):
+    x, threshold = data.draw(arrays(np.int8, n * words * 32)), data.draw(arrays(np.int8, words * 32))
+    _, (_, _, y) = agree("near_threshold", x, threshold, np.zeros(n * words, np.uint32))
+    distance = abs(x.reshape(n, -1).astype(int) - threshold)
+    np.testing.assert_array_equal(unpack(y, n, -1) > 0, distance < 16)
+
+
+def test_near_threshold_everywhere():
+    """All pairs of a value and a threshold."""
+    x, threshold = np.repeat(np.arange(-128, 128), 256).astype(np.int8), np.arange(-128, 128).astype(np.int8)
+    _, (_, _, y) = agree("near_threshold", x, threshold, np.zeros(256 * 8, np.uint32))
+    distance = abs(np.arange(-128, 128)[:, None] - np.arange(-128, 128))
+    np.testing.assert_array_equal(unpack(y, 256, -1) > 0, distance < 16)
+
+
+@given(st.data(), st.integers(1, 20), st.integers(1, 4))
+def test_expand(data, n, words):
+    x, levels = data.draw(arrays(np.uint32, n * words, *WORD)), data.draw(arrays(np.int8, 64 * words))
+    _, (_, _, y) = agree("expand", x, levels, np.zeros(n * words * 32, np.int8))
+    low, high = levels.reshape(-1, 2).T
+    np.testing.assert_array_equal(y.reshape(n, -1), np.where(unpack(x, n, -1) > 0, high, low))
+
+
+@given(st.data(), st.one_of(st.integers(1, 70), st.sampled_from((256, 65535, 65536))), st.integers(1, 9))
+def test_global_avg_pool(data, n, channels):
+    x = data.draw(arrays(np.int8, n * channels))
+    _, (_, y) = agree("global_avg_pool", x, np.zeros(channels, np.int8))
+    sums = x.reshape(n, channels).sum(0, dtype=np.int64)
+    np.testing.assert_array_equal(y, [(int(v) + n // 2) // n for v in sums])
+    assert (abs(y - sums / n) <= 0.5).all()
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 def test_binarize_undoes_expand(implementation):
     x = np.random.default_rng(0).integers(0, 2**32, 12, dtype=np.uint32)
     stream, bits = np.zeros(12 * 32, np.int8), np.zeros(12, np.uint32)
-    implementation.expand(x, 16, stream)
+    implementation.expand(x, np.tile(np.array([-16, 16], np.int8), 96), stream)
     implementation.binarize(stream, np.zeros(96, np.int8), bits)
     np.testing.assert_array_equal(bits, x)

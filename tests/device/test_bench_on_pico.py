@@ -40,15 +40,20 @@ def test_bench_counts_cycles(tmp_path, capsys):
     )
     result = json.loads(out.read_text())
     assert result["clock_hz"] == 125_000_000
-    assert {kernel["name"] for kernel in result["kernels"]} == {*reference.KERNELS, "backbone", "trained layer"}
+    assert {kernel["name"] for kernel in result["kernels"]} == {*reference.KERNELS, "backbone", "layers above"}
     for kernel in result["kernels"]:
         assert kernel["cycles"] == round(kernel["us"] * 125)
         if "binary_macs" in kernel:
             assert kernel["cycles_per_32_macs"] == round(kernel["cycles"] * 32 / kernel["binary_macs"], 2)
     assert sum("binary_macs" in kernel for kernel in result["kernels"]) == 1
-    assert set(result["bit_serial_speedup"]) == {"2", "4", "8"}
-    assert result["heap_used"] + result["heap_free"] > 200_000
-    assert 0 < result["inference_ms"] < result["teach_class_s"] * 1e3
+    assert {kind: set(ratios) for kind, ratios in result["bit_serial_speedup"].items()} == {
+        "dW": {"2", "4", "8"},
+        "dX": {"2", "4", "8"},
+    }
+    assert [one["train"] for one in result["taught"]] == ["head", 1]
+    for one in result["taught"]:
+        assert one["heap_used"] + one["heap_free"] > 200_000
+        assert 0 < result["inference_ms"] < one["image_ms"] < one["class_s"] * 1e3
     assert "not modelled" in capsys.readouterr().out
 
 
@@ -73,7 +78,7 @@ def test_cycles_are_exact(times):
     first, gradients = times()
     again, _ = times()
     # These two run more of MicroPython than a call.
-    interpreted = {name for name in first if name.startswith(("backbone", "trained layer"))}
+    interpreted = {name for name in first if name.startswith(("backbone", "layers above"))}
     for name, cycles in first.items():
         assert again[name] == pytest.approx(cycles, abs=20 * TICK if name in interpreted else 2 * TICK), name
     made, _ = times(SYNTHETIC)
@@ -81,10 +86,11 @@ def test_cycles_are_exact(times):
     calls = {name: cycles - 3 * ROUNDS[name] for name, cycles in pools.items()}
     assert calls["avg_pool"] == pytest.approx(calls["max_pool"], abs=2 * TICK)
     assert 0 < calls["avg_pool"] < 20_000
-    (update,) = [name for name in made if name.startswith("head_update")]
-    assert made[update] == pytest.approx(3 * first[update], abs=30_000) and first[update] > 100_000
+    for name in made:
+        if name.startswith("head_update"):
+            assert made[name] == pytest.approx(3 * first[name], abs=30_000) and first[name] > 25_000
     others = {name for name in first if name.split()[0] not in (*ROUNDS, "head_update")}
-    whole = {name for name in others if name.startswith(("backbone", "trained layer"))}  # which pool
+    whole = {name for name in others if name.startswith(("backbone", "layers above"))}  # which pool
     for name in others - whole:
         assert made[name] == pytest.approx(first[name], rel=0.01, abs=3000), name
     assert all(made[name] > first[name] + 3 * ROUNDS["avg_pool"] // 2 for name in whole)
@@ -93,8 +99,10 @@ def test_cycles_are_exact(times):
 
 def check_gradients(gradients):
     """Bit-serial products cost by the bit, sign-and-add's do not, and are the slower ones."""
-    serial, signs = ({g["q_b"]: g[f"{name}_us"] for g in gradients} for name in ("bit_serial", "sign_and_add"))
-    assert min(signs.values()) == pytest.approx(max(signs.values()), rel=0.01)
-    assert serial[2] < serial[4] < serial[8] < serial[16]
-    assert serial[8] - serial[4] == pytest.approx(2 * (serial[4] - serial[2]), rel=0.05)
-    assert signs[2] > 4 * serial[2] and signs[4] > 2.5 * serial[4]
+    for kind in "dW", "dX":
+        lines = [g for g in gradients if g["gradient"] == kind]
+        serial, signs = ({g["q_b"]: g[f"{name}_us"] for g in lines} for name in ("bit_serial", "sign_and_add"))
+        assert min(signs.values()) == pytest.approx(max(signs.values()), rel=0.01)
+        assert serial[2] < serial[4] < serial[8] < serial[16]
+        assert serial[8] - serial[4] == pytest.approx(2 * (serial[4] - serial[2]), rel=0.05)
+        assert signs[2] > serial[2]

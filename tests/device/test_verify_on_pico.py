@@ -9,7 +9,7 @@ import pytest
 from bitreplay_host import reference
 from broken import BROKEN
 
-STEPS = 5  # of the training
+STEPS = 20  # of the trainings, 5 each
 FLIP = (
     "result = right.{kernel}(*arguments); "
     "arguments[{argument}][{byte}] ^= {bit} * (Broken.calls == 2 and sys.argv[0] == '{script}'); return result"
@@ -67,14 +67,12 @@ def test_a_wrong_bit_is_located(breaks, verify, kernel, argument, byte, bit, pla
 
 
 def test_a_wrong_bit_in_training_is_located(breaks, verify):
-    breaks(
-        "bconv_backward", FLIP.format(kernel="bconv_backward", argument=5, byte=0, bit=64, script="train_digests.py")
-    )
+    breaks("bconv2d_dw", FLIP.format(kernel="bconv2d_dw", argument=6, byte=0, bit=64, script="train_digests.py"))
     status, lines = verify()
     assert status == 1
     wrong = [line for line in lines if not line.endswith(" ok")]
-    assert wrong[0].startswith("training: experience 1 ") and wrong[0].endswith(" WRONG")
-    assert wrong[1].startswith("training, experience 1: expected ")
+    assert wrong[0].startswith("training: all layers, experience 1 ") and wrong[0].endswith(" WRONG")
+    assert wrong[1].startswith("training, all layers, experience 1: expected ")
 
 
 def test_a_kernel_that_fails_is_located(breaks, verify, pico):

@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 FIRMWARE = ROOT / "firmware"
 
+import deep  # noqa: E402
 from bitreplay import load  # noqa: E402
 from synthetic import Synthetic  # noqa: E402
 
@@ -27,6 +28,17 @@ def model(tmp_path_factory):
 @pytest.fixture
 def net(model):
     return load(model)
+
+
+@pytest.fixture(scope="session")
+def deep_model(tmp_path_factory):
+    """The path of a model with three binary layers above its latent."""
+    return models.save(tmp_path_factory.mktemp("model") / "deep.safetensors", deep.deep())
+
+
+@pytest.fixture
+def deep_net(deep_model):
+    return load(deep_model)
 
 
 @pytest.fixture

@@ -60,46 +60,35 @@ def _threshold(rng, channels):
     return rng.integers(-20, 20, channels, dtype=np.int8)
 
 
-def _sign(rng, tensor, cout, kernel, words):
-    return {
-        f"{tensor}.weight": _words(rng, cout, kernel, kernel, words),
-        f"{tensor}.threshold": rng.integers(-10, 10, cout, dtype=np.int16),
-        f"{tensor}.flip": _words(rng, cout // 32),
-    }
-
-
-def _conv(op, tensor, cout, kernel, stride, padding, **more):
+def convolution(op, tensor, cout, kernel, stride, padding, **more):
     layer = {"op": op, "tensor": tensor, "cout": cout, "kernel": kernel, "stride": stride, "padding": padding}
     return {**layer, **more}
 
 
 def _levels(rng, channels):
-    return np.stack([rng.integers(-24, -4, channels), rng.integers(4, 24, channels)], axis=1).astype(np.int8)
+    low = rng.integers(-40, 0, channels)
+    return np.stack([low, low + rng.integers(10, 60, channels)], 1).astype(np.int8)
 
 
-def _head(rng, features, shift):
-    """Scores that differ by some units, so that probabilities are neither 0 nor 1."""
-    return {
-        "head.weight": rng.integers(-128, 128, (3, features), dtype=np.int8),
-        "head.shift": np.array([shift, shift - 1, shift], np.int8),
-    }
+def _head(rng, features):
+    weight = rng.integers(-128, 128, (3, features), dtype=np.int8)
+    return {"head.weight": weight, "head.shift": np.array([-2, -3, -2], np.int8)}
 
 
-def tiny(seed=0, trainable=True, head=True, groups=1):
-    """8x8x3 image, a residual block, latent of 2x2x(32 * groups) bits, a layer to train, head of 3 classes.
+LABELS = ["mug", "Tür", 'a "b"\n']
 
-    groups: 1 or 2.
-    """
+
+def tiny(seed=0, trainable=True, head=True):
+    """8x8x3 image, a residual block, latent of 2x2x32 bits, a 1x1 layer above it, head of 3 classes."""
     rng = np.random.default_rng(seed)
-    width = 32 * groups
     layers = [
-        _conv("conv2d", "stem", 32, 3, 2, 1, shift=13),
+        convolution("conv2d", "stem", 32, 3, 2, 1, shift=13),
         {"op": "binarize", "tensor": "block"},
-        _conv("bconv2d", "block", 32, 3, 1, 1, groups=1, shift=8, residual=True),
-        {"op": "avg_pool", "size": 2, "repeat": groups},
+        convolution("bconv2d", "block", 32, 3, 1, 1, groups=1, shift=8, residual=True),
+        {"op": "avg_pool", "size": 2, "repeat": 1},
         {"op": "binarize", "tensor": "latent"},
         {"op": "latent"},
-        {"op": "expand", "tensor": "levels"},
+        {"op": "expand", "tensor": "expand"},
     ]
     tensors = {
         "stem.weight": rng.integers(-20, 20, (32, 3, 3, 3), dtype=np.int8),
@@ -107,35 +96,35 @@ def tiny(seed=0, trainable=True, head=True, groups=1):
         "block.threshold": _threshold(rng, 32),
         "block.weight": _words(rng, 32, 3, 3, 1),
         **_affine(rng, "block", 32, 300),
-        "latent.threshold": _threshold(rng, width),
-        "levels.levels": _levels(rng, width),
+        "latent.threshold": _threshold(rng, 32),
+        "expand.levels": np.tile(np.array([-16, 16], np.int8), (32, 1)),
     }
     if trainable:
-        layers.append(_conv("bconv2d", "tail", width, 1, 1, 0, groups=groups, shift=8, residual=True))
-        tensors["tail.weight"] = _words(rng, width, 1, 1, 1)
-        tensors.update(_affine(rng, "tail", width, 700))
+        layers.append(convolution("bconv2d", "tail", 32, 1, 1, 0, groups=1, shift=8, residual=True))
+        tensors["tail.weight"] = _words(rng, 32, 1, 1, 1)
+        tensors.update(_affine(rng, "tail", 32, 700))
     layers.append({"op": "global_avg_pool"})
     if head:
         layers.append({"op": "dense", "tensor": "head"})
-        tensors.update(_head(rng, width, -2))
-    return Model("tiny", [8, 8, 3], layers, ["mug", "Tür", 'a "b"\n'] if head else None, tensors)
+        tensors.update(_head(rng, 32))
+    return Model("tiny", [8, 8, 3], layers, LABELS if head else None, tensors)
 
 
 def mixed(seed=0):
-    """The ops that tiny() lacks: max_pool, repeat, groups, a convolution without shortcut, three sign convolutions."""
+    """The ops that tiny() lacks: max_pool, repeat, groups, a convolution without shortcut, two sign convolutions."""
     rng = np.random.default_rng(seed)
     layers = [
-        _conv("conv2d", "stem", 32, 5, 1, 2, shift=14),
+        convolution("conv2d", "stem", 32, 5, 1, 2, shift=14),
         {"op": "max_pool", "size": 2, "repeat": 2},
         {"op": "binarize", "tensor": "plain"},
-        _conv("bconv2d", "plain", 96, 3, 1, 1, groups=2, shift=9, residual=False),
+        convolution("bconv2d", "plain", 96, 3, 1, 1, groups=2, shift=9, residual=False),
         {"op": "binarize", "tensor": "bits"},
-        _conv("bconv2d_sign", "sign0", 64, 3, 2, 0, groups=1),
-        _conv("bconv2d_sign", "sign1", 32, 2, 1, 1, groups=2),
-        _conv("bconv2d_sign", "sign2", 64, 1, 2, 0, groups=1),
+        convolution("bconv2d_sign", "sign0", 64, 3, 2, 0, groups=1),
+        convolution("bconv2d_sign", "sign1", 32, 2, 1, 1, groups=2),
+        convolution("bconv2d_sign", "sign2", 64, 1, 2, 0, groups=1),
         {"op": "latent"},
-        {"op": "expand", "tensor": "levels"},
-        _conv("bconv2d", "tail", 64, 1, 1, 0, groups=2, shift=7, residual=True),
+        {"op": "expand", "tensor": "expand"},
+        convolution("bconv2d", "tail", 64, 1, 1, 0, groups=2, shift=7, residual=True),
         {"op": "global_avg_pool"},
     ]
     tensors = {
@@ -145,85 +134,94 @@ def mixed(seed=0):
         "plain.weight": _words(rng, 96, 3, 3, 1),
         **_affine(rng, "plain", 96, 400),
         "bits.threshold": _threshold(rng, 96),
-        **_sign(rng, "sign0", 64, 3, 3),
-        **_sign(rng, "sign1", 32, 2, 1),
-        **_sign(rng, "sign2", 64, 1, 1),
-        "levels.levels": _levels(rng, 64),
+        "sign0.weight": _words(rng, 64, 3, 3, 3),
+        "sign1.weight": _words(rng, 32, 2, 2, 1),
+        "sign2.weight": _words(rng, 64, 1, 1, 1),
+        "expand.levels": _levels(rng, 64),
         "tail.weight": _words(rng, 64, 1, 1, 1),
         **_affine(rng, "tail", 64, 500),
     }
+    for name, cout in (("sign0", 64), ("sign1", 32), ("sign2", 64)):
+        tensors.update(_sign(rng, name, cout))
     return Model("mixed", [32, 32, 1], layers, None, tensors)
 
 
-def deep(seed=0, head=True):
-    """8x8x3 image, latent of 4x4x32 bits, three layers to train: the first reads the latent's own bits, the second has
-    a pooled shortcut, the third one of two levels.
-    """
+def _sign(rng, name, cout):
+    return {f"{name}.threshold": rng.integers(-10, 10, cout, dtype=np.int16), f"{name}.flip": _words(rng, cout // 32)}
+
+
+def deep(seed=0):
+    """Latent of 4x8x32 bits, and above it two residual blocks, one with stride 2, and bits that are expanded."""
     rng = np.random.default_rng(seed)
     layers = [
-        _conv("conv2d", "stem", 32, 3, 2, 1, shift=13),
+        convolution("conv2d", "stem", 32, 3, 2, 1, shift=13),
         {"op": "binarize", "tensor": "latent"},
         {"op": "latent"},
-        {"op": "expand", "tensor": "levels"},
-        _conv("bconv2d", "first", 32, 3, 1, 1, groups=1, shift=8, residual=True),
-        {"op": "binarize", "tensor": "second"},
+        {"op": "expand", "tensor": "latent"},
+        {"op": "binarize", "tensor": "same"},
+        convolution("bconv2d", "same", 32, 3, 1, 1, groups=1, shift=9, residual=True),
+        {"op": "binarize", "tensor": "down"},
         {"op": "avg_pool", "size": 2, "repeat": 2},
-        _conv("bconv2d", "second", 64, 3, 2, 1, groups=1, shift=8, residual=True),
-        {"op": "binarize", "tensor": "third"},
-        {"op": "expand", "tensor": "third"},
-        _conv("bconv2d", "third", 64, 1, 1, 0, groups=2, shift=8, residual=True),
+        convolution("bconv2d", "down", 64, 3, 2, 1, groups=1, shift=9, residual=True),
+        {"op": "avg_pool", "size": 2, "repeat": 1},
+        {"op": "binarize", "tensor": "top"},
+        {"op": "expand", "tensor": "top"},
+        convolution("bconv2d", "top", 64, 1, 1, 0, groups=2, shift=7, residual=True),
         {"op": "global_avg_pool"},
+        {"op": "dense", "tensor": "head"},
     ]
     tensors = {
         "stem.weight": rng.integers(-20, 20, (32, 3, 3, 3), dtype=np.int8),
         **_affine(rng, "stem", 32, 100),
         "latent.threshold": _threshold(rng, 32),
-        "levels.levels": _levels(rng, 32),
-        "first.weight": _words(rng, 32, 3, 3, 1),
-        **_affine(rng, "first", 32, 300),
-        "second.threshold": _threshold(rng, 32),
-        "second.weight": _words(rng, 64, 3, 3, 1),
-        **_affine(rng, "second", 64, 300),
-        "third.threshold": _threshold(rng, 64),
-        "third.levels": _levels(rng, 64),
-        "third.weight": _words(rng, 64, 1, 1, 1),
-        **_affine(rng, "third", 64, 700),
+        "latent.levels": _levels(rng, 32),
+        "same.threshold": _threshold(rng, 32),
+        "same.weight": _words(rng, 32, 3, 3, 1),
+        **_affine(rng, "same", 32, 300),
+        "down.threshold": _threshold(rng, 32),
+        "down.weight": _words(rng, 64, 3, 3, 1),
+        **_affine(rng, "down", 64, 300),
+        "top.threshold": _threshold(rng, 64),
+        "top.levels": _levels(rng, 64),
+        "top.weight": _words(rng, 64, 1, 1, 1),
+        **_affine(rng, "top", 64, 300),
+        **_head(rng, 64),
     }
-    if head:
-        layers.append({"op": "dense", "tensor": "head"})
-        tensors.update(_head(rng, 64, -2))
-    return Model("deep", [8, 8, 3], layers, ["a", "b", "c"] if head else None, tensors)
+    return Model("deep", [8, 16, 3], layers, LABELS, tensors)
 
 
-def plain(seed=0, head=True):
-    """8x8x1 image, latent of 4x4x32 bits, no shortcut: two layers to train, a sign convolution between; flatten."""
+def plain(seed=0):
+    """No shortcut, a sign convolution and max pooling above a latent of 4x4x32 bits, 288 features flattened."""
     rng = np.random.default_rng(seed)
     layers = [
-        _conv("conv2d", "stem", 32, 3, 1, 1, shift=13),
-        {"op": "max_pool", "size": 2, "repeat": 1},
-        {"op": "binarize", "tensor": "latent"},
+        convolution("conv2d", "stem", 32, 3, 1, 1, shift=13),
+        {"op": "binarize", "tensor": "stem"},
+        convolution("bconv2d_sign", "latent", 32, 3, 2, 1, groups=1),
         {"op": "latent"},
-        _conv("bconv2d", "first", 32, 3, 1, 1, groups=1, shift=8, residual=False),
-        {"op": "binarize", "tensor": "bits"},
-        _conv("bconv2d_sign", "sign", 64, 3, 1, 0, groups=1),
-        _conv("bconv2d", "last", 64, 2, 1, 1, groups=2, shift=8, residual=False),
+        convolution("bconv2d_sign", "sign", 64, 3, 1, 1, groups=1),
+        convolution("bconv2d", "wide", 64, 3, 1, 1, groups=2, shift=8, residual=False),
+        {"op": "max_pool", "size": 2, "repeat": 1},
+        {"op": "binarize", "tensor": "wide"},
+        convolution("bconv2d", "last", 32, 2, 1, 1, groups=1, shift=8, residual=False),
         {"op": "flatten"},
+        {"op": "dense", "tensor": "head"},
     ]
     tensors = {
-        "stem.weight": rng.integers(-20, 20, (32, 3, 3, 1), dtype=np.int8),
-        **_affine(rng, "stem", 32, 200),
-        "latent.threshold": _threshold(rng, 32) + np.int8(30),  # of the largest of four
-        "first.weight": _words(rng, 32, 3, 3, 1),
-        **_affine(rng, "first", 32, 400),
-        "bits.threshold": _threshold(rng, 32),
-        **_sign(rng, "sign", 64, 3, 1),
-        "last.weight": _words(rng, 64, 2, 2, 1),
-        **_affine(rng, "last", 64, 500),
+        "stem.weight": rng.integers(-20, 20, (32, 3, 3, 3), dtype=np.int8),
+        **_affine(rng, "stem", 32, 100),
+        "stem.threshold": _threshold(rng, 32),
+        "latent.weight": _words(rng, 32, 3, 3, 1),
+        **_sign(rng, "latent", 32),
+        "sign.weight": _words(rng, 64, 3, 3, 1),
+        **_sign(rng, "sign", 64),
+        "wide.weight": _words(rng, 64, 3, 3, 1),
+        **_affine(rng, "wide", 64, 500),
+        "wide.threshold": _threshold(rng, 64),
+        "last.weight": _words(rng, 32, 2, 2, 2),
+        **_affine(rng, "last", 32, 300),
+        **_head(rng, 288),
     }
-    if head:
-        layers.append({"op": "dense", "tensor": "head"})
-        tensors.update(_head(rng, 576, -4))
-    return Model("plain", [8, 8, 1], layers, ["a", "b", "c"] if head else None, tensors)
+    return Model("plain", [8, 8, 3], layers, LABELS, tensors)
 
 
 def tiny_model(path, edit=None, **changes):

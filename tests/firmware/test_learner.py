@@ -30,7 +30,9 @@ print(bitreplay.Learner.load(net, sys.argv[3]).digest() == me.digest())
         lines = implementation(PRELUDE + script, HERE, model, tmp_path / "me.safetensors").splitlines()
         assert lines[0].startswith("epoch 1/4: ") and " % of the minibatches' samples right, " in lines[0]
         assert lines[4:6] == ["mug True", "12"]
-        assert lines[6].startswith("<Learner of 2/10 classes ['mug', 12], replay 20/500, fresh 0/100, experiences 1; ")
+        assert lines[6].startswith(
+            "<Learner of 2/10 classes ['mug', 12], trains the head, replay 20/500, fresh 0/100, experiences 1; "
+        )
         assert lines[6].endswith(" KB in RAM>")
         assert lines[7:] == ["True"]
 
@@ -45,7 +47,7 @@ def test_repr_stays_short(net):
 
 
 def test_progress_is_a_line_a_function_or_nothing(net, synthetic, capsys):
-    me = Learner(net, conv=False)
+    me = Learner(net)
     teach(me, synthetic, (0, 1), 4)
     calls = []
     me.learn(3, progress=lambda *arguments: calls.append(arguments))
@@ -90,7 +92,7 @@ import json
 with open(sys.argv[3]) as file:
     runs = json.load(file)
 for settings in runs:
-    me = bitreplay.Learner(net, **settings)
+    me = bitreplay.Learner(net, rate=0.02, **settings)
     synthetic = Synthetic(net.latent_bytes)
     teach(me, synthetic, range(4), 20)
     me.learn(10, progress=False)
@@ -102,7 +104,7 @@ def test_it_learns_with_any_setting(model, tmp_path, micropython):
     runs = [
         {
             "policy": policy,
-            "conv": conv,
+            "train": train,
             "cwr": cwr,
             "head_bits": head_bits,
             "q_f": q_f,
@@ -110,7 +112,7 @@ def test_it_learns_with_any_setting(model, tmp_path, micropython):
             "rounding": rounding,
         }
         for policy in ("balanced", "reservoir")
-        for conv in (True, False)
+        for train in ("all", "head")
         for cwr in (True, False)
         for head_bits, q_f, q_b, rounding in (
             (16, 8, 4, "stochastic"),
@@ -127,38 +129,83 @@ def test_it_learns_with_any_setting(model, tmp_path, micropython):
 
 
 def test_it_learns_under_cpython(net, synthetic):
-    me = Learner(net)
-    teach(me, synthetic, range(4), 20)
-    me.learn(8, progress=False)
-    assert accuracy(me, synthetic, range(4)) > 0.95
+    for train in ("head", "all"):
+        me = Learner(net, train=train, rate=0.02)
+        teach(me, synthetic, range(4), 20)
+        me.learn(8, progress=False)
+        assert accuracy(me, synthetic, range(4)) > 0.95
 
 
 def test_it_keeps_old_classes_with_replay_and_loses_them_without(model, micropython):
     script = """
-for settings in ({"replay": 120}, {"replay": 120, "conv": False}, {"replay": 120, "policy": "reservoir"},
-                 {"replay": 0, "cwr": False}, {"replay": 0, "cwr": False, "conv": False}):
+for settings in ({"replay": 120}, {"replay": 120, "train": "all"}, {"replay": 120, "policy": "reservoir"},
+                 {"replay": 0, "cwr": False}, {"replay": 0, "train": 1}):
     me, synthetic = bitreplay.Learner(net, rate=0.02, **settings), Synthetic(net.latent_bytes)
     for classes in ((0, 1), (2, 3), (4, 5)):
         teach(me, synthetic, classes, 30)
         me.learn(6, progress=False)
     show(old=accuracy(me, synthetic, (0, 1, 2, 3)), new=accuracy(me, synthetic, (4, 5)))
 """
-    *kept, naive, naive_head = run(micropython, script, model)
+    *kept, naive_head, naive = run(micropython, script, model)
     for outcome in kept:
         assert outcome["old"] > 0.9 and outcome["new"] > 0.9, outcome
-    for outcome in (naive, naive_head):
+    for outcome in (naive_head, naive):
         assert outcome["old"] < 0.3 and outcome["new"] > 0.9, outcome
 
 
-def test_the_binary_layer_learns_only_with_conv(net, synthetic):
-    pretrained = bytes(net.trainable.weight)
-    me = learned(net, synthetic, conv=True)
-    assert bytes(me.weight) != pretrained
-    assert bytes(net.trainable.weight) == pretrained
-    packed = np.packbits(np.frombuffer(me.weight, np.int8) >= 0, bitorder="little")
-    assert bytes(me.packed) == packed.tobytes()
-    me = learned(net, synthetic, conv=False)
-    assert me.weight is None and bytes(me.packed) == bytes(net.pack_signs())
+def packed_signs(weight):
+    """The bits of latent weights."""
+    return np.packbits(np.frombuffer(weight, np.int8) >= 0, bitorder="little").tobytes()
+
+
+@pytest.mark.parametrize("train, layers", [("head", 0), (1, 1), (2, 2), ("all", 3), (3, 3)])
+def test_the_layers_that_train_names_learn(deep_net, train, layers):
+    found = [i for i, layer in enumerate(deep_net.above) if layer.op == "bconv2d"]
+    pretrained = [bytes(deep_net.above[i].weight) for i in found]
+    me = learned(deep_net, Synthetic(deep_net.latent_bytes), train=train, conv_rate=0.1)
+    parts = me.trainer.parts if me.trainer else []
+    assert [part.index for part in parts] == found[3 - layers :] and me.config["train"] == layers
+    for part in parts:
+        assert bytes(part.packed) == packed_signs(part.weight) != bytes(part.layer.weight)
+        assert part.packed is me.trainer.packed[part.index]
+    # The model is as it was.
+    assert [bytes(deep_net.above[i].weight) for i in found] == pretrained
+    assert "trains the head" + {0: "", 1: " and 1 binary layer"}.get(layers, f" and {layers} binary layers") in repr(
+        me
+    )
+
+
+def test_only_a_share_of_the_channels_learns(deep_net):
+    me = learned(deep_net, Synthetic(deep_net.latent_bytes), train="all", channels=0.25, conv_rate=0.1)
+    for part in me.trainer.parts:
+        cout = part.layer.shape[2]
+        # One in four, from every group.
+        assert list(part.channels) == list(range(0, cout, 4))
+        packed, file = [np.frombuffer(data, np.uint8).reshape(cout, -1) for data in (part.packed, part.layer.weight)]
+        changed = (packed != file).any(1)
+        assert changed[list(part.channels)].any() and not np.delete(changed, part.channels).any()
+        assert packed_signs(part.weight) == packed[list(part.channels)].tobytes()
+    assert "trains the head and 3 binary layers (0.25 of their channels)" in repr(me)
+
+
+def test_a_learner_starts_with_the_features_of_the_file(deep_net):
+    """Latent weights of one small size, whose signs are the file's."""
+    me, features, other = Learner(deep_net, train="all"), bytearray(deep_net.features), bytearray(deep_net.features)
+    latent = Synthetic(deep_net.latent_bytes).latent(0)
+    me.above.features(latent, features)
+    Learner(deep_net).above.features(latent, other)
+    assert features == other
+    for part in me.trainer.parts:
+        assert {*np.abs(np.frombuffer(part.weight, np.int8))} == {13}
+        assert packed_signs(part.weight) == bytes(part.layer.weight)
+    me.trainer.pack()
+    me.above.features(latent, features)
+    assert features == other
+
+
+def test_cwr_is_for_heads_on_features_that_stay(deep_net):
+    assert [Learner(deep_net, train=train).config["cwr"] for train in ("head", 1, "all")] == [True, False, False]
+    assert [Learner(deep_net, train=2, cwr=cwr).config["cwr"] for cwr in (True, False)] == [True, False]
 
 
 def test_only_learned_classes_compete(net, synthetic):
@@ -166,4 +213,4 @@ def test_only_learned_classes_compete(net, synthetic):
     me.see_latent(synthetic.latent(7), "not learned")
     assert {me.predict_latent(synthetic.latent(7))[0] for _ in range(20)} <= {0, 1}
     me.learn(4, progress=False)
-    assert "not learned" in me.labels and me.past[2] == 1
+    assert "not learned" in me.labels and me.head.past[2] == 1

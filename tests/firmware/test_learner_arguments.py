@@ -1,5 +1,6 @@
 """Bad arguments: an exception that tells what to do, and a learner that is as it was."""
 
+import deep
 import pytest
 from bitreplay import Learner, load
 from learners import learned
@@ -23,8 +24,7 @@ import models
         ({"seed": 1 << 32}, "seed: must be"),
         ({"policy": "best"}, "policy: must be 'balanced' or 'reservoir', got 'best'"),
         ({"policy": ["balanced"]}, "policy: must be"),
-        ({"conv": 1}, "conv: must be True or False, got 1"),
-        ({"cwr": None}, "cwr: must be"),
+        ({"cwr": 1}, "cwr: must be True or False, got 1"),
         ({"q_f": 1}, "q_f: must be an integer, 2..8"),
         ({"q_b": 17}, "q_b: must be an integer, 2..16"),
         ({"head_bits": 16.0}, "head_bits: must be 16 or 32"),
@@ -48,11 +48,63 @@ def test_bad_settings(net, settings, message):
     assert str(caught.value).startswith(message)
 
 
-def test_a_model_without_binary_layer_needs_conv_false(tmp_path):
+TRAIN = 'train: must be "head", "all" or how many binary layers from the top, got '
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"train": -1}, TRAIN + "-1"),
+        ({"train": "some"}, TRAIN + "'some'"),
+        ({"train": True}, TRAIN + "True"),
+        ({"train": 1.0}, TRAIN + "1.0"),
+        ({"train": None}, TRAIN + "None"),
+        ({"train": b"all"}, TRAIN + "bytes"),
+        ({"train": ["all"]}, TRAIN + "list"),
+        ({"train": "x" * 1000}, TRAIN + "'xxx"),
+        ({"train": 4}, "train: the model has 3 binary layers above its latent, got 4"),
+        ({"train": 10**30}, "train: the model has 3 binary layers above its latent, got 1000"),
+        ({"channels": 0}, "channels: must be a number above 0 and at most 1, got 0"),
+        ({"channels": 2}, "channels: must be a number above 0 and at most 1, got 2"),
+        ({"channels": -0.5}, "channels: must be a number above 0"),
+        ({"channels": True}, "channels: must be"),
+        ({"channels": float("nan")}, "channels: must be"),
+        ({"channels": "half"}, "channels: must be a number above 0 and at most 1, got 'half'"),
+        ({"train": 1, "channels": 0.001}, "channels: 0.00391 of the 64 of bconv2d6 is none; give more"),
+        ({"train": "all", "channels": 0.01}, "channels: 0.0117 of the 32 of bconv2d1 is none; give more"),
+    ],
+    ids=str,
+)
+def test_layers_and_channels_that_cannot_be_trained(deep_net, settings, message):
+    with pytest.raises(ValueError) as caught:
+        Learner(deep_net, **settings)
+    assert str(caught.value).startswith(message) and len(str(caught.value)) < 120
+
+
+def test_the_smallest_share_that_leaves_a_channel(deep_net):
+    me = Learner(deep_net, train="all", channels=1 / 64)
+    assert [list(part.channels) for part in me.trainer.parts] == [[0], [0], [0]]
+    # Of what is not trained no channel is missed.
+    Learner(deep_net, channels=0.001)
+
+
+@pytest.mark.parametrize("name, reached, layers", [("signs", 2, 3), ("maximum", 1, 2)])
+def test_layers_that_no_gradient_reaches(tmp_path, name, reached, layers):
+    net = load(models.save(tmp_path / "model.safetensors", deep.deep(name)))
+    message = f"train: no gradient reaches more than the upper {reached} of {layers} binary layers"
+    for train in ("all", reached + 1):
+        with pytest.raises(ValueError, match=message):
+            Learner(net, train=train)
+    Learner(net, train=reached)
+
+
+def test_a_model_without_binary_layers(tmp_path):
     net = load(models.tiny_model(tmp_path / "model.safetensors", trainable=False))
-    with pytest.raises(ValueError, match="conv: the model has no trainable layer; use conv=False"):
-        Learner(net)
-    Learner(net, conv=False)
+    with pytest.raises(ValueError, match="train: the model has 0 binary layers above its latent, got 1"):
+        Learner(net, train=1)
+    with pytest.raises(ValueError, match="train: the model has no binary layers above its latent"):
+        Learner(net, train="all")
+    Learner(net)
 
 
 def test_arguments_that_were_mixed_up(net, model):

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from bitreplay import Learner, checks, fixed
+from bitreplay.head import Head
 from hypothesis import given
 from hypothesis import strategies as st
 from learners import learned
@@ -29,19 +30,19 @@ class Watched(Learner):
     """Notes training weights and samples when they are consolidated."""
 
     def _consolidate(self, present, absorb):
-        tw = np.frombuffer(self.tw, np.int16 if self.config["head_bits"] == 16 else np.int32)
-        tw = tw.reshape(len(self.past), -1) / (1 if self.config["head_bits"] == 16 else 65536)
+        tw = np.frombuffer(self.head.tw, np.int16 if self.config["head_bits"] == 16 else np.int32)
+        tw = tw.reshape(len(self.head.past), -1) / (1 if self.config["head_bits"] == 16 else 65536)
         self.trained, self.present = tw, {c: n for c, n in enumerate(present) if n}
         super()._consolidate(present, absorb)
 
 
 def consolidated(me):
-    return np.frombuffer(me.cw, np.int16).reshape(len(me.past), -1).astype(float)
+    return np.frombuffer(me.head.cw, np.int16).reshape(len(me.head.past), -1).astype(float)
 
 
 @pytest.mark.parametrize("replay, bits", [(0, 16), (0, 32), (12, 16)])
 def test_consolidation_is_the_published_one(net, synthetic, replay, bits):
-    me = Watched(net, replay=replay, head_bits=bits, conv=False)
+    me = Watched(net, replay=replay, head_bits=bits)
     cw, past = {}, {}
     for classes, samples in (((0, 1, 2), 8), ((3, 4), 20), ((1, 3), 5), ((0,), 9), ((5, 2, 0), 3), ((1,), 1)):
         before = consolidated(me)
@@ -52,12 +53,14 @@ def test_consolidation_is_the_published_one(net, synthetic, replay, bits):
         assert set(me.present) == {*here, *replayed}
         # From the integers that were there before this step: what is left is rounding, of w too.
         exact, _ = published(dict(enumerate(before)), me.trained, past, me.present)
-        for c in range(len(me.past)):
+        for c in range(len(me.head.past)):
             assert np.abs(consolidated(me)[c] - exact[c]).max() <= (2 if c in me.present else 0)
         # And from the start in floating point: rounding must not add up.
         cw, past = published(cw, me.trained, past, me.present)
         assert all(np.abs(consolidated(me)[c] - cw[c]).max() < 6 for c in cw)
-        assert [me.past[c] for c in range(len(me.past))] == [past.get(c, 0) for c in range(len(me.past))]
+        assert [me.head.past[c] for c in range(len(me.head.past))] == [
+            past.get(c, 0) for c in range(len(me.head.past))
+        ]
     assert max(np.abs(cw[c]).max() for c in cw) > 200
 
 
@@ -66,17 +69,17 @@ def test_training_weights_start_from_the_consolidated_ones_of_classes_that_are_h
     me.fresh.n = 0
     teach(me, synthetic, (1, 4), 3)
     before = consolidated(me)
-    me._begin()
-    tw = np.frombuffer(me.tw, np.int16).reshape(len(me.past), -1)
+    me.head.begin(len(me.labels), me._classes())
+    tw = np.frombuffer(me.head.tw, np.int16).reshape(len(me.head.past), -1)
     assert np.array_equal(tw[1], before[1]) and before[1].any()
     assert not tw[[0, 2, 3]].any()
 
 
 def test_without_cwr_the_weights_go_on(net, synthetic):
-    me = learned(net, synthetic, cwr=False, conv=False)
-    assert bytes(me.cw) == bytes(me.tw)
+    me = learned(net, synthetic, cwr=False)
+    assert bytes(me.head.cw) == bytes(me.head.tw)
     me.learn(1, progress=False)
-    assert bytes(me.cw) == bytes(me.tw)
+    assert bytes(me.head.cw) == bytes(me.head.tw)
 
 
 @given(st.integers(0, 1 << 62))
@@ -94,4 +97,4 @@ def test_rates_keep_a_mantissa_of_four_bits(x):
 @given(st.integers(0, checks.MAX_COUNT), st.integers(1, 65536))
 def test_weight_of_the_past(past, present):
     w = math.sqrt(past / present)
-    assert abs(Learner._alpha(None, past, present) / 32768 - w / (w + 1)) < 1 / 16384
+    assert abs(Head._alpha(None, past, present) / 32768 - w / (w + 1)) < 1 / 16384

@@ -4,14 +4,14 @@ import hashlib
 import json
 
 import _bitreplay as kernels
+import direct
 import numpy as np
 import pytest
 import safetensors.numpy
 from bitreplay import load
+from bitreplay.above import Above
 
 import models
-
-U16 = np.uint16
 
 
 @pytest.fixture
@@ -25,87 +25,54 @@ def latent_of(net, image):
     return out
 
 
+def features_of(net, latent, weights=None):
+    out = bytearray(net.features)
+    Above(net, weights).features(latent, out)
+    return out
+
+
 # What it computes.
 
-
-def affine(t, name, shift):
-    return np.ascontiguousarray(t[f"{name}.slope"]), t[f"{name}.bias"], shift
-
-
-def pack_signs(weight):
-    return np.packbits(weight >= 0, axis=-1, bitorder="little").view(np.uint32)
-
-
-def tiny_by_hand(model, image):
-    """(latent, features, probabilities) of models.tiny(), kernel by kernel."""
-    t = model.tensors
-    stream, bits = np.zeros((4, 4, 32), np.int8), np.zeros((4, 4, 1), np.uint32)
-    kernels.conv2d(np.array([8, 8, 3, 32, 3, 2, 1, 1], U16), image, t["stem.weight"], *affine(t, "stem", 13), stream)
-    kernels.binarize(stream, t["block.threshold"], bits)
-    geometry = np.array([4, 4, 32, 32, 3, 1, 1, 1], U16)
-    kernels.bconv2d(geometry, bits, t["block.weight"], *affine(t, "block", 8), stream)
-    pooled, latent = np.zeros((2, 2, 32), np.int8), np.zeros((2, 2, 1), np.uint32)
-    kernels.avg_pool(np.array([4, 4, 32, 2, 1], U16), stream, pooled)
-    kernels.binarize(pooled, t["latent.threshold"], latent)
-    above, features = np.zeros((2, 2, 32), np.int8), np.zeros(32, np.int8)
-    kernels.expand(latent, 16, above)
-    if "tail.weight" in t:
-        groups = 32 // t["tail.weight"].shape[1]
-        geometry = np.array([2, 2, 32, 32, 1, 1, 0, groups], U16)
-        kernels.bconv2d(geometry, latent, pack_signs(t["tail.weight"]), *affine(t, "tail", 8), above)
-    kernels.avg_pool(np.array([2, 2, 32, 2, 1], U16), above, features)
-    scores, errors = np.zeros(3, np.int32), np.zeros(3, np.int16)
-    kernels.dense(features, t["head.weight"], t["head.shift"], scores)
-    kernels.softmax(scores, bytes([1, 1, 1]), -1, errors)
-    return latent, features, errors / 16384
+MODELS = {
+    "tiny": models.tiny,
+    "untrainable": lambda seed: models.tiny(seed, trainable=False),
+    "mixed": models.mixed,
+    "deep": models.deep,
+    "plain": models.plain,
+}
 
 
-def mixed_by_hand(model, image):
-    """(latent, features) of models.mixed(), kernel by kernel."""
-    t = model.tensors
-    stream = np.zeros((32, 32, 32), np.int8)
-    geometry = np.array([32, 32, 1, 32, 5, 1, 2, 1], U16)
-    kernels.conv2d(geometry, image, t["stem.weight"], *affine(t, "stem", 14), stream)
-    pooled, bits = np.zeros((16, 16, 64), np.int8), np.zeros((16, 16, 2), np.uint32)
-    kernels.max_pool(np.array([32, 32, 32, 2, 2], U16), stream, pooled)
-    kernels.binarize(pooled, t["plain.threshold"], bits)
-    stream = np.zeros((16, 16, 96), np.int8)
-    geometry = np.array([16, 16, 64, 96, 3, 1, 1, 2], U16)
-    kernels.bconv2d(geometry, bits, t["plain.weight"], *affine(t, "plain", 9), stream)
-    bits = np.zeros((16, 16, 3), np.uint32)
-    kernels.binarize(stream, t["bits.threshold"], bits)
-    for name, geometry, shape in (
-        ("sign0", [16, 16, 96, 64, 3, 2, 0, 1], (7, 7, 2)),
-        ("sign1", [7, 7, 64, 32, 2, 1, 1, 2], (8, 8, 1)),
-        ("sign2", [8, 8, 32, 64, 1, 2, 0, 1], (4, 4, 2)),
-    ):
-        out = np.zeros(shape, np.uint32)
-        weight, threshold, flip = (t[f"{name}.{part}"] for part in ("weight", "threshold", "flip"))
-        kernels.bconv2d_sign(np.array(geometry, U16), bits, weight, threshold, flip, out)
-        bits = out
-    above, features = np.zeros((4, 4, 64), np.int8), np.zeros(64, np.int8)
-    kernels.expand(bits, 9, above)
-    geometry = np.array([4, 4, 64, 64, 1, 1, 0, 2], U16)
-    kernels.bconv2d(geometry, bits, pack_signs(t["tail.weight"]), *affine(t, "tail", 7), above)
-    kernels.avg_pool(np.array([4, 4, 64, 4, 1], U16), above, features)
-    return bits, features
+def pack(bits):
+    return np.packbits(bits.astype(bool), axis=-1, bitorder="little").tobytes()
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_tiny(path, seed):
-    model = models.tiny(seed)
+def probability_of(scores):
+    errors = np.zeros(len(scores), np.int16)
+    kernels.softmax(scores.astype(np.int32), bytes([1] * len(scores)), -1, errors)
+    return errors / 16384
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", MODELS)
+def test_computes_what_numpy_does(path, name, seed):
+    model = MODELS[name](seed)
     net = load(models.save(path, model))
-    for i in range(10):
-        image = models.image(i)
-        latent, features, probabilities = tiny_by_hand(model, image)
-        assert latent_of(net, image.tobytes()) == latent.tobytes()
-        out = bytearray(32)
-        net.features_of(latent_of(net, image), net.pack_signs(), out)
-        assert out == features.tobytes()
-        label, probability = net.classify(image)
-        assert label == model.labels[probabilities.argmax()]
-        assert probability == probabilities.max()
-        assert isinstance(probability, float)
+    above, seen = Above(net), set()
+    for i in range(3 if name == "mixed" else 8):
+        image = models.image(i, model.image)
+        latent, features, scores = direct.evaluate(model, image)
+        assert net.latent_shape == latent.shape
+        assert latent_of(net, image.tobytes()) == pack(latent)
+        out = bytearray(net.features)
+        above.features(latent_of(net, image), out)
+        assert out == features.astype(np.int8).tobytes()
+        seen.add(bytes(out))
+        if model.labels:
+            label, probability = net.classify(image)
+            assert label == model.labels[probability_of(scores).argmax()]
+            assert probability == probability_of(scores).max()
+            assert isinstance(probability, float)
+    assert len(seen) > 2  # it is no constant
 
 
 def test_images_matter(path):
@@ -115,19 +82,6 @@ def test_images_matter(path):
     assert len({net.classify(models.image(i)) for i in range(20)}) > 10
 
 
-def test_no_trainable_layer(path):
-    model = models.tiny(trainable=False)
-    net = load(models.save(path, model))
-    assert net.trainable is None
-    latent, features, probabilities = tiny_by_hand(model, models.image())
-    out = bytearray(32)
-    net.features_of(latent, None, out)
-    assert out == features.tobytes()
-    assert net.classify(models.image())[1] == probabilities.max()
-    with pytest.raises(ValueError, match="no trainable layer"):
-        net.pack_signs()
-
-
 def test_no_head(path):
     net = load(models.tiny_model(path, head=False))
     assert net.labels is None
@@ -135,17 +89,22 @@ def test_no_head(path):
         net.classify(models.image())
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_mixed(path, seed):
-    model = models.mixed(seed)
+def test_other_weights_above(path):
+    """A buffer of packed signs takes a layer's place, and may change."""
+    model = models.deep()
     net = load(models.save(path, model))
-    for i in range(3):
-        image = models.image(i, (32, 32, 1))
-        latent, features = mixed_by_hand(model, image)
-        assert latent_of(net, image) == latent.tobytes()
-        out = bytearray(64)
-        net.features_of(latent, net.pack_signs(), out)
-        assert out == features.tobytes()
+    latent = latent_of(net, models.image(0, model.image))
+    rng = np.random.default_rng(1)
+    signs = {i: bytearray(len(net.above[i].weight)) for i in (2, 5, 9)}
+    above, out = Above(net, signs), bytearray(net.features)
+    for _ in range(3):
+        for i in signs:
+            name = net.above[i].name + ".weight"
+            signs[i][:] = rng.bytes(len(signs[i]))
+            model.tensors[name] = np.frombuffer(bytes(signs[i]), np.uint32).reshape(model.tensors[name].shape)
+        above.features(latent, out)
+        assert out == direct.evaluate(model, models.image(0, model.image))[1].astype(np.int8).tobytes()
+    assert out != features_of(net, latent)
 
 
 def test_attributes(path):
@@ -155,17 +114,11 @@ def test_attributes(path):
     assert net.labels == ["mug", "Tür", 'a "b"\n']
     with open(path, "rb") as file:
         assert net.digest == hashlib.sha256(file.read()).hexdigest()
-    assert list(net.trainable.geometry) == [2, 2, 32, 32, 1, 1, 0, 1]
-    assert (len(net.trainable.weight), len(net.trainable.slope), len(net.trainable.bias), net.trainable.shift) == (
-        1024,
-        128,
-        128,
-        8,
-    )
-    assert (net.expand_value, list(net.feature_pool)) == (16, [2, 2, 32, 2, 1])
+    assert (net.pooling, [layer.op for layer in net.above]) == ("global_avg_pool", ["expand", "bconv2d"])
     assert net.binary_macs == 16 * 32 * 288 + 4 * 32 * 32
     assert net.int8_macs == 16 * 32 * 27
     # The stream of 4x4x32, and its bits.
+    assert [len(view) for view in net.scratch] == [512, 64, 0]
     assert net.scratch_bytes == 512 + 64
     assert net.weights_bytes == sum(array.nbytes for array in models.tiny().tensors.values())
     assert not net.in_place
@@ -175,17 +128,63 @@ def test_attributes(path):
     )
 
 
-def test_scratch_of_mixed(path):
+def test_layers_above(path):
+    model = models.deep()
+    net = load(models.save(path, model))
+    found = [(layer.op, layer.name, layer.shape_in, layer.shape) for layer in net.above]
+    assert found == [
+        ("expand", "latent", (4, 8, 32), (4, 8, 32)),
+        ("binarize", "same", (4, 8, 32), (4, 8, 32)),
+        ("bconv2d", "same", (4, 8, 32), (4, 8, 32)),
+        ("binarize", "down", (4, 8, 32), (4, 8, 32)),
+        ("avg_pool", None, (4, 8, 32), (2, 4, 64)),
+        ("bconv2d", "down", (4, 8, 32), (2, 4, 64)),
+        ("avg_pool", None, (2, 4, 64), (1, 2, 64)),
+        ("binarize", "top", (1, 2, 64), (1, 2, 64)),
+        ("expand", "top", (1, 2, 64), (1, 2, 64)),
+        ("bconv2d", "top", (1, 2, 64), (1, 2, 64)),
+    ]
+    down = net.above[5]
+    assert (list(down.geometry), down.shift, down.residual) == ([4, 8, 32, 64, 3, 2, 1, 1], 9, True)
+    assert list(net.above[4].pool) == [4, 8, 32, 2, 2]
+    for part in ("weight", "slope", "bias"):
+        assert bytes(getattr(down, part)) == model.tensors[f"down.{part}"].tobytes()
+    assert bytes(net.above[0].levels) == model.tensors["latent.levels"].tobytes()
+    assert bytes(net.above[1].threshold) == model.tensors["same.threshold"].tobytes()
+    assert net.above[1].weight is None
+    assert (net.features, net.pooling) == (64, "global_avg_pool")
+
+
+def test_scratch(path):
+    """It holds what the backbone writes and what is written above it, but not the latent."""
     # 32x32x32 (and pooled 16x16x64) of the stream; bits of 16x16x96 and 7x7x64, 8x8x32 lies where the first were.
-    assert load(models.save(path, models.mixed())).scratch_bytes == 32 * 32 * 32 + 16 * 16 * 96 // 8 + 7 * 7 * 64 // 8
+    sizes = {"mixed": [32 * 32 * 32, 16 * 16 * 96 // 8, 7 * 7 * 64 // 8]}
+    # The stream of both; bits of 4x8x32 above the latent, where the backbone has none but the latent.
+    sizes["deep"] = [4 * 8 * 32, 4 * 8 * 32 // 8, 0]
+    # The backbone's bits of 8x8x32 have room for the 4x4x64 above.
+    sizes["plain"] = [8 * 8 * 32, 8 * 8 * 32 // 8, 0]
+    for name in sizes:
+        net = load(models.save(path, MODELS[name](0)))
+        assert ([len(view) for view in net.scratch], net.scratch_bytes) == (sizes[name], sum(sizes[name]))
 
 
-def test_pack_signs(path):
-    model = models.tiny()
-    model.tensors["tail.weight"][0, :4] = [-128, -1, 0, 127]
-    packed = load(models.save(path, model)).pack_signs()
-    assert packed[0] & 15 == 0b1100
-    assert packed == pack_signs(model.tensors["tail.weight"]).tobytes()
+def test_scratch_above_is_larger(path):
+    def enlarge(m):
+        m.layers[6:8] = [
+            m.layers[6],
+            {"op": "avg_pool", "size": 1, "repeat": 1},
+            {"op": "binarize", "tensor": "more"},
+            models.convolution("bconv2d", "tail", 512, 2, 1, 1, groups=1, shift=8, residual=False),
+        ]
+        rng = np.random.default_rng(1)
+        m.tensors["more.threshold"] = np.zeros(32, np.int8)
+        m.tensors["tail.weight"] = rng.integers(0, 1 << 32, (512, 2, 2, 1), dtype=np.uint32)
+        m.tensors["tail.slope"] = np.full((512, 2), 100, np.int16)
+        m.tensors["tail.bias"] = np.zeros(512, np.int32)
+
+    net = load(models.tiny_model(path, enlarge, head=False))
+    assert ([len(view) for view in net.scratch], net.features) == ([3 * 3 * 512, 64, 0], 512)
+    features_of(net, bytes(16))
 
 
 @pytest.mark.parametrize("size", [0, 191, 193, 768])
@@ -202,12 +201,31 @@ def test_out_size(path, size):
         net.latent(bytes(192), bytearray(size))
 
 
-def test_a_latent_does_not_depend_on_the_last(path):
-    for model, shape in ((models.tiny(), (8, 8, 3)), (models.mixed(), (32, 32, 1))):
-        net = load(models.save(path, model))
-        first = latent_of(net, models.image(1, shape))
-        latent_of(net, models.image(2, shape))
-        assert latent_of(net, models.image(1, shape)) == first
+@pytest.mark.parametrize("size", [0, 15, 32, 64])
+def test_latent_size(path, size):
+    above = Above(load(models.tiny_model(path)))
+    with pytest.raises(ValueError, match="^latent: expected 16 bytes, aligned to 4$"):
+        above.features(bytes(size), bytearray(32))
+
+
+@pytest.mark.parametrize("make", [models.tiny, models.plain])
+def test_features_size(path, make):
+    net = load(models.save(path, make()))
+    for size in (0, 16, net.features - 1, net.features + 1, 2 * net.features):
+        with pytest.raises(ValueError, match=f"^out: expected {net.features} bytes, got {size}$"):
+            Above(net).features(bytes(net.latent_bytes), bytearray(size))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_results_do_not_depend_on_the_last(path, name):
+    model = MODELS[name](0)
+    net = load(models.save(path, model))
+    above, out, seen = Above(net), bytearray(net.features), []
+    for i in (1, 2, 1):
+        latent = latent_of(net, models.image(i, model.image))
+        above.features(latent, out)
+        seen.append(bytes(latent) + bytes(out))
+    assert seen[0] == seen[2] != seen[1]
 
 
 def test_file_of_the_safetensors_package(path):
@@ -240,16 +258,19 @@ def test_memory_error(path, monkeypatch):
 
 SAME = """
 import binascii, sys
+from bitreplay.above import Above
 from bitreplay.network import load
 for path in sys.argv[1:]:
     net = load(path)
-    print(repr(net), net.digest, list(net.trainable.geometry), list(net.feature_pool), net.int8_macs)
-    packed = net.pack_signs()
+    print(repr(net), net.digest, net.pooling, net.features, net.int8_macs)
+    for layer in net.above:
+        print(layer.op, layer.name, layer.source, layer.shape_in, layer.target, layer.shape, layer.residual)
+    above = Above(net)
     for i in range(6):
         image = bytes((j * j * (i + 3) + j * (i + 1) >> 3) & 255 for j in range(net.image_bytes))
         latent, features = bytearray(net.latent_bytes), bytearray(net.features)
         net.latent(image, latent)
-        net.features_of(latent, packed, features)
+        above.features(latent, features)
         print(binascii.hexlify(latent), binascii.hexlify(features))
         if net.labels:
             label, probability = net.classify(image)
@@ -263,7 +284,7 @@ for path in sys.argv[1:]:
 
 
 def test_same_under_micropython(tmp_path, micropython, cpython):
-    paths = [models.save(tmp_path / "mixed", models.mixed())]
+    paths = [models.save(tmp_path / name, make(0)) for name, make in MODELS.items()]
     paths += [models.tiny_model(tmp_path / f"tiny{seed}", seed=seed) for seed in range(3)]
     assert micropython(SAME, *paths) == cpython(SAME, *paths)
 
@@ -316,17 +337,18 @@ def test_in_place(path, micropython):
 
 ALLOCATES = """
 import gc, sys
+from bitreplay.above import Above
 from bitreplay.network import load
 for path in sys.argv[1:]:
     net = load(path)
+    above = Above(net)
     image, latent, features = bytes(net.image_bytes), bytearray(net.latent_bytes), bytearray(net.features)
-    packed = net.pack_signs()
     gc.collect()
     gc.disable()
     before = gc.mem_alloc()
     for i in range(100):
         net.latent(image, latent)
-        net.features_of(latent, packed, features)
+        above.features(latent, features)
     print((gc.mem_alloc() - before) / 100)
     gc.enable()
 """

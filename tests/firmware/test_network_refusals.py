@@ -68,15 +68,20 @@ def int8_slope(m):
     m.tensors["stem.weight"][5] = 127
 
 
-EXPAND = {"op": "expand", "value": 16}
+EXPAND = {"op": "expand", "tensor": "expand"}
+POOL = {"op": "max_pool", "size": 2, "repeat": 1}
 BINARIZE = {"op": "binarize", "tensor": "block"}
 
 REFUSED = [
     # metadata
     (without("format"), "format: is not bitreplay-model"),
     (metadata(format="pt"), "format: is not bitreplay-model"),
-    (without("version"), "version: is not 1"),
-    (metadata(version="2"), "version: is not 1"),
+    (without("version"), "version: is not 2, which this release reads; update BitReplay"),
+    (metadata(version="3"), "version: is not 2, which this release reads; update BitReplay"),
+    (
+        metadata(version="1"),
+        "version: is 1, which this release no longer reads; use `bitreplay export` of this",
+    ),
     (without("name"), "name: is missing; use `bitreplay export` again"),
     (metadata(name=""), "name: must have"),
     (metadata(name="n" * 65), "name: must have 1..64"),
@@ -115,7 +120,9 @@ REFUSED = [
     (dropped("bconv2d", "residual"), r"layer 2 \(bconv2d\): field residual is missing"),
     (dropped("binarize", "tensor"), r"\(binarize\): field tensor is missing"),
     (dropped("avg_pool", "repeat"), r"\(avg_pool\): field repeat is missing"),
-    (dropped("expand", "value"), r"\(expand\): field value is missing"),
+    (dropped("expand", "tensor"), r"\(expand\): field tensor is missing"),
+    (layer("expand", value=16), r"\(expand\): field value is unknown"),
+    (layer("global_avg_pool", size=2), r"\(global_avg_pool\): field size is unknown"),
     (layer("latent", tensor="a"), r"\(latent\): field tensor is unknown"),
     (layer("conv2d", tensor=""), r"\(conv2d\): tensor must be"),
     (layer("conv2d", tensor="t" * 65), r"\(conv2d\): tensor must be"),
@@ -133,7 +140,6 @@ REFUSED = [
             ("bconv2d", "shift", (0, 25)),
             ("avg_pool", "size", (0, 9, 2.0)),
             ("avg_pool", "repeat", (0, 9, True)),
-            ("expand", "value", (0, 128, 16.0)),
         )
         for value in values
     ],
@@ -163,34 +169,66 @@ REFUSED = [
         ),
         "the stream's 16 channels are not a multiple of 32",
     ),
-    # order
+    # order: conv2d binarize bconv2d avg_pool binarize latent expand bconv2d global_avg_pool dense
     (layers(lambda all, one: all.insert(1, one["conv2d"])), r"layer 1 \(conv2d\): binarize, .* comes after conv2d"),
     (layers(lambda all, one: all.remove(one["conv2d"])), r"layer 0 \(binarize\): conv2d comes at the start"),
-    (layers(lambda all, one: all.remove(one["binarize"])), r"layer 1 \(bconv2d\): there are no bits yet"),
-    (layers(lambda all, one: all.insert(4, all.pop(5))), r"\(latent\): .* comes after avg_pool"),
-    (layers(lambda all, one: all.insert(3, all.pop(5))), r"\(latent\): .* comes after bconv2d"),
-    (layers(lambda all, one: all.insert(6, {"op": "latent"})), r"\(latent\): expand comes after latent"),
+    (layers(lambda all, one: all.insert(1, EXPAND)), r"layer 1 \(expand\): binarize, .* comes after conv2d"),
+    (layers(lambda all, one: all.insert(6, {"op": "latent"})), r"\(latent\): .*, expand, .* comes after latent"),
     (layers(lambda all, one: all.remove(one["latent"])), r"\(expand\): binarize, .*, latent comes after binarize"),
-    (layers(lambda all, one: all.remove(one["expand"])), r"\(bconv2d\): its shortcut would cross the latent"),
-    (layers(lambda all, one: all.insert(6, BINARIZE)), r"\(binarize\): expand comes after latent"),
-    (layers(lambda all, one: all.insert(7, EXPAND)), r"\(expand\): bconv2d, avg_pool comes after expand"),
-    (layers(lambda all, one: all.insert(8, all[7])), r"\(bconv2d\): avg_pool comes after bconv2d"),
-    (layers(lambda all, one: all.insert(9, all[8])), r"\(avg_pool\): dense comes after avg_pool"),
+    (layers(lambda all, one: all.insert(9, all[8])), r"\(global_avg_pool\): dense comes after global_avg_pool"),
+    (layers(lambda all, one: all.insert(9, {"op": "flatten"})), r"\(flatten\): dense comes after global_avg_pool"),
+    (layers(lambda all, one: all.insert(9, all[7])), r"\(bconv2d\): dense comes after global_avg_pool"),
     (layers(lambda all, one: all.append(all[9])), r"\(dense\): nothing comes after dense"),
-    (layers(lambda all, one: all.pop(8)), r"\(dense\): avg_pool comes after bconv2d"),
-    (layers(lambda all, one: all.__delitem__(slice(8, None))), "graph: must end in latent, expand, avg_pool"),
-    (layers(lambda all, one: all.__delitem__(slice(6, None))), "graph: must end in latent, expand, avg_pool"),
-    (layers(lambda all, one: all.__delitem__(slice(5, None))), "graph: must end in latent, expand, avg_pool"),
+    (layers(lambda all, one: all.pop(8)), r"layer 8 \(dense\): binarize, .*, flatten comes after bconv2d"),
+    (
+        layers(lambda all, one: all.insert(4, all[8])),
+        r"\(global_avg_pool\): .*, latent comes after avg_pool",
+    ),
+    *[
+        (
+            layers(lambda all, one, end=end: all.__delitem__(slice(end, None))),
+            "graph: must end in global_avg_pool or",
+        )
+        for end in (1, 2, 5, 6, 7, 8)
+    ],
+    # nothing is read that was not written
+    (
+        layers(lambda all, one: all.remove(one["binarize"])),
+        r"layer 1 \(bconv2d\): there are no bits yet; put a",
+    ),
+    (layers(lambda all, one: all.__setitem__(slice(1, 5), [])), r"layer 1 \(latent\): there are no bits yet"),
+    (layers(lambda all, one: all.remove(one["expand"])), r"layer 6 \(bconv2d\): its shortcut would cross the latent"),
+    *[
+        (
+            layers(lambda all, one, new=new: all.insert(6, new)),
+            r"layer 6 \(.*there is no stream above the latent yet",
+        )
+        for new in (BINARIZE, POOL, {**POOL, "op": "avg_pool"}, {"op": "global_avg_pool"}, {"op": "flatten"})
+    ],
+    # nothing is written that is not read
+    (layers(lambda all, one: all.insert(4, all.pop(5))), r"layer 5 \(binarize\): there is no stream above the latent"),
+    (layers(lambda all, one: all.insert(3, all.pop(5))), r"layer 4 \(avg_pool\): there is no stream above the latent"),
+    (
+        layers(lambda all, one: all.pop(4)),
+        r"layer 3 \(avg_pool\): no later layer reads its output; remove it",
+    ),
+    (layers(lambda all, one: all.insert(5, POOL)), r"layer 5 \(max_pool\): no later layer reads its output"),
+    (layers(lambda all, one: all.insert(4, BINARIZE)), r"layer 4 \(binarize\): no later layer reads its output"),
+    (layers(lambda all, one: all.insert(7, EXPAND)), r"layer 6 \(expand\): no later layer reads its output"),
+    (layers(lambda all, one: all[7].update(residual=False)), r"layer 6 \(expand\): no later layer reads its output"),
+    (layers(lambda all, one: all.insert(8, BINARIZE)), r"layer 8 \(binarize\): no later layer reads its output"),
+    (
+        layers(lambda all, one: all.insert(7, BINARIZE) or all.insert(8, EXPAND)),
+        r"block.threshold: is missing, or",
+    ),
     # above the latent
     (
-        layer("bconv2d", 1, residual=False),
-        "the trainable layer needs kernel 1, stride 1, padding 0, cout 32 and resid",
+        layer("bconv2d", 1, kernel=3, padding=1),
+        r"tail.weight: is U32 .* needs U32 \(32, 3, 3, 1\)",
     ),
-    (layer("bconv2d", 1, kernel=3, padding=1), "the trainable layer needs"),
-    (layer("bconv2d", 1, stride=2), "the trainable layer needs"),
-    (layer("bconv2d", 1, cout=64), "the trainable layer needs"),
-    (layer("avg_pool", 1, size=1), "must pool the 2x2 stream to 1x1"),
-    (layer("avg_pool", 1, repeat=2), "must pool the 2x2 stream to 1x1 with repeat 1"),
+    (layer("bconv2d", 1, stride=2), r"residual: the stream is \(2, 2, 32\), but the output \(1, 1, 32\)"),
+    (layer("bconv2d", 1, groups=2), "groups must divide cout 32, and cin 32 into multiples of 32"),
+    (layer("bconv2d", 1, cout=48), "above the latent, groups must divide cout 48 into multiples of 32, too"),
     # tensors
     (lambda m: m.tensors.pop("stem.weight"), r"stem.weight: is missing, or two layers use it; .* needs I8 \(32, 3, 3"),
     (lambda m: m.tensors.pop("stem.slope"), "stem.slope: is missing"),
@@ -209,10 +247,18 @@ REFUSED = [
     (tensor("stem.bias", lambda a: a[:31]), r"stem.bias: is I32 \(31,\)"),
     (tensor("block.threshold", lambda a: a.astype(np.int16)), "block.threshold: is I16"),
     (tensor("block.weight", lambda a: a.view(np.int32)), "block.weight: is I32"),
+    (tensor("tail.weight", lambda a: a.view(np.int32)), "tail.weight: is I32"),
+    (tensor("tail.weight", lambda a: np.zeros((32, 32), np.int8)), r"tail.weight: is I8 \(32, 32\), but .* needs U32"),
     (
-        tensor("tail.weight", lambda a: a.reshape(32, 1, 1, 32)),
-        r"tail.weight: is I8 \(32, 1, 1, 32\), but .* \(32, 32\)",
+        lambda m: m.tensors.pop("expand.levels"),
+        r"expand.levels: is missing, or two layers use it; .* needs I8 \(32",
     ),
+    (tensor("expand.levels", lambda a: a.view(np.uint8)), "expand.levels: is U8"),
+    (
+        tensor("expand.levels", lambda a: a.reshape(2, 32)),
+        r"expand.levels: is I8 \(2, 32\), but .* needs I8 \(32",
+    ),
+    (tensor("expand.levels", lambda a: a[:31]), r"expand.levels: is I8 \(31, 2\)"),
     (tensor("head.weight", lambda a: a[:, :31]), r"head.weight: is I8 \(3, 31\)"),
     (tensor("head.shift", lambda a: a[:2]), r"head.shift: is I8 \(2,\)"),
     (filled("head.shift", 7, 1), "head.shift: must be -16..6, got 7"),
@@ -268,16 +314,58 @@ MIXED_REFUSED = [
     (tensor("sign0.flip", lambda a: a[:1]), r"sign0.flip: is U32 \(1,\), but .* needs U32 \(2,\)"),
     (layer("max_pool", size=2, repeat=8), "repeat must be at most size"),
     (layer("bconv2d", residual=True), r"residual: the stream is \(16, 16, 64\), but the output \(16, 16, 96\)"),
-    (layer("avg_pool", size=2), "must pool the 4x4 stream to 1x1"),
-    (graph(image=[256, 256, 1]), r"must pool the \d+x\d+ stream to 1x1|size must"),
     (layer("conv2d", kernel=1, stride=1, padding=0), "stem.weight: is I8"),
-    (layers(lambda all, one: all.insert(8, {"op": "max_pool", "size": 2, "repeat": 1})), "comes after max_pool"),
+    (layers(lambda all, one: all.insert(8, POOL)), r"layer 8 \(max_pool\): no later layer reads its output"),
+    # The stream before the signs is dead long before it is pooled.
+    (layers(lambda all, one: all.insert(6, POOL)), r"layer 6 \(max_pool\): no later layer reads its output"),
+    (layer("bconv2d", 1, groups=1), r"tail.weight: is U32 \(64, 1, 1, 1\), but .* needs U32 \(64, 1, 1, 2\)"),
+    (layer("bconv2d", 1, cout=96), "above the latent, groups must divide cout 96 into multiples of 32, too"),
+    (
+        both(layers(lambda all, one: all.__setitem__(-1, {"op": "flatten"})), graph(image=[40, 32, 1])),
+        "makes 1280 features, at most 1024 are learned from",
+    ),
 ]
 
+DEEP_REFUSED = [
+    (layers(lambda all, one: all.pop(7)), r"residual: the stream is \(4, 8, 32\), but the output \(2, 4, 64\)"),
+    (layers(lambda all, one: all.pop(6)), "down.threshold: no layer uses it"),
+    (layers(lambda all, one: all.pop(11)), "top.levels: no layer uses it"),
+    (layers(lambda all, one: all.pop(10)), r"layer 9 \(avg_pool\): no later layer reads its output"),
+    (layers(lambda all, one: all.pop(3)), r"layer 3 \(binarize\): there is no stream above the latent yet"),
+    (layer("bconv2d", 1, residual=False), r"layer 7 \(avg_pool\): no later layer reads its output"),
+    (layer("avg_pool", 1, size=4), "size must be 1, 2, 4 or 8 and divide the 2x4 stream"),
+    (layers(lambda all, one: all.__delitem__(slice(9, 11))), r"layer 8 \(bconv2d\): no later layer reads its output"),
+    (layer("bconv2d", 2, groups=3), "groups must divide"),
+    (filled("down.bias", 2**31 - 1, 63), "down.slope: channel 63 can overflow"),
+    (tensor("latent.levels", lambda a: a[:, :1]), r"latent.levels: is I8 \(32, 1\)"),
+    (lambda m: m.tensors.update({"same.levels": m.tensors["latent.levels"]}), "same.levels: no layer uses it"),
+]
 
-@pytest.mark.parametrize("edit, message", MIXED_REFUSED, ids=range(len(MIXED_REFUSED)))
-def test_refuses_of_mixed(path, edit, message):
-    model = models.mixed()
+PLAIN_REFUSED = [
+    (layer("bconv2d", residual=True), r"layer 5 \(bconv2d\): its shortcut would cross the latent"),
+    (layers(lambda all, one: all.insert(5, POOL)), r"layer 5 \(max_pool\): there is no stream above the latent yet"),
+    (layers(lambda all, one: all.pop(5)), r"layer 5 \(max_pool\): there is no stream above the latent yet"),
+    (layers(lambda all, one: all.pop(7)), r"layer 6 \(max_pool\): no later layer reads its output"),
+    (
+        layers(lambda all, one: all.__delitem__(slice(5, 9))),
+        r"layer 5 \(flatten\): there is no stream above the",
+    ),
+    (layers(lambda all, one: all.insert(9, all[4])), r"layer 9 \(bconv2d_sign\): no later layer reads its output"),
+    (layer("bconv2d_sign", 1, cout=48), "cout must be a multiple of 32"),
+    (
+        layers(lambda all, one: all.__setitem__(9, {"op": "global_avg_pool"})),
+        r"head.weight: is I8 .* needs I8 \(3, 32\)",
+    ),
+    (tensor("sign.threshold", lambda a: a.astype(np.int8)), "sign.threshold: is I8"),
+]
+
+OTHERS = [(models.mixed, *case) for case in MIXED_REFUSED]
+OTHERS += [(models.deep, *case) for case in DEEP_REFUSED] + [(models.plain, *case) for case in PLAIN_REFUSED]
+
+
+@pytest.mark.parametrize("make, edit, message", OTHERS, ids=range(len(OTHERS)))
+def test_refuses_of_others(path, make, edit, message):
+    model = make()
     edit(model)
     with pytest.raises(ValueError, match=f"^{re.escape(path)}: .*({message})"):
         load(models.save(path, model))
@@ -318,9 +406,25 @@ def test_accepts_extremes(path):
     """The ends of the ranges, which the tests above step over."""
     model = models.tiny()
     model.tensors["head.shift"][:] = [-16, 6, 0]
-    model.layer("expand")["value"] = 127
+    model.tensors["expand.levels"][:] = [-128, 127]
     model.metadata["name"] = "n" * 64
     model.labels[0] = "l" * 64
+    load(models.save(path, model)).classify(models.image())
+
+
+def test_accepts_1024_features(path):
+    model = models.mixed()
+    model.layers[-1] = {"op": "flatten"}
+    assert load(models.save(path, model)).features == 1024
+
+
+def test_accepts_what_reads_twice(path):
+    """A register that is read again, and a layer without shortcut whose stream was read before, are no mistakes."""
+    model = models.tiny()
+    model.layer("bconv2d")["residual"] = False
+    model.layers.insert(8, {**model.layers[7], "tensor": "again"})
+    for part in ("weight", "slope", "bias"):
+        model.tensors[f"again.{part}"] = model.tensors[f"tail.{part}"]
     load(models.save(path, model)).classify(models.image())
 
 
@@ -351,6 +455,10 @@ for path in sys.argv[1:]:
 
 def test_refuses_the_same_under_micropython(tmp_path, micropython, cpython):
     paths = [models.tiny_model(tmp_path / str(i), edit) for i, (edit, _) in enumerate(REFUSED)]
+    for i, (make, edit, _) in enumerate(OTHERS):
+        model = make()
+        edit(model)
+        paths.append(models.save(tmp_path / f"other{i}", model))
     ours, theirs = micropython(REFUSE, *paths).split("\n"), cpython(REFUSE, *paths).split("\n")
     different = [(a, b) for a, b in zip(ours, theirs) if a != b]
     assert different == []

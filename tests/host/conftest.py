@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from bitreplay_host import paths
+from bitreplay_host.measure import deep
 from synthetic_data import ROOT, make_dataset, models
 
 
@@ -21,6 +22,14 @@ def synthetic_data(tmp_path_factory):
 def small_model(tmp_path_factory):
     """A model of random weights, for images of 8x8x3."""
     return Path(models.tiny_model(tmp_path_factory.mktemp("model") / "tiny.safetensors"))
+
+
+@pytest.fixture(scope="session")
+def deep_model(tmp_path_factory):
+    """A small model with four binary layers that can be trained."""
+    path = tmp_path_factory.mktemp("deep") / "deep.safetensors"
+    deep.write(str(path))
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -35,9 +35,7 @@
     X(MP_QSTR_bconv2d_dx_scratch, mod_bconv2d_dx_scratch, 2) \
     X(MP_QSTR_bconv2d_dx, mod_bconv2d_dx, 10) \
     X(MP_QSTR_bconv2d_dw_scratch, mod_bconv2d_dw_scratch, 4) \
-    X(MP_QSTR_bconv2d_dw, mod_bconv2d_dw, 12) \
-    X(MP_QSTR_bconv_scratch, mod_bconv_scratch, 3) \
-    X(MP_QSTR_bconv_backward, mod_bconv_backward, 12)
+    X(MP_QSTR_bconv2d_dw, mod_bconv2d_dw, 12)
 
 #define BR_OBJECT(name, function, n) static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(function##_obj, n, n, function);
 BR_FUNCTIONS(BR_OBJECT)

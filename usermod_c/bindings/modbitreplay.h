@@ -104,7 +104,5 @@ mp_obj_t mod_bconv2d_dx_scratch(size_t n_args, const mp_obj_t *a);
 mp_obj_t mod_bconv2d_dx(size_t n_args, const mp_obj_t *a);
 mp_obj_t mod_bconv2d_dw_scratch(size_t n_args, const mp_obj_t *a);
 mp_obj_t mod_bconv2d_dw(size_t n_args, const mp_obj_t *a);
-mp_obj_t mod_bconv_scratch(size_t n_args, const mp_obj_t *a);
-mp_obj_t mod_bconv_backward(size_t n_args, const mp_obj_t *a);
 
 #endif // BITREPLAY_BINDINGS_MODBITREPLAY_H

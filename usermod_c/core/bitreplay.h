@@ -52,11 +52,6 @@ typedef struct _br_dw_hyper_t {
     int8_t bits, stochastic, mantissa, exponent, update;
 } br_dw_hyper_t;
 
-// What bconv_backward needs beside its buffers: i8[7].
-typedef struct _br_backward_hyper_t {
-    int8_t shift, value, bits, stochastic, mantissa, exponent, head_bits;
-} br_backward_hyper_t;
-
 // n / d and the rest, d > 0. The language's own would come from libgcc, which a native module does not have.
 static inline size_t br_divide(size_t n, size_t d, size_t *rest) {
     size_t quotient = 0, bit = 1;
@@ -250,29 +245,5 @@ typedef struct _br_trained_t {
 void br_bconv2d_dw(const br_geometry_t *g, size_t samples, const uint32_t *x, int16_t *gradient, const uint8_t *shifts,
     const int16_t *slope, const br_trained_t *trained, uint32_t *packed, const br_dw_hyper_t *hyper, int32_t *scratch,
     uint32_t *rng, int32_t *square);
-
-// Where br_bconv_backward has what in its scratch, in words. A channel's gradient [J] comes first, J = samples *
-// height * width.
-typedef struct _br_scratch_t {
-    size_t planes; // uint32_t [bits][J/32]
-    size_t dw; // int32_t [cin/groups]
-    size_t df; // int16_t [samples]
-    size_t words; // all of it
-} br_scratch_t;
-
-static inline br_scratch_t br_bconv_scratch(const br_geometry_t *g, size_t samples, size_t bits) {
-    br_scratch_t at;
-    at.planes = samples * g->height * g->width;
-    at.dw = at.planes + bits * (at.planes / 32);
-    at.df = at.dw + br_quotient(g->cin, g->groups);
-    at.words = at.df + (samples + 1) / 2;
-    return at;
-}
-
-// 1x1 only, cin = cout. |df * slope| <= 2^30. scratch: as br_bconv_scratch tells. e [samples][classes] and
-// head [classes][cout] give the gradient of the layer's features.
-void br_bconv_backward(const br_geometry_t *g, size_t samples, size_t classes, const uint32_t *x, const uint32_t *xt,
-    const int16_t *e, const void *head, int8_t *weight, uint32_t *packed, const br_affine_t *affine,
-    const br_backward_hyper_t *hyper, int32_t *scratch, uint32_t *rng);
 
 #endif // BITREPLAY_H

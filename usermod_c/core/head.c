@@ -2,7 +2,6 @@
 #include "internal.h"
 
 #define BR_ONE (1 << 14) // probability 1 (Q14)
-#define BR_SAMPLES (32) // that a weight is applied to at a time
 #define BR_FEATURES (32) // whose gradients are found at a time
 #define BR_Z_LIMIT (16u << 10) // e^-16 is taken as 0; scores are Q10
 
@@ -63,27 +62,6 @@ size_t BR_HOT br_softmax(const int32_t *z, const uint8_t *active, size_t classes
         e[label] = (int16_t)(e[label] - BR_ONE);
     }
     return best;
-}
-
-void BR_HOT br_feature_gradients(const int16_t *e, const void *weight, uint32_t bits, size_t samples, size_t classes,
-    size_t n, size_t feature, int16_t *df) {
-    uint32_t sum[BR_SAMPLES];
-    for (size_t count; samples; samples -= count, e += count * classes, df += count) {
-        count = samples < BR_SAMPLES ? samples : BR_SAMPLES;
-        for (size_t s = 0; s < count; s++) {
-            sum[s] = 1u << 13;
-        }
-        for (size_t c = 0; c < classes; c++) {
-            int32_t w = br_top16(weight, bits, c * n + feature);
-            const int16_t *error = e + c;
-            for (size_t s = 0; s < count; s++, error += classes) {
-                sum[s] += (uint32_t)(*error * w);
-            }
-        }
-        for (size_t s = 0; s < count; s++) {
-            df[s] = br_sat16((int32_t)sum[s] >> 14);
-        }
-    }
 }
 
 // The gradients of `count` features.

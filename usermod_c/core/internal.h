@@ -210,10 +210,6 @@ void br_quantize_block(const int32_t *g, uint32_t bits, uint32_t exponent, int s
 // As br_dot_planes, added to what is in out.
 void br_add_dot_planes(const uint32_t *planes, uint32_t bits, size_t words, const uint32_t *rows, size_t count,
     int32_t *out);
-// The gradients of one feature, for bconv_backward.
-void br_feature_gradients(const int16_t *e, const void *weight, uint32_t bits, size_t samples, size_t classes,
-    size_t n, size_t feature, int16_t *df);
-
 // The part of a kernel's side that lies inside the image: taps [first, last) for the window at `start` (may be
 // negative).
 static inline void br_taps(int32_t start, uint32_t side, uint32_t kernel, uint32_t *first, uint32_t *last) {

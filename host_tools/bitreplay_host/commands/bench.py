@@ -2,18 +2,23 @@
 
 On a board, times are given in cycles of its clock. Those of the emulated Pico should be those of the chip for code in
 SRAM, as all loops are; misses of the cache in front of its flash are not emulated, so that what runs from flash, which
-is MicroPython, is a lower bound. On the unix port times are of this machine and this moment: only ratios from one run
-can be compared. A call's own cost in MicroPython is included. `--board instructions` counts the instructions of the
-kernels in native modules, for the processors of boards, under QEMU.
+is MicroPython, is a lower bound. A learner of the head is taught a class, and one of the layers that --train names. On
+the unix port times are of this machine and this moment: only ratios from one run can be compared. A call's own cost in
+MicroPython is included. `--board instructions` counts the instructions of the kernels in native modules, for the
+processors of boards, under QEMU.
 """
 
 from __future__ import annotations
 
 import argparse
 
+import bitreplay
+from bitreplay import trainer
+from bitreplay.checks import check_integer
+
 from .. import models
 from ..device.connect import connected
-from ..errors import UserError
+from ..errors import UserError, as_user_error
 from ..measure import bench, instructions
 from . import options
 
@@ -21,6 +26,7 @@ EPILOG = """examples:
   bitreplay bench
   bitreplay bench --repeats 200 --out quiet.json
   bitreplay bench --board emulated      some minutes, as a class is taught there; docs/pico.md keeps what it prints
+  bitreplay bench --board emulated --model small --train all --channels 0.25
   bitreplay bench --board instructions  after `make natmods`; docs/natmod.md keeps what it prints
   bitreplay bench --port /dev/ttyACM0   a board with BitReplay, to which the model is uploaded
 """
@@ -34,6 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_port(parser, default=None)
     options.add_micropython(parser)
     options.add_model(parser)
+    options.add_train(parser)
+    for name, what in ("replay", "latents that are replayed"), ("fresh", "images of a class that is taught"):
+        parser.add_argument(f"--{name}", type=int, help=f"{what} (default: what a Pico has room for)")
     parser.add_argument("--repeats", type=int, help="of each kernel (default: 30; on a board 1, as all are alike)")
     options.add_out(parser)
 
@@ -43,18 +52,31 @@ def run(args: argparse.Namespace) -> None:
         raise UserError("--repeats must be at least 1")
     if args.port and args.board:
         raise UserError("--port and --board exclude each other")
-    if not models.load(args.model).trainable:
-        raise UserError(f"{args.model} has no trainable layer, whose gradients are to be timed; take another model")
+    net = models.load(args.model)
+    if not trainer.most(net):
+        raise UserError(f"{args.model} has no binary layer that can be trained, to be timed; take another model")
+    learners = choose(args, net)
     options.check_out(args.out)
     if args.board == "instructions":
         result = instructions.bench(args.model)
         text = instructions.describe(result)
     elif args.board == "emulated" or args.port:
         with connected(args.board == "emulated", args.port) as board:
-            result = bench.bench_board(board, args.board == "emulated", args.model, args.repeats or 1)
+            result = bench.bench_board(board, args.board == "emulated", args.model, learners, args.repeats or 1)
         text = bench.describe(result)
     else:
-        result = bench.bench_unix(args.model, options.micropython(args), args.repeats or 30)
+        result = bench.bench_unix(args.model, learners, options.micropython(args), args.repeats or 30)
         text = bench.describe(result)
     print(text)
     options.write(args, result)
+
+
+def choose(args: argparse.Namespace, net: bitreplay.Network) -> list[dict]:
+    """Arguments of the learners that are timed: one of the head, and the one that is asked for."""
+    given = {name: getattr(args, name) for name in ("replay", "fresh")}
+    sizes = bench.sizes(net) | {name: value for name, value in given.items() if value is not None}
+    with as_user_error():
+        check_integer("replay", sizes["replay"], 1, 32768)
+        check_integer("fresh", sizes["fresh"], 1, 32768)
+    learners = [{**sizes, "train": "head", "channels": 1.0}, {**sizes, **options.train(args, net)}]
+    return learners[: 1 if learners[1]["train"] in ("head", 0) else 2]

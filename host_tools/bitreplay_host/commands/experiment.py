@@ -22,9 +22,10 @@ from . import options
 
 EPILOG = """examples:
   bitreplay experiment                                  the demo's protocol, three seeds
-  bitreplay experiment --q-b 2 4 8 16 --rounding stochastic nearest --methods replay_conv
+  bitreplay experiment --model backbone_4x4 --methods replay_deep --train 1 2 all --channels 1 0.25
+  bitreplay experiment --model backbone_4x4 --q-b 2 4 8 16 --rounding stochastic nearest --methods replay_deep
   bitreplay experiment --first 2 --step 2 --fresh 3000      5 x 2 classes, 3000 images a class
-  bitreplay experiment --replay 250 500 1000 2000 --methods replay_conv --seeds 1
+  bitreplay experiment --replay 250 500 1000 2000 --methods replay_head --seeds 1
   bitreplay experiment --dataset fashion --methods ncm nearest slda replay_head --replay-bytes 64000
 """
 
@@ -46,6 +47,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--methods", nargs="+", choices=list(METHODS), default=LEARNERS, help="default: those that train"
     )
+    parser.add_argument(
+        "--train",
+        type=_layers,
+        nargs="+",
+        default=["all"],
+        metavar="N",
+        help="what replay_deep and joint train: head, all, or how many binary layers from the top (default: all)",
+    )
+    parser.add_argument(
+        "--channels", type=float, nargs="+", default=[1.0], help="share of their output channels (default: 1)"
+    )
     replay = parser.add_mutually_exclusive_group()
     replay.add_argument("--replay", type=int, nargs="+", default=[1000], help="latents kept (default: 1000)")
     replay.add_argument(
@@ -59,20 +71,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--head-bits", type=int, default=16, choices=[16, 32], help="of its master weights (default: 16)"
     )
     parser.add_argument(
-        "--q-b", type=int, nargs="+", default=[4], help="bits of the binary layer's gradient, 2..16 (default: 4)"
+        "--q-b", type=int, nargs="+", default=[4], help="bits of the binary layers' gradients, 2..16 (default: 4)"
     )
     parser.add_argument(
         "--rounding",
         nargs="+",
         choices=["stochastic", "nearest"],
         default=["stochastic"],
-        help="of that gradient (default: stochastic)",
+        help="of these gradients (default: stochastic)",
     )
     parser.add_argument(
         "--arithmetic", nargs="+", choices=["integer", "float32"], default=["integer"], help="float32: on the host"
     )
     parser.add_argument("--rate", type=float, help="the head's learning rate")
-    parser.add_argument("--conv-rate", type=float, help="the binary layer's learning rate")
+    parser.add_argument("--conv-rate", type=float, help="the binary layers' learning rate")
     options.add_places(parser)
     parser.add_argument("--out", type=Path, default=Path("experiment"), help="folder (default: %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what the runs had and reached as JSON, too")
@@ -85,10 +97,17 @@ def run(args: argparse.Namespace) -> None:
     replays = _latents(args.replay_bytes, latent_bytes + 1) if args.replay_bytes else args.replay
     learner = {"policy": args.policy, "q_f": args.q_f, "head_bits": args.head_bits, "replay": replays[0], **rates}
     plan = ClassIncremental(args.dataset, args.first, args.step, args.fresh, args.test, args.epochs, learner)
-    chosen = experiment.variants(args.methods, replays, args.q_b, args.rounding, args.arithmetic)
+    chosen = experiment.variants(
+        args.methods, args.train, args.channels, replays, args.q_b, args.rounding, args.arithmetic
+    )
     records = experiment.run(args.model, plan, chosen, args.seeds, options.places(args), args.out)
     if args.json:
         args.json.write_text(json.dumps(experiment.summary(plan, records, latent_bytes), indent=1) + "\n")
+
+
+def _layers(text: str) -> str | int:
+    """--train as a Learner takes it, who checks it."""
+    return int(text) if text.isdigit() else text
 
 
 def _latents(sizes: list[int], size: int) -> list[int]:

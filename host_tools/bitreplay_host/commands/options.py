@@ -8,8 +8,11 @@ import os
 from pathlib import Path
 from typing import Any
 
+import bitreplay
+from bitreplay import trainer
+
 from .. import paths
-from ..errors import UserError
+from ..errors import UserError, as_user_error
 from ..experiments.latents import Places
 
 MODEL = "a file, or the name of a shipped model, see `bitreplay models`"
@@ -34,6 +37,23 @@ def add_micropython(parser: argparse.ArgumentParser) -> None:
 def micropython(args: argparse.Namespace) -> Path:
     """The unix port that is named, or that was built."""
     return args.micropython or paths.built("unix/micropython", "unix", "name it with --micropython")
+
+
+def add_train(parser: argparse._ActionsContainer) -> None:
+    """What train() reads."""
+    text = "layers of the model that are trained: head, all, or how many binary ones from the top"
+    parser.add_argument("--train", help=f"{text} (default: 1, or head where there is none)")
+    text = "share of their output channels that is trained, above 0 and at most 1 (default: %(default)s)"
+    parser.add_argument("--channels", type=float, default=1.0, help=text)
+
+
+def train(args: argparse.Namespace, net: bitreplay.Network) -> dict[str, Any]:
+    """Keyword arguments of Learner. UserError if the model has no such layers."""
+    chosen = args.train or str(min(1, trainer.most(net)))
+    learner = {"train": int(chosen) if chosen.isdecimal() else chosen, "channels": args.channels}
+    with as_user_error():
+        bitreplay.Learner(net, replay=0, fresh=1, **learner)
+    return learner
 
 
 def add_data(parser: argparse.ArgumentParser, name: str = "--data") -> None:

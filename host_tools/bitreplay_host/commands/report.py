@@ -1,7 +1,8 @@
 """Say what a model and a learner take on a board: RAM by formula and as measured, and flash.
 
 Puts the model on the board, unless it is there, loads it, makes a learner with the settings that are given, and looks
-at the heap before and after. Nothing that a learner needs is allocated later.
+at the heap before and after. Nothing that a learner needs is allocated later. `bitreplay plan` says the bytes of other
+settings, and the time they take, without a board.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from . import options
 EPILOG = """examples:
   bitreplay report                              the first board on USB
   bitreplay report --board emulated             an emulated Pico
-  bitreplay report --replay 800 --no-conv       without training the binary layer
+  bitreplay report --replay 800 --train head    without training binary layers
 """
 
 
@@ -31,14 +32,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--fresh", type=int, default=100, help="samples before a learn(), at most (default: %(default)s)"
     )
     parser.add_argument("--classes", type=int, default=10, help="most labels (default: %(default)s)")
-    parser.add_argument("--no-conv", action="store_true", help="do not train the binary layer")
+    options.add_train(parser)
     options.add_out(parser)
 
 
 def run(args: argparse.Namespace) -> None:
-    models.load(args.model)
+    trained = options.train(args, models.load(args.model))
     options.check_out(args.out)
-    learner = {name: getattr(args, name) for name in ("replay", "fresh", "classes")} | {"conv": not args.no_conv}
+    learner = {name: getattr(args, name) for name in ("replay", "fresh", "classes")} | trained
     with connected(args.board == "emulated", args.port) as board:
         found = memory.measure(board, args.board == "emulated", args.model, learner)
     print(memory.describe(found))

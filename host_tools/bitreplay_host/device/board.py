@@ -21,7 +21,7 @@ from .unix_port import ONBOARD
 
 FOLDER = "/.bitreplay"  # on the board, while it is needed
 CONFIGURATION = "configuration.json"
-VERIFY = "verify.calls", "verify.safetensors"  # what verify has there
+VERIFY = "verify.calls", "verify.safetensors", "verify_model.safetensors"  # what verify has there
 NEW = ".bitreplay"  # ends the name of a file that is not whole yet
 SPARE = 4096  # bytes that a filesystem needs beside a file
 CHUNK = 2048  # bytes of a file that are on their way in one statement

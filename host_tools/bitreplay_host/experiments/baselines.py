@@ -13,10 +13,12 @@ from pathlib import Path
 
 import bitreplay
 import numpy as np
+from bitreplay.above import Above
 from bitreplay.replay import Balanced, Samples
 
 from ..errors import UserError
-from .float_learner import STREAM, unpack
+from .float_layers import STREAM
+from .float_learner import unpack
 
 SHRINKAGE = 1e-4  # of the covariance towards the identity
 NUMBER = 4  # bytes of a float32 or an integer that is kept
@@ -27,7 +29,7 @@ class Features:
 
     def __init__(self, net: bitreplay.Network):
         self.net = net
-        self.packed = net.pack_signs() if net.trainable else None
+        self.above = Above(net)
         self._known: dict[bytes, np.ndarray] = {}
         self._lock = threading.Lock()  # as the network has one scratch
 
@@ -39,7 +41,7 @@ class Features:
     def _one(self, latent):
         if latent not in self._known:
             out = bytearray(self.net.features)
-            self.net.features_of(bytearray(latent), self.packed, out)
+            self.above.features(bytearray(latent), out)
             self._known[latent] = np.frombuffer(out, np.int8)
         return self._known[latent]
 
@@ -101,10 +103,10 @@ class NearestLatent:
         """As NearestClassMean's; among latents equally near, the one that was stored first."""
         n = self.memory.n
         kept = np.frombuffer(self.memory.latents, np.uint8).reshape(-1, self.memory.latent_bytes)[:n]
-        known, classes = unpack(kept, 1)[:, 0], np.frombuffer(self.memory.classes, np.uint8)[:n]
+        known, classes = unpack(kept, (-1,)), np.frombuffer(self.memory.classes, np.uint8)[:n]
         # Of signs: the more are equal, the larger is the product. A thousand at a time, as they are unpacked.
         parts = np.array_split(latents, -(-len(latents) // 1000))
-        nearest = [(unpack(part, 1)[:, 0] @ known.T).argmax(axis=1) for part in parts]
+        nearest = [(unpack(part, (-1,)) @ known.T).argmax(axis=1) for part in parts]
         return classes[np.concatenate(nearest)].astype(np.int64)
 
 

@@ -23,21 +23,22 @@ from .latents import Places, latents
 MOST_FRESH = MOST_REPLAY = 32768  # of a learner
 
 METHODS: dict[str, dict] = {
-    "naive": {"replay": 0, "cwr": False, "conv": True},
-    "cwr": {"replay": 0, "cwr": True, "conv": False},
-    "replay_head": {"conv": False},
-    "replay_conv": {},
+    "naive": {"replay": 0, "cwr": False},
+    "cwr": {"replay": 0, "cwr": True},
+    "replay_head": {},
+    "replay_deep": {},
     "joint": {"replay": 0},
-    "ncm": {"replay": 0, "conv": False},
-    "nearest": {"conv": False},
-    "slda": {"replay": 0, "conv": False},
+    "ncm": {"replay": 0},
+    "nearest": {},
+    "slda": {"replay": 0},
 }
+DEEP = "replay_deep", "joint"  # train what --train says; the others the head, or nothing
 LEARNERS = [method for method in METHODS if method not in baselines.BASELINES]
 TITLES = {
     "naive": "naive fine-tuning",
     "cwr": "CWR* alone",
     "replay_head": "replay + head",
-    "replay_conv": "replay + head + conv",
+    "replay_deep": "replay + deep",
     "joint": "joint (upper bound)",
     "ncm": "nearest class mean",
     "nearest": "nearest replayed latent",
@@ -51,7 +52,7 @@ class ClassIncremental:
 
     first, step: classes of the first and of each further experience. samples: fresh images a class (0: all).
     test: test images a class (0: all). epochs: of every experience; joint training takes as many minibatches as
-    `replay_conv` does in all.
+    learning with replay does in all.
     """
 
     dataset: str = "cifar10"

@@ -12,7 +12,7 @@ COLORS = {
     "naive": "#999999",
     "cwr": "#D55E00",
     "replay_head": "#56B4E9",
-    "replay_conv": "#0072B2",
+    "replay_deep": "#0072B2",
     "joint": "#333333",
     "ncm": "#009E73",
     "nearest": "#E69F00",
@@ -56,7 +56,7 @@ def plot(path: Path, curves: Mapping[str, Sequence[float]], classes: Sequence[in
                 linestyle=style,
                 marker="o",
                 markersize=4,
-                linewidth=2.4 if method == "replay_conv" else 1.6,
+                linewidth=2.4 if method == "replay_deep" else 1.6,
             )
         ends.append((curve[-1], name))
     low, high = 0, 100

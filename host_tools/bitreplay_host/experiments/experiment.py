@@ -14,17 +14,19 @@ from .. import paths
 from ..tables import table
 from . import curves as plots
 from .baselines import BASELINES
-from .class_incremental import METHODS, TITLES, ClassIncremental, Run
+from .class_incremental import DEEP, METHODS, TITLES, ClassIncremental, Run
 from .class_incremental import run as learn
 from .latents import Places
 
-COLUMNS = ["method", "arithmetic", "replay", "q_b", "rounding"]
+COLUMNS = ["method", "arithmetic", "train", "channels", "replay", "q_b", "rounding"]
 
 Variant = tuple[str, dict, str]  # method, learner arguments, arithmetic
 
 
 def variants(
     methods: Iterable[str],
+    trains: Iterable[str | int],
+    shares: Iterable[float],
     replays: Iterable[int],
     q_bs: Iterable[int],
     roundings: Iterable[str],
@@ -32,17 +34,16 @@ def variants(
 ) -> list[Variant]:
     """All combinations; one of a method that does not use what differs is there once."""
     unique: dict[str, Variant] = {}
-    for method, replay, q_b, rounding, arithmetic in itertools.product(methods, replays, q_bs, roundings, arithmetics):
+    combinations = itertools.product(methods, trains, shares, replays, q_bs, roundings, arithmetics)
+    for method, train, share, replay, q_b, rounding, arithmetic in combinations:
         memory = {} if METHODS[method].get("replay") == 0 else {"replay": replay}
         arithmetic = "float64" if method in BASELINES else arithmetic
-        no_gradient = not _trains_conv(method) or arithmetic == "float32"
-        options = memory | ({} if no_gradient else {"q_b": q_b, "rounding": rounding})
+        deep = method in DEEP and train != "head"
+        layers: dict = {"train": train, "channels": share} if deep else {}
+        gradient = {"q_b": q_b, "rounding": rounding} if deep and arithmetic == "integer" else {}
+        options = layers | memory | gradient
         unique[json.dumps([method, options, arithmetic])] = (method, options, arithmetic)
     return list(unique.values())
-
-
-def _trains_conv(method: str) -> bool:
-    return METHODS[method].get("conv", True)
 
 
 def run(
@@ -68,14 +69,15 @@ def run(
 def summary(plan: ClassIncremental, records: Sequence[dict], latent_bytes: int) -> dict:
     """What the runs have in common with those of other models and choices: `bitreplay experiment --json`.
 
-    {"dataset", "runs": [{"method", "train" ("head", or "all" with the binary layer), "seed", "replay" (latents),
+    {"dataset", "runs": [{"method", "train" ("head", "all" or a number), "channels", "seed", "replay" (latents),
     "replay_bytes" (with a byte of label each), "fresh" (images a class, 0 for all), "curve", "final" (percent),
     "digest" (None without a learner's state)}]}
     """
     runs = []
     for r in records:
         replay = r.get("replay", 0)
-        told = {"method": r["method"], "train": "all" if _trains_conv(r["method"]) else "head", "seed": r["seed"]}
+        told = {"method": r["method"], "train": r.get("train", "head"), "channels": r.get("channels", 1.0)}
+        told |= {"seed": r["seed"]}
         told |= {"replay": replay, "replay_bytes": replay * (latent_bytes + 1), "fresh": plan.samples}
         runs.append(told | {"curve": r["curve"], "final": r["final"], "digest": r.get("digest")})
     return {"dataset": plan.dataset, "runs": runs}

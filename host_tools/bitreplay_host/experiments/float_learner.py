@@ -1,7 +1,7 @@
 """The same learner in float32: what the integers of the on-board learner are measured against.
 
 It shares the policies and the samples with `bitreplay.Learner`; the head, the softmax, the gradients, the latent
-weights and the momentum are float32, and features are neither rounded nor saturated. Nothing is rounded
+weights and the momentum are float32, and the stream is saturated but not rounded. Nothing is rounded
 stochastically, so the generator draws the samples of its minibatches in another order.
 """
 
@@ -13,16 +13,16 @@ from pathlib import Path
 
 import bitreplay
 import numpy as np
-from bitreplay.replay import BATCH
+from bitreplay.trainer import FALL
 
-STREAM = 16  # stream units per 1.0
-LATENT = 128  # latent weight units per 1.0
+from .float_layers import FloatLayers
+
 MOMENTUM = 7 / 8
 
 
-def unpack(latents: np.ndarray, positions: int) -> np.ndarray:
-    """Packed latents, uint8 (n, bytes), to +-1, float32 (n, positions, channels)."""
-    bits = np.unpackbits(latents, axis=-1, bitorder="little").reshape(len(latents), positions, -1)
+def unpack(latents: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Packed latents, uint8 (n, bytes), to +-1, float32 (n, *shape)."""
+    bits = np.unpackbits(latents, axis=-1, bitorder="little").reshape(len(latents), *shape)
     return bits.astype(np.float32) * 2 - 1
 
 
@@ -31,61 +31,47 @@ class FloatLearner(bitreplay.Learner):
 
     def __init__(self, net, **arguments):
         super().__init__(net, **arguments)
-        if not net.trainable:
-            raise ValueError("float32 needs a model with a trainable layer above the latent")
-        classes, layer = self.config["classes"], net.trainable
-        self.positions = net.latent_shape[0] * net.latent_shape[1]
-        self.groups = layer.geometry[7]
-        weight = np.frombuffer(layer.weight, np.int8).reshape(net.features, -1)
-        self.latent_weight = weight.astype(np.float32) / LATENT
-        scale = np.float32(2.0**-layer.shift / STREAM)
-        self.slope = np.frombuffer(layer.slope, np.int16).reshape(-1, 2).astype(np.float32) * scale
-        self.bias = np.frombuffer(layer.bias, np.int32).astype(np.float32) * scale
-        self.shortcut = np.float32(net.expand_value / STREAM)
-        self.consolidated = np.zeros((classes, net.features), np.float32)
-
-    def _forward(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(n, positions, channels) to features (n, channels) and the slope at each accumulator."""
-        sign = np.where(self.latent_weight >= 0, np.float32(1), np.float32(-1))
-        inputs = np.split(x, self.groups, axis=2)
-        acc = np.concatenate([i @ w.T for i, w in zip(inputs, np.split(sign, self.groups), strict=True)], axis=2)
-        slope = np.where(acc < 0, self.slope[:, 1], self.slope[:, 0])
-        return (x * self.shortcut + acc * slope + self.bias).mean(axis=1), slope
-
-    def _begin(self):
-        present = super()._begin()
-        here = (np.asarray(present) > 0) | (not self.config["cwr"])
-        self.training = np.where(here[:, None], self.consolidated, 0).astype(np.float32)
-        self.momentum = np.zeros_like(self.training)
-        return present
+        self.layers = FloatLayers(net, self.trainer.parts if self.trainer else ())
+        self.consolidated = np.zeros((self.config["classes"], net.features), np.float32)
+        self.now, self.fall = np.float32(1), 0  # the share of the rates in this step, and as in FloatLayers.step
 
     def _minibatch(self, batch):
         fresh = self.fresh.n
         samples = [(self.fresh, i) if i < fresh else (self.replay, i - fresh) for i in batch]
         rows = np.stack([np.frombuffer(s.latent(i), np.uint8) for s, i in samples])
         labels = np.array([s.classes[i] for s, i in samples])
-        x = unpack(rows, self.positions)
-        f, slope = self._forward(x)
-        active = np.frombuffer(self.active, np.uint8) > 0
+        f = self.layers.forward(unpack(rows, self.net.latent_shape))
+        active = np.frombuffer(self.head.active, np.uint8) > 0
         scores = np.where(active, f @ self.training.T, -np.inf)
         p = np.exp(scores - scores.max(axis=1, keepdims=True))
-        e = p / p.sum(axis=1, keepdims=True)
+        e = (p / p.sum(axis=1, keepdims=True)).astype(np.float32)
         hits = int((e.argmax(axis=1) == labels).sum())
-        e[np.arange(BATCH), labels] -= 1
-        upstream = (e @ self.training)[:, None] / self.positions * slope
-        self.momentum = MOMENTUM * self.momentum + np.float32(self.config["rate"] / BATCH) * (e.T @ f)
-        self.training -= self.momentum
-        if self.config["conv"]:
-            g = np.split(upstream.reshape(BATCH * self.positions, -1), self.groups, axis=1)
-            inputs = np.split(x.reshape(BATCH * self.positions, -1), self.groups, axis=1)
-            dw = np.concatenate([a.T @ b for a, b in zip(g, inputs, strict=True)])
-            self.latent_weight -= np.float32(self.config["conv_rate"] / BATCH) * dw
-            np.clip(self.latent_weight, -127 / LATENT, 127 / LATENT, out=self.latent_weight)
+        e[np.arange(len(e)), labels] -= 1
+        if self.trainer:
+            self.layers.backward(e @ self.training)
+        self.gradient = e.T @ f / len(e)
         return hits
+
+    def _begin(self, classes):
+        present = super()._begin(classes)
+        self.layers.begin()
+        here = (np.asarray(present) > 0) | (not self.config["cwr"])
+        self.training = np.where(here[:, None], self.consolidated, 0).astype(np.float32)
+        self.momentum = np.zeros_like(self.training)
+        return present
+
+    def _set_rates(self, step, steps):
+        self.now, self.fall = np.float32(1 - 0.9 * step / steps), int(step % FALL == 0)
+
+    def _step(self, present):
+        self.layers.step(self.config["conv_rate"] * self.now, self.fall)
+        self.momentum = MOMENTUM * self.momentum + np.float32(self.config["rate"]) * self.now * self.gradient
+        self.training -= self.momentum
+        self.learned = present
 
     def _consolidate(self, present, absorb):
         here = [c for c in range(len(self.labels)) if present[c] or not self.config["cwr"]]
-        past = [self.past[c] for c in here]
+        past = [self.head.past[c] for c in here]
         super()._consolidate(present, absorb)
         mean = self.training[here].mean() if self.config["cwr"] else 0
         for c, before in zip(here, past, strict=True):
@@ -94,8 +80,9 @@ class FloatLearner(bitreplay.Learner):
 
     def accuracy(self, latents: np.ndarray, classes: np.ndarray, names: list[str]) -> float:
         """Percent right of packed latents, uint8 (n, bytes), whose classes are all learned."""
-        features, _ = self._forward(unpack(latents, self.positions))
-        scores = np.where(np.asarray(self.past) > 0, features @ self.consolidated.T, -np.inf)
+        parts = np.array_split(latents, -(-len(latents) // 100))
+        features = np.concatenate([self.layers.forward(unpack(part, self.net.latent_shape)) for part in parts])
+        scores = np.where(np.asarray(self.head.past) > 0, features @ self.consolidated.T, -np.inf)
         labels = np.array([self.labels.index(names[c]) for c in classes])
         return float(100 * (scores.argmax(axis=1) == labels).mean())
 

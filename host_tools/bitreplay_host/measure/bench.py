@@ -8,6 +8,8 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+import bitreplay
+from bitreplay import budget
 from tqdm import tqdm
 
 from .. import models
@@ -16,26 +18,38 @@ from ..device.board import Board
 from ..device.connect import with_model
 from ..tables import table
 
-OTHER_LINES = 27  # of onboard/time_kernels.py, beside one for each convolution
-TEACH = {"replay": 500, "fresh": 100, "epochs": 4, "classes": 10}
+OTHER_LINES = 25  # of onboard/time_kernels.py, beside those of convolutions
+LAYER_LINES = 5  # for each binary one above the latent
+TEACH = {"epochs": 4, "classes": 10}
+REPLAY, FRESH = (500, 64_000), (100, 12_800)  # latents that are taught, unless they are more bytes
+KINDS = "dW", "dX"
 RATIOS = "2", "4", "8"  # bits of gradients whose speedup is reported
+BATCH = budget.batch({"train": 1})
 
 Run = Callable[[str, dict], Iterable[dict]]
 
 
-def bench_unix(model: Path, micropython: Path, repeats: int = 30) -> dict:
-    """Times on MicroPython's unix port, the best of so many; what is written as JSON."""
+def sizes(net: bitreplay.Network) -> dict[str, int]:
+    """The replay memory and the fresh samples of the learners that are timed, as a Pico has room for them."""
+    return {name: min(n, size // net.latent_bytes) for name, (n, size) in (("replay", REPLAY), ("fresh", FRESH))}
+
+
+def bench_unix(model: Path, learners: list[dict], micropython: Path, repeats: int = 30) -> dict:
+    """Times on MicroPython's unix port, the best of so many; what is written as JSON.
+
+    learners: keyword arguments of those that are timed, with replay, fresh and what is trained.
+    """
     with tempfile.TemporaryDirectory() as directory:
 
         def start(script: str, configuration: dict) -> Iterator[dict]:
             return unix_port.run(script, configuration, micropython, Path(directory))
 
-        lines, taught = measure(start, model, str(model), repeats)
+        lines, taught = measure(start, model, str(model), learners, repeats)
     target = f"MicroPython's unix port on this machine ({processor()}), best of {repeats}; no board"
-    return summary(target, None, lines, taught)
+    return summary(target, None, models.load(model), lines, taught)
 
 
-def bench_board(board: Board, emulated: bool, model: Path, repeats: int = 1) -> dict:
+def bench_board(board: Board, emulated: bool, model: Path, learners: list[dict], repeats: int = 1) -> dict:
     """Cycles on a board, which gets the model unless it has it; what is written as JSON."""
     board.need_bitreplay()
     path = with_model(board, model)
@@ -45,28 +59,36 @@ def bench_board(board: Board, emulated: bool, model: Path, repeats: int = 1) -> 
         board.soft_reset()  # all RAM is free again
         return board.run(script, configuration)
 
-    lines, taught = measure(start, model, path, repeats)
+    lines, taught = measure(start, model, path, learners, repeats)
     how = "emulated: misses of the flash's cache are not modelled" if emulated else "measured on it"
-    return summary(f"{board.machine()} at {clock / 1e6:g} MHz, {how}", clock, lines, taught)
+    target = f"{board.machine()} at {clock / 1e6:g} MHz, {how}"
+    return summary(target, clock, models.load(model), lines, taught)
 
 
-def measure(start: Run, model: Path, path: str, repeats: int) -> tuple[list[dict], dict]:
-    """Runs onboard/time_kernels.py and teach_class.py: the lines of the one, and the result of the other."""
+def measure(start: Run, model: Path, path: str, learners: list[dict], repeats: int) -> tuple[list[dict], list[dict]]:
+    """Runs onboard/time_kernels.py, and teach_class.py for each learner: the lines of the one, the others' results."""
     graph, lines = models.graph(model), []
-    total = OTHER_LINES + sum(layer["op"] in ("conv2d", "bconv2d") for layer in graph["layers"]) - 1
+    backbone = [layer["op"] for layer in graph["layers"]]
+    above = len({tuple(layer.geometry) for layer in models.load(model).above if layer.op == "bconv2d"})
+    total = OTHER_LINES + LAYER_LINES * above + 8 * above
+    total += sum(op in ("conv2d", "bconv2d") for op in backbone[: backbone.index("latent")])
     configuration = {"model": path, "graph": graph, "repeats": repeats}
     with tqdm(total=total, desc="kernels", unit="", disable=None, leave=False) as bar:
         for line in start("time_kernels.py", configuration):
             lines.append(line)
             bar.update()
-    taught: dict = {}
-    with tqdm(total=100, desc="teaching a class", unit="%", disable=None, leave=False) as bar:
-        for taught in start("teach_class.py", {"model": path, **TEACH}):
-            bar.update(round(100 * taught.get("done", 1)) - bar.n)
-    return lines, taught
+    found = []
+    for learner in learners:
+        settings = {**learner, "classes": TEACH["classes"]}
+        taught: dict = {}
+        with tqdm(total=100, desc="teaching a class", unit="%", disable=None, leave=False) as bar:
+            for taught in start("teach_class.py", {"model": path, "epochs": TEACH["epochs"], "learner": settings}):
+                bar.update(round(100 * taught.get("done", 1)) - bar.n)
+        found.append({"settings": settings, **taught})
+    return lines, found
 
 
-def summary(target: str, clock: int | None, lines: list[dict], taught: dict) -> dict:
+def summary(target: str, clock: int | None, net: bitreplay.Network, lines: list[dict], taught: list[dict]) -> dict:
     """What is written: lines and taught are what the scripts of onboard/ print, clock is in Hz or None."""
     kernels = []
     for line in lines:
@@ -80,21 +102,38 @@ def summary(target: str, clock: int | None, lines: list[dict], taught: dict) -> 
                     kernel["cycles_per_32_macs"] = round(kernel["cycles"] * 32 / kernel["binary_macs"], 2)
             kernels.append(kernel)
     gradients = [line for line in lines if "q_b" in line]
-    speedup = {str(g["q_b"]): round(g["sign_and_add_us"] / g["bit_serial_us"], 2) for g in gradients}
     inference = next(line["us"] for line in kernels if line["name"] == "backbone")
-    heap = {} if not taught["after"] else {"heap_used": taught["after"]["used"], "heap_free": taught["after"]["free"]}
     return {
         "target": target,
+        "model": {"name": net.name, "sha256": net.digest},
         "clock_hz": clock,
         "kernels": kernels,
         "inference_ms": inference / 1e3,
-        "train_sample_ms": taught["learn_us"] / 1e3 / taught["samples"],
-        "teach_class_s": (taught["see_us"] + taught["learn_us"]) / 1e6,
+        "taught": [lesson(one) for one in taught],
+        "gradients": gradients,
+        "bit_serial_speedup": {kind: {bits: speedup(gradients, kind, bits) for bits in RATIOS} for kind in KINDS},
+    }
+
+
+def lesson(taught: dict) -> dict:
+    """What is written of a learner that was taught a class."""
+    heap = {} if not taught["after"] else {"heap_used": taught["after"]["used"], "heap_free": taught["after"]["free"]}
+    return {
+        **taught["settings"],
+        "epochs": TEACH["epochs"],
+        "batch": taught["batch"],
+        "image_ms": taught["see_us"] / 1e3 / taught["settings"]["fresh"],
+        "minibatch_ms": taught["learn_us"] / 1e3 / taught["minibatches"],
+        "class_s": (taught["see_us"] + taught["learn_us"]) / 1e6,
         **heap,
         "learner_bytes": taught["memory"]["total"],
-        "gradients": gradients,
-        "bit_serial_speedup": {bits: speedup[bits] for bits in RATIOS},
     }
+
+
+def speedup(gradients: list[dict], kind: str, bits: str) -> float:
+    """Of bit-serial products against sign-and-add, over all layers."""
+    lines = [line for line in gradients if line["gradient"] == kind and line["q_b"] == int(bits)]
+    return round(sum(g["sign_and_add_us"] for g in lines) / sum(g["bit_serial_us"] for g in lines), 2)
 
 
 def describe(result: dict) -> str:
@@ -105,28 +144,33 @@ def describe(result: dict) -> str:
         value = kernel["cycles"] if result["clock_hz"] else kernel["us"]
         rows.append([kernel["name"], kernel["shape"], value, kernel.get("cycles_per_32_macs", "")])
     per_word = [unit + " per 32 MACs"] if result["clock_hz"] else []
-    text = f"{result['target']}.\n\n"
+    text = f"{result['model']['name']} on {result['target']}.\n\n"
     text += table(["kernel", "shape", unit, *per_word], [row[: 3 + len(per_word)] for row in rows])
     layers = [kernel for kernel in result["kernels"] if "binary_macs" in kernel]
     if result["clock_hz"] and layers:
         cycles, macs, padded = (sum(k[name] for k in layers) for name in ("cycles", "binary_macs", "padded_macs"))
-        text += f"\n\nall binary convolutions: {cycles * 32 / macs:.2f} cycles per 32 MACs of {macs / 1e6:.1f} M "
-        text += f"executed, {cycles * 32 / padded:.2f} of {padded / 1e6:.1f} M with padding"
+        text += f"\n\nbinary convolutions of the backbone: {cycles * 32 / macs:.2f} cycles per 32 MACs of "
+        text += f"{macs / 1e6:.1f} M executed, {cycles * 32 / padded:.2f} of {padded / 1e6:.1f} M with padding"
     rows = []
     for g in result["gradients"]:
         serial, signs = (g[name] * scale for name in ("bit_serial_us", "sign_and_add_us"))
-        rows.append([f"{g['q_b']} bits", f"{serial:.0f}", f"{signs:.0f}", f"{signs / serial:.2f}"])
-    text += "\n\ndW of the trained layer for a minibatch of 32, all output channels:\n\n"
-    text += table(["gradient", f"bit-serial {unit}", f"sign-and-add {unit}", "ratio"], rows)
-    text += (
-        f"\n\ninference: {result['inference_ms']:.1f} ms; a sample learned once: {result['train_sample_ms']:.2f} ms\n"
-    )
-    text += "a new class, {fresh} images, {replay} replayed, {epochs} epochs: ".format(**TEACH)
-    text += f"{result['teach_class_s']:.1f} s"
-    if "heap_used" in result:
-        used, free = result["heap_used"], result["heap_free"]
-        text += f"\nheap after that: {used} bytes used, {free} free; the learner by formula {result['learner_bytes']}"
-    return text
+        rows.append([g["gradient"], g["shape"], g["q_b"], f"{serial:.0f}", f"{signs:.0f}", f"{signs / serial:.2f}"])
+    text += f"\n\nOne tap: dW of all output channels for a minibatch of {BATCH}, dX of a sample:\n\n"
+    text += table(["gradient", "layer", "bits", f"bit-serial {unit}", f"sign-and-add {unit}", "ratio"], rows)
+    speedups = ", ".join(f"{kind} {ratios['4']:.2f}" for kind, ratios in result["bit_serial_speedup"].items())
+    text += f"\n\nall layers, 4 bits, bit-serial against sign-and-add: {speedups}\n"
+    text += f"inference: {result['inference_ms']:.1f} ms\n\n"
+    first = result["taught"][0]
+    text += "A new class, {fresh} images, {replay} replayed, {epochs} epochs:\n\n".format(**first)
+    head = ["trained", "minibatch of", "ms", "an image, ms", "the class, s", "learner, bytes", "heap used", "free"]
+    return text + table(head, [lesson_row(one) for one in result["taught"]])
+
+
+def lesson_row(one: dict) -> list[object]:
+    share = "" if one["channels"] == 1 else f", {one['channels']:g} of the channels"
+    trained = "head" if one["train"] == "head" else f"head, binary layers: {one['train']}{share}"
+    times = one["batch"], one["minibatch_ms"], one["image_ms"], one["class_s"]
+    return [trained, *times, one["learner_bytes"], one.get("heap_used", ""), one.get("heap_free", "")]
 
 
 def processor() -> str:

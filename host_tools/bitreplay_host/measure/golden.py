@@ -41,8 +41,8 @@ def calls(seed: int, repeats: int = 4) -> Iterator[Call]:
 USUAL: dict[str, dict[str, tuple[int, ...]]] = {
     "conv2d": {"shift": (1, 8, 15, 24)},
     "bconv2d": {"shift": (1, 8, 15, 24)},
+    "bconv2d_masks": {"shift": (1, 8, 15, 24)},
     "bconv2d_sign": {"threshold": (-40, 40)},
-    "expand": {"value": (1, 16, 127)},
     "random": {"n": (1, 10, 65536)},
     "softmax": {"z": (-4000, 4000), "label": (-1, 2)},
     "head_backward": {"e": (-8000, 8000)},
@@ -55,16 +55,9 @@ USUAL: dict[str, dict[str, tuple[int, ...]]] = {
         "mantissa": (1, 9, 15),
         "exponent": (-31, -12, 0, 8),
     },
-    "bconv_backward": {
-        "e": (-16384, 16384),
-        "weight": (-127, 127),
-        "slope": (100, 900),
-        "bias": (-9000, 9000),
-        "shift": (8,),
-        "value": (16,),
-        "mantissa": (9,),
-        "exponent": (-30, -24),
-    },
+    "gradient_add": {"shift_g": (0, 3, 31), "shift_d": (0, 5)},
+    "expand_backward": {"shift_g": (0, 3), "shift_d": (0, 5, 31)},
+    "bconv2d_dw": {"shifts": (0, 9), "weight": (-127, 127), "mantissa": (9,), "exponent": (-43, -38)},
 }
 
 
@@ -100,9 +93,6 @@ class _Maker:
         if kernel == "quantize_gradient":
             limit = self.one(3, 50000, 2**31 - 1)
             found["g"] = self.array(np.int32, found["g"].size, -limit, limit)
-        if kernel == "bconv_backward":
-            reference.transpose(found["x"], int(found["geometry"][2]) // 32, found["xt"])
-            found["packed"] = np.packbits(found["weight"] >= 0, bitorder="little").view(np.uint32)
         return found
 
     def array(self, dtype, count, low, high):
@@ -127,24 +117,29 @@ class _Maker:
         size = self.one(1, 2, 4)
         return 2 * size, size, 5, size, self.one(1, size)
 
-    def bconv_backward(self):
-        groups, samples = self.one(1, 2), self.one(8, 32)
-        return 2, 2, 32 * groups, groups, samples, 3, self.one(2, 4, 8), self.one(16, 32)
+    def bconv2d_dx(self):
+        return *self.binary(64, 1), self.one(2, 4, 8)
+
+    def bconv2d_dw(self):
+        return *self.binary(32, self.one(1, 2)), self.one(1, 4), self.one(1, 3, 5), self.one(2, 4, 8)
 
 
 SHAPES: dict[str, Callable[[_Maker], tuple[int, ...]]] = {
     "conv2d": lambda m: (m.one(4, 7), m.one(5, 6), 3, m.one(5, 32), 3, m.one(1, 2), 1),
     "bconv2d": _Maker.bconv2d,
+    "bconv2d_masks": lambda m: m.binary(32, (1, 2, 4, 8, 3)[m.number % 5]),
     "bconv2d_sign": lambda m: m.binary(32, (1, 2, 4, 8, 3)[m.number % 5]),
     "binarize": lambda m: (5, 64),
-    "expand": lambda m: (6,),
+    "near_threshold": lambda m: (5, 64),
+    "expand": lambda m: (3, 64),
+    "global_avg_pool": lambda m: (m.one(3, 7, 16, 49), 5),
     "avg_pool": _Maker.pool,
     "max_pool": _Maker.pool,
     "add": lambda m: (70,),
     "dense": lambda m: (33, 3),
     "random": lambda m: (),
     "softmax": lambda m: (80,),  # many, so that they find a constant of the exponential that is wrong by one
-    "head_backward": lambda m: (4, 5, 7, m.one(16, 32)),
+    "head_backward": lambda m: (5, 7, m.one(16, 32)),
     "head_update": lambda m: (4, 3, 11, m.one(16, 32)),
     "head_quantize": lambda m: (3, 8, m.one(16, 32)),
     "head_sum": lambda m: (40, m.one(16, 32)),
@@ -154,5 +149,11 @@ SHAPES: dict[str, Callable[[_Maker], tuple[int, ...]]] = {
     "dot_planes": lambda m: (m.one(1, 4, 17, 18, 19, 32), m.one(2, 4, 8, 16), 9),
     "dot_signs": lambda m: (64, 2),
     "update_weights": lambda m: (64,),
-    "bconv_backward": _Maker.bconv_backward,
+    "avg_pool_backward": _Maker.pool,
+    "gradient_mask": lambda m: (3,),
+    "gradient_add": lambda m: (3,),
+    "expand_backward": lambda m: (2, 64),
+    "gradient_record": lambda m: (m.one(5, 30), 64, m.one(1, 3, 20), 64),
+    "bconv2d_dx": _Maker.bconv2d_dx,
+    "bconv2d_dw": _Maker.bconv2d_dw,
 }

@@ -1,7 +1,9 @@
 """A target compared with the NumPy reference, bit for bit.
 
-Every kernel gets golden vectors, answered by the reference; then a learner is taught for a moment here (CPython and
-NumPy) and there, and its digests are compared after each step. A wrong bit is located: kernel, call, argument, index.
+Every kernel gets golden vectors, answered by the reference; then learners are taught for a moment here (CPython and
+NumPy) and there, and their digests are compared after each step: one with the model, and with a small synthetic one
+those that train the head, all layers, and a quarter of their channels. A wrong bit is located: kernel, call, argument,
+index.
 """
 
 from __future__ import annotations
@@ -21,25 +23,41 @@ from ..device import unix_port
 from ..device.board import VERIFY, Board
 from ..device.connect import with_model
 from ..errors import ScriptError, UserError
-from . import golden
+from . import deep, golden
 
 IMAGES = 40  # that onboard/train_digests.py shows the learner
-CALLS, STATE = VERIFY  # files, for a moment, of the target
+CALLS, STATE, DEEP = VERIFY  # files, for a moment, of the target
+DEEP_TRAININGS = {
+    "head": {"train": "head"},
+    "all layers": {"train": "all"},
+    "a quarter": {"train": "all", "channels": 0.25},
+}
 
 
-def verify(target: Target, model: Path, seed: int, repeats: int, directory: Path) -> int:
-    """Compares every kernel and a training; prints a line for each, and for each difference. Returns how many.
+def verify(target: Target, model: Path, learner: dict, seed: int, repeats: int, directory: Path) -> int:
+    """Compares every kernel and some trainings; prints a line for each, and for each difference. Returns how many.
 
-    seed: 1..2^32-1. repeats: calls of each kernel, at least 1. directory: for files, for a moment.
+    learner: what is trained of the model, keyword arguments of Learner. seed: 1..2^32-1. repeats: calls of each
+    kernel, at least 1. directory: for files, for a moment.
     """
     differences = 0
     for line in kernels(target, seed, repeats):
         print(line)
         differences += 1
-    for line in training(target, model, seed, directory):
+    for line in trainings(target, model, learner, seed, directory):
         tqdm.write(line)
         differences += 1
     return differences
+
+
+def trainings(target: Target, model: Path, learner: dict, seed: int, directory: Path) -> Iterator[str]:
+    """Compares a training of the model, and those of the synthetic one."""
+    yield from training(model.stem, target, (str(model), target.model(model)), learner, seed, directory)
+    here = directory / "deep.safetensors"
+    deep.write(str(here))
+    paths = str(here), target.put(DEEP, here.read_bytes())
+    for name, settings in DEEP_TRAININGS.items():
+        yield from training(name, target, paths, settings, seed, directory)
 
 
 class Target(ABC):
@@ -149,26 +167,32 @@ def compare(call: golden.Call, reply: dict) -> str | None:
     return None
 
 
-def training(target: Target, model: Path, seed: int, directory: Path) -> Iterator[str]:
-    """Teaches a learner here and there; prints a line a step and yields a line for each digest that differs."""
+def training(
+    name: str, target: Target, models: tuple[str, str], learner: dict, seed: int, directory: Path
+) -> Iterator[str]:
+    """Teaches a learner here and there; prints a line a step and yields a line for each digest that differs.
+
+    models: the model's path here, and there.
+    """
 
     def configuration(model, state):
-        return {"model": model, "seed": seed, "state": state}
+        return {"model": model, "seed": seed, "state": state, "learner": learner}
 
     reference = Path(sys.executable)
-    here = unix_port.run("train_digests.py", configuration(str(model), str(directory / "here")), reference, directory)
-    there = target.run("train_digests.py", configuration(target.model(model), target.put(STATE, b"")))
+    here = unix_port.run("train_digests.py", configuration(models[0], str(directory / "here")), reference, directory)
+    there = target.run("train_digests.py", configuration(models[1], target.put(STATE, b"")))
     with tqdm(total=IMAGES, desc="training here and there", unit="image", disable=None, leave=False) as bar:
         for ours in here:
             try:
                 theirs = next(there, {"digest": "nothing"})
             except (UserError, ScriptError) as error:
-                yield f"training: {error}"
+                yield f"training, {name}: {error}"
                 return
             if "seen" in ours:
                 bar.update()
                 continue
-            same = ours == theirs
-            bar.write(f"training: {ours['step']:20} {ours['digest'][:16]:16}  {'ok' if same else 'WRONG'}")
+            same, step = ours == theirs, f"{name}, {ours['step']}"
+            bar.write(f"training: {step:32} {ours['digest'][:16]:16}  {'ok' if same else 'WRONG'}")
             if not same:
-                yield f"training, {ours['step']}: expected {ours['digest']}, got {theirs['digest']}"
+                yield f"training, {step}: expected {ours['digest']}, got {theirs['digest']}"
+        next(there, None)  # the script has ended

@@ -1,6 +1,6 @@
 # What a model and a learner take on this board, by formula and measured.
 #
-# argument: a JSON file {"model", "replay", "fresh", "classes", "conv"}. Prints {"start", "loaded", "made": the heap
+# argument: a JSON file {"model", and keyword arguments of Learner}. Prints {"start", "loaded", "made": the heap
 # before, with the model and with a learner, "in_place", "scratch": bytes of the model's activations, "model": bytes of
 # its weights, "buffers": what Learner.buffers() says, "flash": {"/" and "/rom": [size, free]}}.
 

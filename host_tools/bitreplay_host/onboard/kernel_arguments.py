@@ -6,7 +6,7 @@
 from array import array
 from collections import namedtuple
 
-from _bitreplay import bconv2d_dw_scratch, bconv2d_dx_scratch, bconv_scratch
+from _bitreplay import bconv2d_dw_scratch, bconv2d_dx_scratch
 
 # role: "scalar"; or of a buffer "input", "settings" (an input whose content is checked), "output" (which is read too
 # where the specification says so), "scratch". typecode: of array. low, high: of a scalar or of each element; where
@@ -303,28 +303,6 @@ def bconv2d_dw(height, width, cin, cout, kernel, stride, padding, groups, sample
     ]
 
 
-def bconv_backward(height, width, channels, groups, samples, classes, bits, head_bits):
-    geometry = _shape("geometry", GEOMETRY, (height, width, channels, channels, 1, 1, 0, groups))
-    words, weights = samples * height * width * channels // 32, channels * (channels // groups)
-    hyper = [("shift", 1, 24), ("value", 1, 127), ("bits", bits, bits), ("stochastic", 0, 1), ("mantissa", 1, 15)]
-    hyper += [("exponent", -64, 8), ("head_bits", head_bits, head_bits)]
-    scratch = bconv_scratch(array("H", [field[1] for field in geometry.fields]), samples, bits)
-    return [
-        geometry,
-        _buffer("x", "I", words),
-        _buffer("xt", "I", words),
-        _buffer("e", "h", samples * classes),
-        _buffer("head", MASTER[head_bits], classes * channels),
-        _output("weight", "b", weights),
-        _output("packed", "I", weights // 32),
-        _buffer("slope", "h", 2 * channels),
-        _buffer("bias", "i", channels),
-        _fields("hyper", "b", hyper),
-        _buffer("scratch", "i", scratch, "scratch"),
-        RNG,
-    ]
-
-
 KERNELS = {
     "conv2d": conv2d,
     "bconv2d": bconv2d,
@@ -357,5 +335,4 @@ KERNELS = {
     "gradient_record": gradient_record,
     "bconv2d_dx": bconv2d_dx,
     "bconv2d_dw": bconv2d_dw,
-    "bconv_backward": bconv_backward,
 }

@@ -1,10 +1,11 @@
 # Times kernels at the shapes of a model, on MicroPython.
 #
 # argument: a JSON file {"model", "graph" (its own), "repeats"}. Prints a line {"kernel", "shape", "us"} for each, the
-# best of `repeats` runs, a call's own cost in Python included (0.2 us on a PC, some 20 on a Pico); binary convolutions
-# have "binary_macs" too, those executed, as padding is skipped, and "padded_macs". For each q_b a line {"q_b",
-# "bit_serial_us", "sign_and_add_us"}: dW of all channels of the trained layer for a minibatch of 32, the best of
-# interleaved runs, with the transposition on the bit-serial side.
+# best of `repeats` runs, a call's own cost in Python included (0.2 us on a PC, some 20 on a Pico); the backbone's
+# binary convolutions have "binary_macs" too, those executed, as padding is skipped, and "padded_macs". For each binary
+# layer that can be trained, and number of bits, two lines {"gradient": "dW" or "dX", "shape", "q_b", "bit_serial_us",
+# "sign_and_add_us"}: a tap's products, dW of all channels for a minibatch, dX of a sample, the best of interleaved
+# runs, with the transposition on the bit-serial side.
 
 import gc
 import json
@@ -14,9 +15,13 @@ from time import ticks_diff, ticks_us
 
 import _bitreplay as kernels
 import bitreplay
+from bitreplay import budget, trainer
+from bitreplay.above import Above
 from kernel_arguments import KERNELS, SIZES, output_side, values
 
-BATCH, CLASSES = 32, 10
+CLASSES = 10
+BATCH, HEAD_BATCH = budget.batch({"train": 1}), budget.batch({"train": 0})  # samples of a minibatch
+CHANNELS = 8  # that are trained, where not all are
 PERIOD = 4099  # of synthetic data: longer than what a branch predictor learns by heart
 LONG = 200  # microseconds that a measurement takes at least: the clock counts whole ones
 
@@ -72,7 +77,7 @@ def executed(side, out, kernel, stride, padding):
 def case(kernel, text, shape, rng, **given):
     """(line, function) of a kernel. given: settings and buffers by name, of which as much as there is of it is taken.
 
-    Other inputs are noise, and outputs zeros.
+    Other inputs are noise, and settings and outputs zeros.
     """
 
     def number(name, low, high):
@@ -109,65 +114,82 @@ def layers(graph, net, rng, pool):
         if layer["op"] not in ("conv2d", "bconv2d"):
             continue
         cout, kernel, stride, padding = layer["cout"], layer["kernel"], layer["stride"], layer["padding"]
+        groups = layer.get("groups", 1)
         oh, ow = [output_side(side, kernel, stride, padding) for side in (height, width)]
         slope, bias = array("h", [1] * (2 * cout)), array("i", [0] * cout)
         shape, text = (
-            (height, width, channels, cout, kernel, stride, padding, 1),
+            (height, width, channels, cout, kernel, stride, padding, groups),
             (height, width, channels, oh, ow, cout),
         )
         given = {"weight": pool, "slope": slope, "bias": bias, "shift": layer["shift"]}
         line, function = case(layer["op"], "%dx%dx%d to %dx%dx%d" % text, shape, rng, **given)
         if layer["op"] == "bconv2d":
             taps = executed(height, oh, kernel, stride, padding) * executed(width, ow, kernel, stride, padding)
-            line["binary_macs"] = taps * channels * cout
-            line["padded_macs"] = oh * ow * kernel * kernel * channels * cout
+            line["binary_macs"] = taps * channels // groups * cout
+            line["padded_macs"] = oh * ow * kernel * kernel * channels // groups * cout
         yield line, function
         height, width, channels = oh, ow, cout
 
 
+def convolutions(net):
+    """The binary convolutions above the latent, those of one shape once: [(text, layer)]."""
+    found = []
+    for layer in net.above:
+        if layer.op == "bconv2d":
+            geometry = layer.geometry
+            text = "%dx%dx%d to %dx%dx%d" % (layer.shape_in + layer.shape) + ", %dx%d" % (geometry[4], geometry[4])
+            if geometry[7] > 1:
+                text += ", %d groups" % geometry[7]
+            if text not in [other for other, _ in found]:
+                found.append((text, layer))
+    return found
+
+
 def stream(net, rng):
-    """The same for what is between convolutions, and for the trained layer on one latent."""
+    """The same for what is between convolutions, forward and backward."""
     height, width, n = net.latent_shape
-    side, layer = 2 * height, net.trainable
-    wide = noise(side * side * n, rng)
-    yield case("binarize", "%dx%dx%d" % (side, side, n), (side * side, n), rng, x=wide)
-    text, shape = "%dx%dx%d to %dx%dx%d" % (side, side, n, height, width, n), (side, side, n, 2, 1)
+    wide, text = noise(4 * height * width * n, rng), "%dx%dx%d" % (2 * height, 2 * width, n)
+    for kernel in ("binarize", "near_threshold"):
+        yield case(kernel, text, (4 * height * width, n), rng, x=wide)
+    pooled, shape = "%s to %dx%dx%d" % (text, height, width, n), (2 * height, 2 * width, n, 2, 1)
     for kernel in ("avg_pool", "max_pool"):
-        yield case(kernel, text, shape, rng, x=wide)
-    yield case("add", "%dx%dx%d" % (side, side, n), (len(wide),), rng, y=wide)
+        yield case(kernel, pooled, shape, rng, x=wide)
+    yield case("add", text, (len(wide),), rng, y=wide)
     text = "%dx%dx%d" % (height, width, n)
-    yield case("expand", text, (height * width * n // 32,), rng, value=net.expand_value)
-    text += ", 1x1, %d groups" % layer.geometry[7]
-    given = {"weight": net.pack_signs(), "slope": layer.slope, "bias": layer.bias, "shift": layer.shift}
-    yield case("bconv2d", text, layer.geometry, rng, **given)
+    yield case("expand", text, (height * width, n), rng)
+    yield case("global_avg_pool", text, (height * width, n), rng, x=wide)
+    g = noise(2 * height * width * n, rng)
+    yield case("avg_pool_backward", pooled, shape, rng, gy=g)
+    yield case("gradient_mask", text, (height * width * n // 32,), rng, g=g)
+    yield case("gradient_add", text, (height * width * n // 32,), rng, g=g, shift_g=0, shift_d=3)
+    yield case("expand_backward", text, (height * width, n), rng, g=g, shift_g=0, shift_d=3)
 
 
 def head(net, rng):
     """The same for the head, as a learner with 16-bit weights calls it."""
-    n = net.latent_shape[2]
+    n = net.features
     text = "%d classes, %d features" % (CLASSES, n)
-    errors, weight, active = noise(2 * BATCH * CLASSES, rng), noise(2 * CLASSES * n, rng), b"\1" * CLASSES
+    errors, weight, active = noise(2 * HEAD_BATCH * CLASSES, rng), noise(2 * CLASSES * n, rng), b"\1" * CLASSES
     score = bytearray(4 * CLASSES)
     yield case("dense", text, (n, CLASSES), rng, y=score)
     yield case("softmax", "%d classes" % CLASSES, (CLASSES,), rng, z=score, active=active, label=0)
-    text, shape = "minibatch of %d" % BATCH, (BATCH, CLASSES, n, 16)
-    yield case("head_backward", text + ", one feature", shape, rng, e=errors, weight=weight, feature=0)
-    given = {"e": errors, "active": active, "weight": weight}
-    yield case("head_update", text, shape, rng, mantissa=10, exponent=-4, momentum=3, decay=0, **given)
-    text = "%d classes, %d features" % (CLASSES, n)
+    yield case("head_backward", text, (CLASSES, n, 16), rng, e=errors, weight=weight)
+    given = {"e": errors, "active": active, "weight": weight, "mantissa": 10, "exponent": -4, "momentum": 3}
+    for batch in (HEAD_BATCH, BATCH):
+        shape = batch, CLASSES, n, 16
+        yield case("head_update", "minibatch of %d" % batch, shape, rng, decay=0, **given)
     yield case("head_quantize", text, (CLASSES, n, 16), rng, weight=weight, q_f=8)
     yield case("head_sum", "%d features" % n, (n, 16), rng, weight=weight)
     yield case("consolidate", "%d features" % n, (n, 16), rng, tw=weight, mean=0, alpha=16384)
     yield case("random", "one draw", (), rng, n=1000)
 
 
-def training(net, rng):
-    """The same for the trained layer's backward pass."""
-    height, width, n = net.latent_shape
-    layer, groups = net.trainable, net.trainable.geometry[7]
-    positions, inputs = BATCH * height * width, n // groups
-    x, xt = noise(positions * n // 8, rng), bytearray(positions * n // 8)
-    yield case("transpose", "%dx%d bits" % (positions, n), (positions, n // 32), rng, x=x, y=xt)
+def parts(net, rng):
+    """The same for what gradients of binary layers are made of, at the shape of the first of them."""
+    _, layer = convolutions(net)[0]
+    positions, inputs = columns(layer), layer.geometry[2] // layer.geometry[7]
+    x, xt = noise(positions * inputs // 8, rng), bytearray(positions * inputs // 8)
+    yield case("transpose", "%dx%d bits" % (positions, inputs), (positions, inputs // 32), rng, x=x, y=xt)
     g = array("i", [kernels.random(rng, 60000) - 30000 for _ in range(positions)])
     planes = bytearray(4 * positions // 8)
     text = "%d positions, 4 bits" % positions
@@ -175,45 +197,71 @@ def training(net, rng):
     text, dw = "%d positions, %d inputs" % (positions, inputs), bytearray(4 * inputs)
     yield case("dot_planes", text + ", 4 bits", (positions // 32, 4, inputs), rng, planes=planes, rows=xt, out=dw)
     yield case("dot_signs", text, (positions, inputs // 32), rng, x=x)
-    text, given = "%d weights" % inputs, {"weight": noise(inputs, rng), "dw": dw}
-    yield case("update_weights", text, (inputs,), rng, mantissa=10, exponent=-20, **given)
-    shape = height, width, n, groups, BATCH, CLASSES, 4, 16
-    given = {"x": x, "xt": xt, "weight": bytearray(layer.weight), "packed": net.pack_signs()}
-    given.update({"slope": layer.slope, "bias": layer.bias, "shift": layer.shift, "value": net.expand_value})
-    given.update({"stochastic": 1, "mantissa": 10, "exponent": -14 - layer.shift})
-    yield case("bconv_backward", "minibatch of %d, 4 bits" % BATCH, shape, rng, **given)
+    given = {"weight": noise(inputs, rng), "dw": dw}
+    yield case("update_weights", "%d weights" % inputs, (inputs,), rng, mantissa=10, exponent=-20, **given)
+
+
+def columns(layer):
+    """Positions of a minibatch at a layer's output."""
+    return (BATCH * layer.shape[0] * layer.shape[1] + 31) // 32 * 32
+
+
+def training(net, rng, pool):
+    """The same for each binary convolution above the latent, forward and backward; weights are taken from pool."""
+    for text, layer in convolutions(net):
+        shape, cout = tuple(layer.geometry), layer.geometry[3]
+        slope, bias, shift = layer.affine
+        for kernel in ("bconv2d", "bconv2d_masks"):
+            yield case(kernel, text, shape, rng, weight=pool, slope=slope, bias=bias, shift=shift)
+        positions, count = layer.shape[0] * layer.shape[1], min(CHANNELS, cout)
+        record = positions, cout, count, columns(layer)
+        yield case("gradient_record", "%s, %d channels" % (text, count), record, rng, slope=slope, first=0)
+        yield case("bconv2d_dx", text + ", 4 bits", shape + (4,), rng, weight=pool, slope=slope, stochastic=1)
+        told = "%s, minibatch of %d, %d channels, 4 bits" % (text, BATCH, count)
+        g = noise(2 * count * columns(layer), rng)
+        given = {"slope": slope, "packed": pool, "mantissa": 10, "exponent": -40, "update": 1, "stochastic": 1}
+        yield case("bconv2d_dw", told, shape + (BATCH, count, 4), rng, g=g, **given)
 
 
 def gradients(net, repeats, rng):
-    """Bit-serial and sign-and-add products of a b-bit gradient and the latents of a minibatch."""
-    height, width, channels = net.latent_shape
-    positions, groups = BATCH * height * width, net.trainable.geometry[7]
-    words, part_words, rows = channels // 32, channels // groups // 32, channels // groups
-    x, xt = noise(positions * channels // 8, rng), bytearray(positions * channels // 8)
-    # The first group's words of each position, for sign-and-add.
-    part, part_t = bytearray(len(x) // groups), memoryview(xt)[: len(xt) // groups]
-    for j in range(positions):
-        part[4 * part_words * j : 4 * part_words * (j + 1)] = x[4 * words * j : 4 * (words * j + part_words)]
-    outs = array("i", [0] * rows), array("i", [0] * rows)
-    g = array("i", [kernels.random(rng, 60000) - 30000 for _ in range(positions)])
+    """Bit-serial and sign-and-add products of b-bit gradients and bits, for each layer that can be trained."""
+    reached = [layer.name for layer in net.above if layer.op == "bconv2d"][-trainer.most(net) :]
+    for text, layer in convolutions(net):
+        if layer.name in reached:
+            inputs, outputs, groups = layer.geometry[2], layer.geometry[3], layer.geometry[7]
+            inputs, positions = inputs // groups, layer.shape[0] * layer.shape[1]
+            compare("dW", text, columns(layer), inputs, groups, outputs, repeats, rng)
+            compare("dX", text, outputs // groups, inputs, groups, positions * groups, repeats, rng)
+
+
+def compare(gradient, text, n, inputs, groups, calls, repeats, rng):
+    """So many products of n b-bit numbers and n rows of bits, which are transposed once a group."""
+    gc.collect()
+    words = inputs // 32
+    x, xt = noise(n * inputs // 8, rng), bytearray(n * inputs // 8)
+    outs = array("i", [0] * inputs), array("i", [0] * inputs)
+    g = array("i", [kernels.random(rng, 60000) - 30000 for _ in range(n)])
     for bits in (2, 4, 8, 16):
-        planes = array("I", [0] * (bits * positions // 32))
+        planes = array("I", [0] * (bits * n // 32))
         kernels.quantize_gradient(g, bits, 1, planes, rng)
-        q = array("h", [value(planes, bits, positions, j) for j in range(positions)])
+        q = array("h", [value(planes, bits, n, j) for j in range(n)])
 
         def serial(bits=bits, planes=planes):
-            kernels.transpose(x, words, xt)
-            for _ in range(channels):
-                kernels.dot_planes(planes, bits, part_t, outs[0])
+            for _ in range(groups):
+                kernels.transpose(x, words, xt)
+            for _ in range(calls):
+                kernels.dot_planes(planes, bits, xt, outs[0])
 
         def signs(q=q):
-            for _ in range(channels):
-                kernels.dot_signs(q, part, outs[1])
+            for _ in range(calls):
+                kernels.dot_signs(q, x, outs[1])
 
         times = best((serial, signs), repeats)
         if outs[0] != outs[1]:
             raise ValueError("dot_planes and dot_signs differ")
-        print(json.dumps({"q_b": bits, "bit_serial_us": times[0], "sign_and_add_us": times[1]}))
+        line = {"gradient": gradient, "shape": text, "q_b": bits}
+        line["bit_serial_us"], line["sign_and_add_us"] = times
+        print(json.dumps(line))
 
 
 def value(planes, bits, positions, j):
@@ -222,21 +270,24 @@ def value(planes, bits, positions, j):
     return sum([one << t for t, one in enumerate(ones)]) - (ones[-1] << bits)
 
 
-def backbone(net, rng):
+def whole(net, rng):
+    """The same for the backbone, and for all that is above it."""
     image, latent, features = noise(net.image_bytes, rng), noise(net.latent_bytes, rng), bytearray(net.features)
-    packed = net.pack_signs()
+    above = Above(net)
     yield {"kernel": "backbone", "shape": "one image"}, lambda: net.latent(image, latent)
-    yield {"kernel": "trained layer", "shape": "one latent"}, lambda: net.features_of(latent, packed, features)
+    yield {"kernel": "layers above", "shape": "one latent"}, lambda: above.features(latent, features)
 
 
 def largest(graph, net):
     """Bytes of the largest weights that pool must offer."""
     channels, most = net.image_shape[2], 9 * net.latent_shape[2] * net.latent_shape[2] // 8
     for layer in graph["layers"]:
+        if layer["op"] == "latent":
+            break
         if layer["op"] in ("conv2d", "bconv2d"):
             most = max(most, layer["cout"] * layer["kernel"] ** 2 * channels // (1 if layer["op"] == "conv2d" else 8))
             channels = layer["cout"]
-    return most
+    return max([most] + [len(memoryview(layer.weight)) for _, layer in convolutions(net)])
 
 
 def measure(cases, repeats):
@@ -253,10 +304,10 @@ def main(config):
     pool = noise(largest(graph, net), rng)
     measure(layers(graph, net, rng, pool), repeats)
     measure(sign(net, rng, pool), repeats)
+    measure(training(net, rng, pool), repeats)
     del pool
-    for cases in (stream, head, training):
+    for cases in (stream, parts, head, whole):
         measure(cases(net, rng), repeats)
-    measure(backbone(net, rng), repeats)
     gradients(net, repeats, rng)
 
 

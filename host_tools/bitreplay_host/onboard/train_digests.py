@@ -1,7 +1,8 @@
 # A short training with synthetic images, digest by digest. Works on MicroPython and CPython.
 #
-# argument: a JSON file {"model", "seed", "state": a file to save to}. Prints {"step", "digest"} lines, the same on
-# every target: two experiences, a prediction, and the learner after it was saved and loaded.
+# argument: a JSON file {"model", "seed", "learner": keyword arguments, "state": a file to save to}. Prints {"step",
+# "digest"} lines, the same on every target: two experiences, a prediction, and the learner after it was saved and
+# loaded.
 
 import json
 import sys
@@ -20,7 +21,7 @@ def main(config):
     say("model", net.digest)
     rng = array("I", [config["seed"]])
     image = bytearray(net.image_bytes)
-    learner = bitreplay.Learner(net, replay=24, fresh=20, classes=4, seed=config["seed"])
+    learner = bitreplay.Learner(net, replay=24, fresh=20, classes=4, seed=config["seed"], **config["learner"])
     for experience in range(2):
         for i in range(20):
             label = 2 * experience + i % 2

@@ -11,8 +11,6 @@ from .bconv2d_dw import bconv2d_dw, bconv2d_dw_scratch
 from .bconv2d_dx import bconv2d_dx, bconv2d_dx_scratch
 from .conv2d import conv2d
 from .gradient import (
-    bconv_backward,
-    bconv_scratch,
     dot_planes,
     dot_signs,
     quantize_gradient,
@@ -34,8 +32,6 @@ __all__ = [
     "bconv2d_dx_scratch",
     "bconv2d_masks",
     "bconv2d_sign",
-    "bconv_backward",
-    "bconv_scratch",
     "binarize",
     "consolidate",
     "conv2d",

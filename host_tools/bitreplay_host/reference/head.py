@@ -116,11 +116,6 @@ def head_backward(e, weight, bits, df):
     return k
 
 
-def feature_gradient(e, weight):
-    """The gradients of all samples' features, as bconv_backward rounds them: e (N, C), weight (C, n), both int64."""
-    return saturate(wrap32(e @ weight + (1 << 13)) >> 14, 16)
-
-
 def head_update(e, f, active, weight, velocity, hyper, rng):
     """One step of SGD with momentum and weight decay, on the rows of the active classes.
 

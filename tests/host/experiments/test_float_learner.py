@@ -39,7 +39,7 @@ def accuracy(learner, latents, classes):
 
 @pytest.fixture(scope="module")
 def net(tmp_path_factory):
-    return bitreplay.load(models.tiny_model(tmp_path_factory.mktemp("float") / "tiny.safetensors", groups=1))
+    return bitreplay.load(models.tiny_model(tmp_path_factory.mktemp("float") / "tiny.safetensors"))
 
 
 @pytest.mark.parametrize(

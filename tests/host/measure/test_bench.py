@@ -1,6 +1,7 @@
 """bitreplay bench runs and writes what it prints, and reckons right; how fast this machine is, is no test."""
 
 import json
+import types
 
 import bitreplay
 import pytest
@@ -10,6 +11,7 @@ from bitreplay_host.models import graph
 from synthetic_data import macs_of_layers, models
 
 ARGUMENTS = "bench", "--repeats", "2"
+KINDS = "dW", "dX"
 
 
 @pytest.fixture
@@ -27,18 +29,23 @@ def bench(micropython, tmp_path):
 def test_bench_writes_times_and_ratios(bench, capsys):
     result = bench()
     assert "unix port" in result["target"] and "best of 2" in result["target"] and result["clock_hz"] is None
-    assert [g["q_b"] for g in result["gradients"]] == [2, 4, 8, 16]
+    assert [(g["gradient"], g["q_b"]) for g in result["gradients"]] == [(k, b) for k in KINDS for b in (2, 4, 8, 16)]
     for gradient in result["gradients"]:
-        ratio = gradient["sign_and_add_us"] / gradient["bit_serial_us"]
-        assert result["bit_serial_speedup"].get(str(gradient["q_b"]), round(ratio, 2)) == round(ratio, 2)
-    assert {k["name"] for k in result["kernels"]} == {*reference.KERNELS, "backbone", "trained layer"}
+        ratio, bits = gradient["sign_and_add_us"] / gradient["bit_serial_us"], str(gradient["q_b"])
+        assert result["bit_serial_speedup"][gradient["gradient"]].get(bits, round(ratio, 2)) == round(ratio, 2)
+    assert {k["name"] for k in result["kernels"]} == {*reference.KERNELS, "backbone", "layers above"}
     assert all(k["us"] > 0 for k in result["kernels"])
-    for name in ("inference_ms", "train_sample_ms", "teach_class_s", "heap_used", "heap_free"):
-        assert result[name] > 0
-    assert result["learner_bytes"] < result["heap_used"]
-    assert result["learner_bytes"] == learner_bytes(paths.model("backbone"))
+    net = bitreplay.load(paths.model("backbone"))
+    assert result["model"] == {"name": "backbone", "sha256": net.digest}
+    head, deep = result["taught"]
+    assert (head["train"], deep["train"], head["batch"], deep["batch"]) == ("head", 1, 32, 8)
+    for one in head, deep:
+        assert all(one[name] > 0 for name in ("image_ms", "minibatch_ms", "class_s", "heap_used", "heap_free"))
+        assert (one["replay"], one["fresh"], one["epochs"], one["classes"]) == (500, 100, 4, 10)
+        settings = {name: one[name] for name in ("replay", "fresh", "classes", "train", "channels")}
+        assert one["learner_bytes"] == bitreplay.Learner(net, **settings).memory()["total"] < one["heap_used"]
     layers = [k for k in result["kernels"] if "binary_macs" in k]
-    counted = macs_of_layers(graph(paths.model("backbone")), (32, 32, 3))[:-1]  # the trained layer has its own line
+    counted = macs_of_layers(graph(paths.model("backbone")), (32, 32, 3))[:-1]  # those below the latent
     assert [(k["binary_macs"], k["padded_macs"]) for k in layers] == counted
     printed = capsys.readouterr().out
     assert "on this machine" in printed
@@ -48,6 +55,16 @@ def test_bench_writes_times_and_ratios(bench, capsys):
         assert f"{kernel['shape']}  " in printed
 
 
+def test_learners_are_those_that_are_asked_for(bench, deep_model):
+    asked = "--train", "all", "--channels", "0.25", "--replay", "40", "--fresh", "12"
+    head, deep = bench("--model", str(deep_model), *asked)["taught"]
+    assert (head["train"], deep["train"], deep["channels"]) == ("head", "all", 0.25)
+    assert {(one["replay"], one["fresh"]) for one in (head, deep)} == {(40, 12)}
+    (head,) = bench("--model", str(deep_model), "--train", "head")["taught"]
+    # A latent has 256 bytes.
+    assert (head["train"], head["replay"], head["fresh"]) == ("head", 250, 50)
+
+
 def test_what_cannot_be_written_is_printed(micropython, capsys):
     """A disk that is full, as an example."""
     assert cli.main([*ARGUMENTS, "--micropython", str(micropython), "--out", "/dev/full"]) == 2
@@ -55,19 +72,23 @@ def test_what_cannot_be_written_is_printed(micropython, capsys):
     assert "inference: " in shown.out and "No space left" in shown.err
 
 
-def learner_bytes(model):
-    """What the learner that is timed takes, by the formula, here."""
-    settings = {name: value for name, value in module.TEACH.items() if name != "epochs"}
-    return bitreplay.Learner(bitreplay.load(model), **settings).memory()["total"]
-
-
-def test_shapes_are_those_of_the_model(bench, small_model):
+def test_shapes_are_those_of_the_model(bench, small_model, deep_model):
     kernels = {(k["name"], k["shape"]): k for k in bench("--model", str(small_model))["kernels"]}
     assert ("conv2d", "8x8x3 to 4x4x32") in kernels
-    assert ("bconv2d", "2x2x32, 1x1, 1 groups") in kernels
+    assert ("bconv2d", "2x2x32 to 2x2x32, 1x1") in kernels
     # 3x3 over 4x4 pixels, 32 to 32 channels: of 12 taps of a row of windows, two are padding.
     layer = kernels["bconv2d", "4x4x32 to 4x4x32"]
     assert (layer["binary_macs"], layer["padded_macs"]) == (10 * 10 * 32 * 32, 12 * 12 * 32 * 32)
+    result = bench("--model", str(deep_model))
+    shapes = [
+        "8x8x32 to 8x8x32, 3x3",
+        "8x8x32 to 4x4x64, 3x3",
+        "4x4x64 to 4x4x64, 1x1, 2 groups",
+        "4x4x64 to 4x4x64, 3x3",
+    ]
+    assert [k["shape"] for k in result["kernels"] if k["name"] == "bconv2d_masks"] == shapes
+    for kind in KINDS:
+        assert [g["shape"] for g in result["gradients"] if (g["gradient"], g["q_b"]) == (kind, 4)] == shapes
 
 
 @pytest.fixture
@@ -79,55 +100,68 @@ def lines():
     ]
     other = {"kernel": "dense", "shape": "10", "us": 4.004}
     backbone = {"kernel": "backbone", "shape": "one image", "us": 2500.0}
-    gradients = [{"q_b": bits, "bit_serial_us": 10.0 * bits, "sign_and_add_us": 90.0} for bits in (2, 4, 8, 16)]
+    gradients = [
+        {"gradient": kind, "shape": "it", "q_b": bits, "bit_serial_us": each * bits, "sign_and_add_us": 90.0}
+        for kind, each in (("dW", 10.0), ("dX", 20.0))
+        for bits in (2, 4, 8, 16)
+    ]
     return [*layers, other, backbone, *gradients]
 
 
-TAUGHT = {
-    "see_us": 4_000_000,
-    "learn_us": 6_000_000,
-    "samples": 2400,
-    "memory": {"total": 4321},
-    "after": {"used": 5000, "free": 700},
-}
+NET = types.SimpleNamespace(name="a model", digest="00ff")
+SETTINGS = {"replay": 500, "fresh": 100, "classes": 10, "channels": 0.25}
+TIMES = {"see_us": 4_000_000, "memory": {"total": 4321}, "after": {"used": 5000, "free": 700}}
+TAUGHT = [
+    {**TIMES, "settings": {**SETTINGS, "train": "head"}, "learn_us": 3_000_000, "minibatches": 75, "batch": 32},
+    {**TIMES, "settings": {**SETTINGS, "train": 2}, "learn_us": 6_000_000, "minibatches": 300, "batch": 8},
+]
 
 
 def test_cycles_and_what_they_are_divided_by(lines):
-    result = module.summary("a target", 125_000_000, lines, TAUGHT)
+    result = module.summary("a target", 125_000_000, NET, lines, TAUGHT)
     kernels = result["kernels"]
     assert [k["cycles"] for k in kernels] == [12500, 7500, 500, 312500]
     assert [k.get("cycles_per_32_macs") for k in kernels] == [6.25, 7.5, None, None]
-    assert result["bit_serial_speedup"] == {"2": 4.5, "4": 2.25, "8": 1.12}
-    assert (result["inference_ms"], result["train_sample_ms"], result["teach_class_s"]) == (2.5, 2.5, 10.0)
-    assert (result["heap_used"], result["heap_free"], result["learner_bytes"]) == (5000, 700, 4321)
+    assert result["bit_serial_speedup"] == {
+        "dW": {"2": 4.5, "4": 2.25, "8": 1.12},
+        "dX": {"2": 2.25, "4": 1.12, "8": 0.56},
+    }
+    assert result["inference_ms"] == 2.5
+    assert [(t["image_ms"], t["minibatch_ms"], t["class_s"]) for t in result["taught"]] == [(40, 40, 7), (40, 20, 10)]
+    for one in result["taught"]:
+        assert (one["heap_used"], one["heap_free"], one["learner_bytes"]) == (5000, 700, 4321)
     printed = module.describe(result)
     # 20000 cycles for 96000 MACs, or 128000.
-    assert "convolutions: 6.67 cycles per 32 MACs of 0.1 M executed, 5.00 of 0.1 M with padding" in printed
-    assert "inference: 2.5 ms; a sample learned once: 2.50 ms" in printed and "4 epochs: 10.0 s" in printed
+    assert "backbone: 6.67 cycles per 32 MACs of 0.1 M executed, 5.00 of 0.1 M with padding" in printed
+    assert "inference: 2.5 ms\n" in printed and "100 images, 500 replayed, 4 epochs:" in printed
+    assert "all layers, 4 bits, bit-serial against sign-and-add: dW 2.25, dX 1.12" in printed
     rows = [line.split() for line in printed.splitlines()]
     assert ["bconv2d", "first", "12500", "6.2"] in rows and ["dense", "10", "500"] in rows
-    assert ["4", "bits", "5000", "11250", "2.25"] in rows and ["16", "bits", "20000", "11250", "0.56"] in rows
+    assert ["dW", "it", "4", "5000", "11250", "2.25"] in rows and ["dX", "it", "16", "40000", "11250", "0.28"] in rows
+    told = "head, binary layers: 2, 0.25 of the channels"
+    assert [*told.split(), "8", "20.0", "40.0", "10.0", "4321", "5000", "700"] in rows
 
 
 @pytest.mark.parametrize("clock", [None, 125_000_000])
 def test_what_is_slower_is_printed_as_slower(lines, clock):
     def printed():
-        return module.describe(module.summary("a target", clock, lines, TAUGHT))
+        return module.describe(module.summary("a target", clock, NET, lines, TAUGHT))
 
     def numbers(start):
-        (row,) = [line.split() for line in printed().splitlines() if line.split()[:2] == start.split()]
-        return [float(word) for word in row[2:]]
+        width = len(start.split())
+        (row,) = [line.split() for line in printed().splitlines() if line.split()[:width] == start.split()]
+        return [float(word) for word in row[width:]]
 
-    before = {start: numbers(start) for start in ("bconv2d first", "bconv2d second", "4 bits")}
+    before = {start: numbers(start) for start in ("bconv2d first", "bconv2d second", "dW it 4", "dX it 4")}
     lines[0]["us"] *= 3
     lines[5]["bit_serial_us"] *= 2
     after = {start: numbers(start) for start in before}
-    assert after["bconv2d second"] == before["bconv2d second"]
+    assert after["bconv2d second"] == before["bconv2d second"] and after["dX it 4"] == before["dX it 4"]
     assert after["bconv2d first"][0] == 3 * before["bconv2d first"][0]
-    assert after["4 bits"] == pytest.approx([2 * before["4 bits"][0], before["4 bits"][1], 1.125], abs=0.006)
+    assert after["dW it 4"] == pytest.approx([2 * before["dW it 4"][0], before["dW it 4"][1], 1.125], abs=0.006)
     if clock:
         assert after["bconv2d first"][1] == pytest.approx(3 * before["bconv2d first"][1], abs=0.2)
-        assert "all binary convolutions: 15.00 cycles" in printed()
+        assert "backbone: 15.00 cycles" in printed()
 
 
 @pytest.mark.parametrize(
@@ -135,7 +169,9 @@ def test_what_is_slower_is_printed_as_slower(lines, clock):
     [
         (["--repeats", "0"], "--repeats"),
         (["--port", "x", "--board", "unix"], "--port and --board"),
-        (["--model", "{}/plain.safetensors"], "plain.safetensors has no trainable layer"),
+        (["--model", "{}/plain.safetensors"], "plain.safetensors has no binary layer that can be trained"),
+        (["--train", "3"], "train: the model has 1 binary layers above its latent, got 3"),
+        (["--replay", "0"], "replay: must be"),
         (["--micropython", "{}/none"], "make unix"),
         (["--out", "{}/plain.safetensors/x"], "plain.safetensors: no files can be made there"),
         (["--micropython", "/bin/true"], "/bin/true does not answer as MicroPython with BitReplay"),

@@ -8,7 +8,8 @@ from bitreplay_host import cli, reference
 from bitreplay_host.measure import golden
 from broken import BROKEN
 
-STEPS = 5  # of the training
+STEPS = 5  # of each training
+TRAININGS = "tiny", "head", "all layers", "a quarter"
 
 
 @pytest.fixture
@@ -78,7 +79,10 @@ def test_vectors_fit_a_board():
 def test_the_unix_port_matches(verify):
     status, lines = verify()
     assert (status, lines[-1]) == (0, "every bit matches")
-    assert sum(line.endswith(" ok") for line in lines) == len(reference.KERNELS) + STEPS == len(lines) - 1
+    steps = STEPS * len(TRAININGS)
+    assert sum(line.endswith(" ok") for line in lines) == len(reference.KERNELS) + steps == len(lines) - 1
+    for name in TRAININGS:
+        assert sum(line.startswith(f"training: {name}, ") for line in lines) == STEPS
 
 
 def test_the_shipped_model_matches(micropython, capsys):
@@ -118,21 +122,33 @@ def test_a_wrong_result_is_located(verify, broken):
     assert len(returned) == 1
 
 
-def test_a_wrong_bit_in_training_is_located(verify, broken):
+@pytest.mark.parametrize(
+    ("kernel", "argument", "byte", "trainings"),
+    [
+        ("bconv2d_dw", 6, 0, {"tiny", "all layers", "a quarter"}),
+        ("bconv2d_dx", 9, 0, {"all layers", "a quarter"}),
+        ("gradient_mask", 0, 1, {"tiny", "all layers", "a quarter"}),
+        ("head_update", 3, 0, set(TRAININGS)),
+    ],
+)
+def test_a_wrong_bit_in_training_is_located(verify, broken, kernel, argument, byte, trainings):
     """A kernel that is right for every vector and wrong later: the digests tell after which step."""
-    status, lines = verify(broken("bconv_backward", flip("bconv_backward", 5, 0, 64, "train_digests.py")))
+    status, lines = verify(broken(kernel, flip(kernel, argument, byte, 64, "train_digests.py")))
     assert status == 1
     wrong = [line for line in lines if not line.endswith(" ok")]
-    assert wrong[0].startswith("training: experience 1 ") and wrong[0].endswith(" WRONG")
-    assert wrong[1].startswith("training, experience 1: expected ")
+    assert wrong[0].startswith("training: ") and ", experience 1 " in wrong[0] and wrong[0].endswith(" WRONG")
+    assert wrong[1].startswith("training, ") and ", experience 1: expected " in wrong[1]
     assert all(line.startswith("training") for line in wrong[:-1])
+    assert {line.partition(" ")[2].partition(",")[0] for line in wrong if line.startswith("training: ")} == trainings
 
 
 def test_a_target_that_cannot_train_is_told(verify, broken):
-    body = "assert not sys.argv[0].endswith('train_digests.py'), 'tired'; right.transpose(*arguments)"
-    status, lines = verify(broken("transpose", body))
+    body = "assert not sys.argv[0].endswith('train_digests.py'), 'tired'; return right.bconv2d_dx(*arguments)"
+    status, lines = verify(broken("bconv2d_dx", body))
     assert status == 1
-    assert lines[-2:] == ["training: train_digests.py failed on target: AssertionError: tired", "1 difference"]
+    for name in "all layers", "a quarter":
+        assert f"training, {name}: train_digests.py failed on target: AssertionError: tired" in lines
+    assert lines[-1] == "2 differences"
 
 
 @pytest.mark.parametrize(
@@ -155,6 +171,9 @@ def test_a_kernel_that_fails_is_located(verify, broken, body, message):
         (["--micropython", "/bin/true"], "/bin/true does not answer as MicroPython with BitReplay"),
         (["--model", "{}/none"], "none"),
         (["--repeats", "0"], "--repeats"),
+        (["--train", "9"], "train: the model has 1 binary layers above its latent, got 9"),
+        (["--train", "most"], "train: must be"),
+        (["--channels", "0"], "channels: must be"),
         (["--seed", "0"], "--seed"),
     ],
 )

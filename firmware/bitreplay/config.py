@@ -1,0 +1,30 @@
+# A learner's settings, checked.
+
+from .checks import check_integer, check_one_of, check_rate, check_share
+from .trainer import check_train
+
+
+def check(net, settings):
+    """The settings of a learner on a Network as it keeps them, or ValueError that names the one that is wrong.
+
+    settings: all arguments of Learner but net and seed.
+    """
+    s = settings
+    train, cwr = check_train(net, s["train"]), s["cwr"]
+    return {
+        # Together at most 65536, as minibatches number samples in 16 bits.
+        "replay": check_integer("replay", s["replay"], 0, 32768),
+        "fresh": check_integer("fresh", s["fresh"], 1, 32768),
+        "classes": check_integer("classes", s["classes"], 2, 255),
+        "policy": check_one_of("policy", s["policy"], ("balanced", "reservoir")),
+        "train": train,
+        "channels": check_share("channels", s["channels"]),
+        # Features that move leave consolidated rows behind.
+        "cwr": train == 0 if cwr is None else check_one_of("cwr", cwr, (True, False)),
+        "q_f": check_integer("q_f", s["q_f"], 2, 8),
+        "head_bits": check_one_of("head_bits", s["head_bits"], (16, 32)),
+        "q_b": check_integer("q_b", s["q_b"], 2, 16),
+        "rounding": check_one_of("rounding", s["rounding"], ("stochastic", "nearest")),
+        "rate": check_rate("rate", s["rate"]),
+        "conv_rate": check_rate("conv_rate", s["conv_rate"]),
+    }

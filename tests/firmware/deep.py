@@ -1,0 +1,104 @@
+"""Models with several layers above the latent, of random weights: what a learner may train, and what it may not."""
+
+import numpy as np
+
+import models
+
+# By name: the layers above the latent, 4x4x32 bits; what a binary layer is not given is as in DEFAULTS.
+RESIDUAL = {"kernel": 3, "padding": 1, "residual": True}
+LAYERS = {
+    # As backbones are made: blocks with shortcuts, a pool that doubles the channels.
+    "deep": [
+        ("expand", {}),
+        ("bconv2d", RESIDUAL),
+        ("binarize", {}),
+        ("bconv2d", RESIDUAL),
+        ("avg_pool", {"size": 2, "repeat": 2}),
+        ("binarize", {}),
+        ("bconv2d", {"groups": 2, "residual": True}),
+        ("global_avg_pool", {}),
+    ],
+    # No stream comes from below; even kernels, a stride, a border that is left out.
+    "strided": [
+        ("bconv2d", {"kernel": 2, "cout": 64, "padding": 1}),
+        ("binarize", {}),
+        ("bconv2d", {"kernel": 3, "stride": 2, "cout": 32, "padding": 1}),
+        ("binarize", {}),
+        ("bconv2d", {"kernel": 3, "cout": 64}),
+        ("global_avg_pool", {}),
+    ],
+    # A strided layer with a pooled shortcut, and bits that become the stream again; single features.
+    "flat": [
+        ("expand", {}),
+        ("bconv2d", RESIDUAL),
+        ("binarize", {}),
+        ("avg_pool", {"size": 2, "repeat": 1}),
+        ("bconv2d", {**RESIDUAL, "stride": 2}),
+        ("binarize", {}),
+        ("expand", {}),
+        ("bconv2d", RESIDUAL),
+        ("flatten", {}),
+    ],
+    # Two layers read the same bits.
+    "twice": [("expand", {}), ("bconv2d", RESIDUAL), ("bconv2d", {"residual": True}), ("global_avg_pool", {})],
+    # No gradient passes the signs, nor a maximum.
+    "signs": [
+        ("expand", {}),
+        ("bconv2d", RESIDUAL),
+        ("binarize", {}),
+        ("bconv2d_sign", {"kernel": 3, "padding": 1}),
+        ("expand", {}),
+        ("bconv2d", RESIDUAL),
+        ("binarize", {}),
+        ("bconv2d", RESIDUAL),
+        ("global_avg_pool", {}),
+    ],
+    "maximum": [
+        ("bconv2d", RESIDUAL | {"residual": False}),
+        ("max_pool", {"size": 2, "repeat": 1}),
+        ("binarize", {}),
+        ("bconv2d", {}),
+        ("global_avg_pool", {}),
+    ],
+}
+DEFAULTS = {"kernel": 1, "stride": 1, "padding": 0, "groups": 1}
+
+
+def deep(name="deep", seed=0):
+    """An 8x8x3 image, a latent of 4x4x32 bits (64 bytes), these layers and no head."""
+    rng = np.random.default_rng(seed)
+    stem = models._conv("conv2d", "stem", 32, 3, 2, 1, shift=13)
+    layers = [stem, {"op": "binarize", "tensor": "latent"}, {"op": "latent"}]
+    tensors = {
+        "stem.weight": rng.integers(-20, 20, (32, 3, 3, 3), dtype=np.int8),
+        **models._affine(rng, "stem", 32, 100),
+        "latent.threshold": models._threshold(rng, 32),
+    }
+    channels = bits = 32
+    for i, (op, fields) in enumerate(LAYERS[name]):
+        layer, tensor = {"op": op, **fields}, f"{op}{i}"
+        if op in ("expand", "binarize", "bconv2d", "bconv2d_sign"):
+            layer["tensor"] = tensor
+        if op == "expand":
+            channels = bits
+            tensors[f"{tensor}.levels"] = models._levels(rng, bits)
+        elif op == "binarize":
+            bits = channels
+            tensors[f"{tensor}.threshold"] = models._threshold(rng, bits)
+        elif op.startswith("bconv2d"):
+            layer = {**layer, **{"cout": bits, **DEFAULTS, **fields}}
+            cout, kernel, terms = layer["cout"], layer["kernel"], bits // layer["groups"]
+            tensors[f"{tensor}.weight"] = models._words(rng, cout, kernel, kernel, terms // 32)
+            if op == "bconv2d":
+                layer = {**layer, "shift": 8, "residual": fields.get("residual", False)}
+                # Some sums saturate, most do not.
+                tensors.update(models._affine(rng, tensor, cout, int(6000 / np.sqrt(kernel * kernel * terms))))
+                channels = cout
+            else:
+                tensors[f"{tensor}.threshold"] = rng.integers(-10, 10, cout, dtype=np.int16)
+                tensors[f"{tensor}.flip"] = models._words(rng, cout // 32)
+                bits = cout
+        elif op.endswith("_pool") and op != "global_avg_pool":
+            channels *= fields["repeat"]
+        layers.append(layer)
+    return models.Model(name, [8, 8, 3], layers, None, tensors)
