@@ -46,19 +46,27 @@ class Above:
         self.last = buffer(net.scratch, STREAM, net.above[-1].shape)
 
     def features(self, latent, out, row=None):
-        """latent (net.latent_bytes) to out (i8[net.features]). row: of the minibatch, if it is to be learned from."""
+        """latent (net.latent_bytes) to out (i8[net.features]). row: of the minibatch, if it is to be learned from.
+
+        ValueError names the buffer that has another size.
+        """
+        if len(out) != self.net.features:
+            raise ValueError("out: expected %d bytes, got %d" % (self.net.features, len(out)))
         for arguments, at in self._readers:
             arguments[at] = latent
-        if row is None:
-            for kernel, arguments in self._calls:
-                kernel(*arguments)
-        else:
-            for kernel, arguments, at, reads, makes in self._learning:
-                if reads:
-                    arguments[at] = reads[row]
-                if makes:
-                    arguments[-1] = makes[row]
-                kernel(*arguments)
+        try:
+            if row is None:
+                for kernel, arguments in self._calls:
+                    kernel(*arguments)
+            else:
+                for kernel, arguments, at, reads, makes in self._learning:
+                    if reads:
+                        arguments[at] = reads[row]
+                    if makes:
+                        arguments[-1] = makes[row]
+                    kernel(*arguments)
+        except ValueError:
+            raise ValueError("latent: expected %d bytes, aligned to 4" % self.net.latent_bytes)
         if self.net.pooling == "flatten":
             out[:] = self.last
         else:

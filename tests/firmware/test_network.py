@@ -25,9 +25,9 @@ def latent_of(net, image):
     return out
 
 
-def features_of(net, latent, weights=None):
+def features_of(net, latent):
     out = bytearray(net.features)
-    Above(net, weights).features(latent, out)
+    Above(net).features(latent, out)
     return out
 
 
