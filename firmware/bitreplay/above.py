@@ -13,7 +13,8 @@ class Above:
     file's; kept, rows for the bits that it makes of a minibatch; masks, the bit planes that the backward pass needs.
     """
 
-    def __init__(self, net, packed={}, kept={}, masks={}):
+    def __init__(self, net, packed=None, kept=None, masks=None):
+        packed, kept, masks = packed or {}, kept or {}, masks or {}
         self.net = net
         # Made once, as a call that is made anew for every sample leaves as much garbage.
         self._readers = []  # (arguments, index) of what reads the latent
@@ -48,26 +49,29 @@ class Above:
     def features(self, latent, out, row=None):
         """latent (net.latent_bytes) to out (i8[net.features]). row: of the minibatch, if it is to be learned from.
 
-        ValueError names the buffer that has another size.
+        ValueError for a buffer of another size.
         """
         if len(out) != self.net.features:
             raise ValueError("out: expected %d bytes, got %d" % (self.net.features, len(out)))
-        for arguments, at in self._readers:
-            arguments[at] = latent
         try:
-            if row is None:
-                for kernel, arguments in self._calls:
-                    kernel(*arguments)
-            else:
-                for kernel, arguments, at, reads, makes in self._learning:
-                    if reads:
-                        arguments[at] = reads[row]
-                    if makes:
-                        arguments[-1] = makes[row]
-                    kernel(*arguments)
+            self._run(latent, row)
         except ValueError:
             raise ValueError("latent: expected %d bytes, aligned to 4" % self.net.latent_bytes)
         if self.net.pooling == "flatten":
             out[:] = self.last
         else:
             kernels.global_avg_pool(self.last, out)
+
+    def _run(self, latent, row):
+        for arguments, at in self._readers:
+            arguments[at] = latent
+        if row is None:
+            for kernel, arguments in self._calls:
+                kernel(*arguments)
+        else:
+            for kernel, arguments, at, reads, makes in self._learning:
+                if reads:
+                    arguments[at] = reads[row]
+                if makes:
+                    arguments[-1] = makes[row]
+                kernel(*arguments)

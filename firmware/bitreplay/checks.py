@@ -32,10 +32,10 @@ def check_rate(name, value):
 
 
 def check_share(name, value):
-    """A share, above 0 and at most 1, rounded up to 256ths: the same in single and double precision."""
+    """A share, above 0 and at most 1, in thousandths: written the same in single and double precision."""
     if type(value) not in (int, float) or not 0 < value <= 1:
         raise ValueError("%s: must be a number above 0 and at most 1, got %s" % (name, short(value)))
-    return max(1, int(value * 256 + 0.5)) / 256
+    return max(1, int(value * 1000 + 0.5)) / 1000
 
 
 def check_label(label):

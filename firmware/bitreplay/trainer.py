@@ -63,7 +63,7 @@ class Part:
     def __init__(self, net, index, config, batch):
         self.index, self.layer = index, net.above[index]
         g = self.layer.geometry
-        number = (g[3] * int(config["channels"] * 256) + 128) >> 8
+        number = (g[3] * int(config["channels"] * 1000 + 0.5) + 500) // 1000
         if number == 0:
             raise ValueError(
                 "channels: %.3g of the %d of %s is none; give more" % (config["channels"], g[3], self.layer.name)

@@ -61,10 +61,8 @@ def test_memory_formula_is_what_is_allocated(tmp_path, model, settings):
 
 def test_the_plan_is_what_is_allocated(deep_net, capsys):
     found = plan(deep_net, replay=30, fresh=20, classes=4)
-    assert [one[:2] for one in found] == [
-        ("head", 1),
-        *[(n, share) for n in (1, 2, 3) for share in (1, 0.5, 0.25, 0.125)],
-    ]
+    shares = (1, 0.5, 0.25, 0.125)
+    assert [one[:2] for one in found] == [("head", 1), *[(n, share) for n in (1, 2, 3) for share in shares]]
     for train, channels, size in found:
         memory = Learner(deep_net, replay=30, fresh=20, classes=4, train=train, channels=channels).memory()
         assert size == memory["total"] - memory["activations"]
@@ -186,9 +184,8 @@ show(text=accuracy(me, synthetic, (0, 1)) > 0.95)
 """
     free_before, *errors, alive = [outcome["text"] for outcome in run(micropython, script, model, heap="256k")]
     assert len(errors) == 4 and alive
-    assert errors[0].startswith(
-        "Learner: needs 516225 bytes of RAM (replay 510000, fresh 1700, weights 1014, gradients 3511), 480000 of "
-    )
+    parts = "replay 510000, fresh 1700, weights 1014, gradients 3511"
+    assert errors[0].startswith(f"Learner: needs 516225 bytes of RAM ({parts}), 480000 of ")
     assert "replay 0, fresh 510000" in errors[1]
     for error, block in zip(errors, (480000, 480000, 144000, 480000)):
         found = rf"\), {block} of them in one block; (\d+) are free, (\d+) of them in one block; make replay or fresh"

@@ -4,8 +4,9 @@ import hashlib
 import json
 from pathlib import Path
 
+import deep
 import pytest
-from bitreplay import Learner, load
+from bitreplay import Learner
 
 import models
 
@@ -13,23 +14,42 @@ HERE = Path(__file__).parent
 
 RUNS = {
     "defaults": {},
-    "head alone": {"conv": False},
+    "one layer": {"train": 1},
     "reservoir": {"policy": "reservoir"},
     "32-bit head": {"head_bits": 32, "q_f": 2},
-    "2-bit gradient": {"q_b": 2},
-    "8-bit gradient to nearest": {"q_b": 8, "rounding": "nearest"},
-    "16-bit gradient, 32-bit head": {"q_b": 16, "head_bits": 32, "rounding": "nearest", "policy": "reservoir"},
-    "16-bit gradient": {"q_b": 16, "q_f": 4},
-    "2-bit gradient to nearest": {"q_b": 2, "rounding": "nearest", "cwr": False},
+    "2-bit gradient": {"train": 1, "q_b": 2},
+    "8-bit gradient to nearest": {"train": 1, "q_b": 8, "rounding": "nearest"},
+    "16-bit gradient, 32-bit head": {
+        "train": 1, "q_b": 16, "head_bits": 32, "rounding": "nearest", "policy": "reservoir",
+    },
+    "16-bit gradient": {"train": 1, "q_b": 16, "q_f": 4},
+    "one layer and CWR*": {"train": 1, "cwr": True},
     "no CWR*": {"cwr": False},
-    "no CWR*, head alone": {"cwr": False, "conv": False, "policy": "reservoir", "head_bits": 32},
-    "naive": {"replay": 0, "cwr": False},
-    "CWR* alone": {"replay": 0, "conv": False},
-    "large rates": {"rate": 1000, "conv_rate": 1000},
-    "small rates": {"rate": 0.00001, "conv_rate": 0.00001},
-    "two groups": {"model": "mixed"},
-    "no binary layer": {"model": "plain", "conv": False},
-}
+    "no CWR*, reservoir": {"cwr": False, "policy": "reservoir", "head_bits": 32},
+    "naive": {"train": 1, "replay": 0},
+    "CWR* alone": {"replay": 0},
+    "large rates": {"train": 1, "rate": 1000, "conv_rate": 1000},
+    "small rates": {"train": 1, "rate": 0.00001, "conv_rate": 0.00001},
+    "two groups": {"model": "mixed", "train": 1},
+    "no binary layer": {"model": "plain"},
+    "deep": {"model": "deep", "train": "all"},
+    "deep, the head": {"model": "deep"},
+    "deep, a share of the channels": {"model": "deep", "train": "all", "channels": 0.3},
+    "deep, one layer": {"model": "deep", "train": 1},
+    "deep, two layers": {"model": "deep", "train": 2, "head_bits": 32},
+    "deep, 16-bit gradient": {"model": "deep", "train": "all", "q_b": 16, "policy": "reservoir"},
+    "deep, 2-bit gradient": {"model": "deep", "train": "all", "q_b": 2, "channels": 0.5},
+    "deep, to nearest": {"model": "deep", "train": "all", "rounding": "nearest", "cwr": True},
+    "deep, large steps": {"model": "deep", "train": "all", "conv_rate": 1000, "rate": 0.2},
+    "deep, small steps": {"model": "deep", "train": "all", "conv_rate": 0.00001, "replay": 0},
+    "strides": {"model": "strided", "train": "all"},
+    "strides, a share": {"model": "strided", "train": "all", "channels": 0.1, "q_b": 3},
+    "single features": {"model": "flat", "train": "all"},
+    "single features, two layers to nearest": {"model": "flat", "train": 2, "rounding": "nearest", "q_b": 16},
+    "two readers": {"model": "twice", "train": "all"},
+    "above a layer of signs": {"model": "signs", "train": 2},
+    "above a maximum": {"model": "maximum", "train": 1},
+}  # fmt: skip
 
 # Three experiences of new and old classes, more samples than the memory holds, labels of all kinds.
 SCRIPT = """
@@ -77,6 +97,8 @@ def outcomes(cpython, micropython, tmp_path_factory):
     folder = tmp_path_factory.mktemp("digest")
     models.tiny_model(folder / "tiny.safetensors")
     models.tiny_model(folder / "plain.safetensors", trainable=False)
+    for name in deep.LAYERS:
+        models.save(folder / f"{name}.safetensors", deep.deep(name))
     models.save(folder / "mixed.safetensors", models.mixed())
     (folder / "runs.json").write_text(json.dumps(RUNS))
     lines = [map(json.loads, run(SCRIPT, HERE, folder).splitlines()) for run in (cpython, micropython)]
@@ -93,23 +115,26 @@ def test_learner_is_the_same_in_every_bit(outcomes, name):
 def test_every_step_and_every_setting_matters(outcomes):
     """Or else equal digests would say little."""
     digests = [line["digests"] for line in outcomes[0].values()]
-    # Before learning only the model and conv matter.
-    assert len({one[0] for one in digests}) == 3
+    # Before learning only the model, and what is trained of it, matter.
+    kinds = {(run.get("model", "tiny"), run.get("train"), run.get("channels")) for run in RUNS.values()}
+    # tiny and plain differ in a layer that is not trained.
+    assert len({one[0] for one in digests}) == len(kinds) - 1
     # With two classes the mean that CWR* takes away is 0: the first experience can be the same with and without it.
     later = [digest for one in digests for digest in one[3:]]
     assert len(set(later)) == len(later)
 
 
-def test_digest_depends_on_each_part(tmp_path):
-    net = load(models.tiny_model(tmp_path / "model.safetensors"))
-    me = Learner(net, replay=4, fresh=4, seed=9)
+def test_digest_depends_on_each_part(deep_net):
+    net = deep_net
+    me = Learner(net, replay=4, fresh=4, seed=9, train=2)
     for i in range(3):
         me.see_latent(bytes([i] * net.latent_bytes), "abc"[i])
     me.learn(1, progress=False)
     me.see_latent(bytes(net.latent_bytes), "a")
     digests = [me.digest()]
     assert digests[0] == me.digest()
-    for buffer in (me.rng, me.past, me.cw, me.weight, me.replay.latents, me.replay.classes, me.fresh.classes):
+    buffers = [me.rng, me.head.past, me.head.cw, me.trainer.exponents, *[part.weight for part in me.trainer.parts]]
+    for buffer in (*buffers, me.replay.latents, me.replay.classes, me.fresh.classes):
         buffer[0] ^= 1
         digests.append(me.digest())
     me.labels[0] = "A"

@@ -17,18 +17,27 @@ def path(tmp_path):
     return str(tmp_path / "me.safetensors")
 
 
+def packed(me):
+    """The signs that it uses."""
+    return [bytes(part.packed) for part in me.trainer.parts] if me.trainer else []
+
+
 @pytest.mark.parametrize(
     "settings",
     [
         {},
         {"policy": "reservoir"},
         {"head_bits": 32, "cwr": False, "rate": 0.0123456789},
-        {"conv": False},
         {"replay": 0},
+        {"train": 1},
+        {"train": "all", "cwr": True, "q_b": 16},
+        {"train": 2, "channels": 0.3, "rounding": "nearest"},
+        {"train": "all", "channels": 255 / 256, "conv_rate": 0.3},
     ],
     ids=str,
 )
-def test_a_loaded_learner_goes_on_with_exactly_the_same_bits(net, path, settings):
+def test_a_loaded_learner_goes_on_with_exactly_the_same_bits(deep_net, path, settings):
+    net = deep_net
     me = taught(net, **settings)
     me.save(path)
     other = Learner.load(net, path)
@@ -40,7 +49,8 @@ def test_a_loaded_learner_goes_on_with_exactly_the_same_bits(net, path, settings
         for one, source in zip((me, other), synthetic):
             assert one.predict_latent(source.latent(1)) is not None
             teach(one, source, (4, 0, 3), 6, name)
-        assert me.predict_latent(bytes(16)) == other.predict_latent(bytes(16))
+        assert me.predict_latent(bytes(64)) == other.predict_latent(bytes(64))
+        assert packed(me) == packed(other)
         me.learn(1, progress=False)
         other.learn(1, progress=False)
 
@@ -52,17 +62,22 @@ def test_an_empty_learner_comes_back_too(net, path):
     assert other.digest() == me.digest() and other.labels == [] and other.rng[0] == 77
 
 
-def test_the_file_is_for_every_tool(net, path):
-    me = taught(net)
+def test_the_file_is_for_every_tool(deep_net, path):
+    net = deep_net
+    me = taught(net, train=2, channels=0.25)
     me.save(path)
     tensors = safetensors.numpy.load_file(path)
     assert set(tensors) == {
-        "rng", "past", "head", "tail", "replay.latents", "replay.classes", "fresh.latents", "fresh.classes",
+        "rng", "past", "head", "exponents", "bconv2d3.weight", "bconv2d6.weight",
+        "replay.latents", "replay.classes", "fresh.latents", "fresh.classes",
     }  # fmt: skip
-    assert tensors["head"].shape == (5, 32) and tensors["head"].tobytes() == bytes(me.cw)
-    assert tensors["tail"].tobytes() == bytes(me.weight)
-    assert list(tensors["past"]) == list(me.past) and tensors["rng"][0] == me.rng[0]
-    assert tensors["replay.latents"].shape == (24, 4) and tensors["fresh.latents"].shape == (6, 4)
+    assert tensors["head"].shape == (5, 64) and tensors["head"].tobytes() == bytes(me.head.cw)
+    for part, channels, fan_in in zip(me.trainer.parts, (8, 16), (288, 32)):
+        weight = tensors[part.layer.name + ".weight"]
+        assert weight.shape == (channels, fan_in) and weight.tobytes() == bytes(part.weight)
+    assert list(tensors["exponents"]) == list(me.trainer.exponents)
+    assert list(tensors["past"]) == list(me.head.past) and tensors["rng"][0] == me.rng[0]
+    assert tensors["replay.latents"].shape == (24, 16) and tensors["fresh.latents"].shape == (6, 16)
     assert list(tensors["fresh.classes"]) == [1, 3] * 3
     metadata, _ = files.read(path)
     assert json.loads(metadata["config"]) == me.config
@@ -70,7 +85,9 @@ def test_the_file_is_for_every_tool(net, path):
     assert metadata["model"] == net.digest and metadata["experiences"] == "2"
 
 
-def test_a_file_goes_from_one_implementation_to_the_other(model, net, path, micropython):
+@pytest.mark.parametrize("settings", [{}, {"train": "all"}, {"train": 2, "channels": 0.3}], ids=str)
+def test_a_file_goes_from_one_implementation_to_the_other(deep_model, deep_net, path, micropython, settings):
+    model, net = deep_model, deep_net
     script = """
 import sys
 sys.path.append(sys.argv[1])
@@ -85,7 +102,7 @@ me.learn(2, progress=False)
 me.save(sys.argv[3])
 show(digest=me.digest())
 """
-    me = taught(net)
+    me = taught(net, **settings)
     me.save(path)
     first, second = [json.loads(line) for line in micropython(script, HERE, model, path).splitlines()]
     assert first == {"digest": me.digest(), "labels": me.labels}
@@ -141,7 +158,7 @@ class File:
 
 
 def test_a_failing_save_leaves_the_old_file_and_the_learner(net, path, monkeypatch):
-    me = taught(net)
+    me = taught(net, train="all")
     me.save(path)
     old = me.digest()
     teach(me, Synthetic(net.latent_bytes, 3), (0, 1), 5, name)
@@ -161,8 +178,8 @@ def test_a_failing_save_leaves_the_old_file_and_the_learner(net, path, monkeypat
         assert Learner.load(net, path).digest() == old
         assert me.digest() == new
         assert os.listdir(Path(path).parent) == [Path(path).name]
-    # Header, 8 tensors, flush, sync, rename.
-    assert failures == 12
+    # Header, 9 tensors, flush, sync, rename.
+    assert failures == 13
     assert Learner.load(net, path).digest() == new
 
 

@@ -99,7 +99,7 @@ DEEP = "[" * 30000 + "]" * 30000
 BAD = [
     (changed("metadata", "format", "bitreplay-model"), "format: is not bitreplay-learner"),
     (changed("metadata", "format", None), "format: is not"),
-    (changed("metadata", "version", "2"), "version: is not 1, which this release reads; update BitReplay"),
+    (changed("metadata", "version", "3"), "version: is not 2, which this release reads; update BitReplay"),
     (changed("metadata", "version", "1.0"), "version: "),
     (
         changed("metadata", "model", "0" * 64),
@@ -114,7 +114,7 @@ BAD = [
     (changed("metadata", "config", "{"), "config: is not valid"),
     (changed("metadata", "config", "[]"), "config: is not valid"),
     (changed("metadata", "config", "null"), "config: is not valid"),
-    (changed("metadata", "config", "{}"), "config: classes is missing"),
+    (changed("metadata", "config", "{}"), "config: channels is missing"),
     (changed("metadata", "config", '{"replay":' + DEEP + "}"), "config: "),
     (changed("metadata", "config", '{"rate":NaN}'), "config: "),
     (changed("metadata", "labels", DEEP), "label"),
@@ -129,8 +129,18 @@ BAD = [
     (settings(classes=4), "past: is U32 (5,), but the learner has U32 (4,)"),
     (settings(classes=3), "labels: must be an integer, 0..3, got 4"),
     (settings(policy={}), "config: policy: must be"),
-    (settings(conv="yes"), "config: conv: must be True or False"),
-    (settings(conv=False), "tail: is a tensor that this learner does not have"),
+    (changed("config", "conv", True), "config: has a field that this release does not know"),
+    (settings(train="some"), 'config: train: must be "head", "all" or how many binary layers'),
+    (settings(train=-1), "config: train: must be"),
+    (settings(train=True), "config: train: must be"),
+    (settings(train=4), "config: train: the model has 3 binary layers above its latent, got 4"),
+    (settings(train=1), "exponents: is I8 (2,), but the learner has I8 (1,)"),
+    (settings(train=3), "exponents: is I8 (2,), but the learner has I8 (3,)"),
+    (settings(channels=0), "config: channels: must be a number above 0 and at most 1, got 0"),
+    (settings(channels=0.01), "config: channels: 0.01 of the 32 of bconv2d3 is none; give more"),
+    (settings(channels=0.25), "bconv2d3.weight: is I8 (16, 288), but the learner has I8 (8, 288)"),
+    (settings(channels="half"), "config: channels: must be"),
+    (settings(cwr=0), "config: cwr: must be True or False, got 0"),
     (settings(head_bits=16.0), "config: head_bits: must be"),
     (settings(rate="0.1"), "config: rate: must be a number"),
     (settings(rate=-1), "config: rate: must be a number"),
@@ -155,25 +165,32 @@ BAD = [
     (labelled("mug", 7, "Tür"), "fresh.classes: there are 3 labels, but a sample of class 3"),
     (changed("tensors", "rng", None), "rng: is missing; it must be U32 (1,)"),
     (changed("tensors", "head", None), "head: is missing"),
-    (changed("tensors", "tail", None), "tail: is missing"),
+    (changed("tensors", "exponents", None), "exponents: is missing; it must be I8 (2,)"),
+    (changed("tensors", "bconv2d3.weight", None), "bconv2d3.weight: is missing; it must be I8 (16, 288)"),
+    (changed("tensors", "bconv2d1.weight", np.zeros((16, 288), np.int8)), "bconv2d1.weight: is a tensor that this"),
     (changed("tensors", "replay.classes", None), "replay.classes: must be there and have at most 24 elements"),
     (changed("tensors", "fresh.latents", None), "fresh.latents: is missing"),
     (changed("tensors", "extra", np.zeros(3, np.uint8)), "extra: is a tensor that this learner does not have"),
-    (retyped("head", np.int32), "head: is I32 (5, 32), but the learner has I16 (5, 32)"),
+    (retyped("head", np.int32), "head: is I32 (5, 64), but the learner has I16 (5, 64)"),
     (retyped("head", np.uint16), "head: is U16"),
-    (retyped("tail", np.uint8), "tail: is U8"),
+    (retyped("bconv2d6.weight", np.uint8), "bconv2d6.weight: is U8"),
+    (retyped("exponents", np.uint8), "exponents: is U8"),
     (retyped("past", np.int32), "past: is I32"),
     (retyped("rng", np.uint8), "rng: is U8"),
     (retyped("replay.latents", np.int32), "replay.latents: is I32"),
     (retyped("replay.classes", np.int8), "replay.classes: is I8"),
-    (resized("head", 160), "head: is I16 (160,), but the learner has I16 (5, 32)"),
-    (resized("head", 5, 31), "head: is I16 (5, 31)"),
-    (resized("head", 32, 5), "head: is I16 (32, 5)"),
+    (resized("head", 320), "head: is I16 (320,), but the learner has I16 (5, 64)"),
+    (resized("head", 5, 63), "head: is I16 (5, 63)"),
+    (resized("head", 64, 5), "head: is I16 (64, 5)"),
     (resized("past", 6), "past: is U32 (6,)"),
-    (resized("tail", 1023), "tail: is I8 (1023,)"),
+    (resized("bconv2d6.weight", 1023), "bconv2d6.weight: is I8 (1023,)"),
+    (resized("bconv2d6.weight", 31, 32), "bconv2d6.weight: is I8 (31, 32), but the learner has I8 (32, 32)"),
+    (resized("exponents", 3), "exponents: is I8 (3,)"),
+    (with_value("bconv2d6.weight", (31, 7), -128), "bconv2d6.weight: must be -127..127, got -128"),
+    (with_value("bconv2d3.weight", (0, 0), -128), "bconv2d3.weight: must be -127..127, got -128"),
     (resized("replay.classes", 25), "replay.classes: must be there and have at most 24 elements"),
     (resized("replay.classes", 24, 1), "replay.classes: must be there"),
-    (resized("replay.classes", 23), "replay.latents: is U32 (24, 4), but the learner has U32 (23, 4)"),
+    (resized("replay.classes", 23), "replay.latents: is U32 (24, 16), but the learner has U32 (23, 16)"),
     (resized("fresh.latents", 6, 5), "fresh.latents: is U32 (6, 5)"),
     (more_samples("replay", 25), "replay.classes: must be there and have at most 24 elements"),
     (more_samples("fresh", 41), "fresh.classes: must be there and have at most 40 elements"),
@@ -186,10 +203,10 @@ BAD = [
 
 
 @pytest.fixture(scope="module")
-def good(model, tmp_path_factory):
-    """(a good file, the digest of its learner)"""
+def good(deep_model, tmp_path_factory):
+    """(a good file, the digest of its learner): two of three layers and half of their channels are trained."""
     path = str(tmp_path_factory.mktemp("good") / "good.safetensors")
-    me = taught(load(model))
+    me = taught(load(deep_model), train=2, channels=0.5)
     me.save(path)
     return path, me.digest()
 
@@ -200,20 +217,38 @@ def write_changed(good, change, path):
     state.write(path)
 
 
-def test_the_files_below_are_bad_for_one_reason_only(net, good, path):
+def test_the_files_below_are_bad_for_one_reason_only(deep_net, good, path):
     write_changed(good, lambda state: None, path)
-    assert Learner.load(net, path).digest() == good[1]
+    assert Learner.load(deep_net, path).digest() == good[1]
+
+
+def test_a_state_of_trained_layers_for_a_head_alone(deep_net, good, path):
+    write_changed(good, settings(train=0), path)
+    with pytest.raises(ValueError, match=r"(exponents|bconv2d\d.weight): is a tensor that this learner does not have"):
+        Learner.load(deep_net, path)
+
+
+@pytest.mark.parametrize("value", [-128, -127, 0, 127])
+def test_any_exponent_does_no_harm(deep_net, good, path, value):
+    """All of them can be: only the first step has another size."""
+    write_changed(good, with_value("exponents", slice(None), value), path)
+    me = Learner.load(deep_net, path)
+    assert list(me.trainer.exponents) == [value] * 2
+    me.learn(1, progress=False)
+    assert all(abs(exponent) < 40 for exponent in me.trainer.exponents)
+    me.save(path)
+    assert Learner.load(deep_net, path).digest() == me.digest()
 
 
 @pytest.mark.parametrize("change, message", BAD, ids=[message[:50] for _, message in BAD])
-def test_a_bad_file_is_a_value_error_that_names_what_is_wrong(net, good, path, change, message):
+def test_a_bad_file_is_a_value_error_that_names_what_is_wrong(deep_net, good, path, change, message):
     write_changed(good, change, path)
     with pytest.raises(ValueError) as caught:
-        Learner.load(net, path)
+        Learner.load(deep_net, path)
     assert str(caught.value).startswith(f"{path}: {message}"), caught.value
 
 
-def test_micropython_refuses_the_same_files_in_the_same_words(model, good, tmp_path, micropython):
+def test_micropython_refuses_the_same_files_in_the_same_words(deep_model, good, tmp_path, micropython):
     script = """
 import sys
 sys.path.append(sys.argv[1])
@@ -221,7 +256,7 @@ import bitreplay
 from synthetic import Synthetic, show, teach
 
 net = bitreplay.load(sys.argv[2])
-me = bitreplay.Learner(net, conv=False)
+me = bitreplay.Learner(net)
 teach(me, Synthetic(net.latent_bytes), (0, 1), 3)
 me.learn(1, progress=False)
 digest = me.digest()
@@ -234,14 +269,14 @@ show(message=me.digest() == digest)
 """
     for i, (change, _) in enumerate(BAD):
         write_changed(good, change, tmp_path / str(i))
-    lines = micropython(script, HERE, model, tmp_path, len(BAD)).splitlines()
+    lines = micropython(script, HERE, deep_model, tmp_path, len(BAD)).splitlines()
     *messages, unchanged = [json.loads(line)["message"] for line in lines]
     assert unchanged and len(messages) == len(BAD)
     for i, (_, message) in enumerate(BAD):
         assert messages[i].startswith(f"{tmp_path}/{i}: {message}"), messages[i]
 
 
-def test_a_state_that_does_not_fit_is_a_memory_error(model, good, path, micropython):
+def test_a_state_that_does_not_fit_is_a_memory_error(deep_model, good, path, micropython):
     """The file itself is small and valid."""
     write_changed(good, settings(replay=32768), path)
     script = """
@@ -255,13 +290,13 @@ except MemoryError as error:
     print(error)
 print(bitreplay.Learner.load(net, sys.argv[3]).digest())
 """
-    message, digest = micropython(script, model, path, good[0], heap="300k").splitlines()
-    assert message.startswith("Learner: needs 56") and "replay 557056" in message
+    message, digest = micropython(script, deep_model, path, good[0], heap="300k").splitlines()
+    assert message.startswith("Learner: needs 215") and "replay 2129920" in message
     assert digest == good[1]
 
 
 @pytest.mark.parametrize("implementation", ["cpython", "micropython"])
-def test_a_cut_file_is_refused(model, good, path, request, implementation):
+def test_a_cut_file_is_refused(deep_model, good, path, request, implementation):
     script = """
 import sys
 import bitreplay
@@ -280,4 +315,4 @@ for piece in pieces:
         assert str(error).startswith(sys.argv[3] + ": ")
 print(len(pieces) > 100)
 """
-    assert request.getfixturevalue(implementation)(script, model, good[0], path) == "True\n"
+    assert request.getfixturevalue(implementation)(script, deep_model, good[0], path) == "True\n"
