@@ -1,6 +1,5 @@
 # The types of what `bitreplay` offers, for editors and type checkers. Not for boards.
 
-from array import array
 from collections.abc import Callable
 from os import PathLike
 from typing import Any, Literal, Self, TypedDict
@@ -31,6 +30,9 @@ __version__: str
 def load(path: str | PathLike[str]) -> Network:
     """The Network in a model file. ValueError names the field or tensor that is wrong."""
 
+def plan(net: Network, replay: int = 500, fresh: int = 100, classes: int = 10) -> list[tuple[str | int, float, int]]:
+    """Prints what a learner would need by choice of layers and channels; returns [(train, channels, bytes)]."""
+
 def heap() -> _Heap:
     """Bytes of the heap: used, free, and the largest block that is free in one piece."""
 
@@ -50,19 +52,15 @@ class Network:
     weights_bytes: int
     in_place: bool
     digest: str
-    trainable: Any  # the layer that can be trained, or None
+    above: list[Any]  # the layers above the latent (graph.py)
+    pooling: str  # what makes the features of the stream: "global_avg_pool" or "flatten"
+    scratch: list[memoryview]
 
     def __init__(self, path: str, name: str, plan: Any, view: ReadableBuffer, file: Any, weights_bytes: int) -> None:
         """load() calls this."""
 
     def latent(self, image: ReadableBuffer, out: WriteableBuffer) -> None:
         """Runs the frozen part: image (uint8, image_bytes) to out (latent_bytes)."""
-
-    def features_of(self, latent: ReadableBuffer, packed: ReadableBuffer | None, out: WriteableBuffer) -> None:
-        """Runs the trainable layer and the pooling: latent to out (int8, `features` bytes)."""
-
-    def pack_signs(self) -> bytearray:
-        """The trainable layer's pretrained weights, as features_of() takes them."""
 
     def classify(self, image: ReadableBuffer) -> tuple[str, float]:
         """(label, probability) by the pretrained head."""
@@ -74,7 +72,11 @@ class Learner:
     labels: list[_Label]
     experiences: int
     learning: bool
-    past: array[int]
+    config: dict[str, Any]
+    batch: int  # samples of a minibatch
+    head: Any  # head.py
+    trainer: Any  # trainer.py, or None
+    above: Any  # above.py
 
     def __init__(
         self,
@@ -84,19 +86,18 @@ class Learner:
         fresh: int = 100,
         classes: int = 10,
         policy: Literal["balanced", "reservoir"] = "balanced",
-        conv: bool = True,
-        cwr: bool = True,
+        train: Literal["head", "all"] | int = "head",
+        channels: float = 1.0,
+        cwr: bool | None = None,
         q_f: int = 8,
         head_bits: Literal[16, 32] = 16,
         q_b: int = 4,
         rounding: Literal["stochastic", "nearest"] = "stochastic",
         rate: float = 0.005,
-        conv_rate: float = 20.0,
+        conv_rate: float = 0.0025,
     ) -> None:
-        """replay: latents kept. fresh: samples seen before learn(). classes: capacity for labels. docs/learning.md"""
-
-    def pack(self) -> None:
-        """Sets the binary layer's weights to the signs of its latent weights."""
+        """replay: latents kept. fresh: samples seen before learn(). classes: capacity for labels. train: the head, or
+        also so many layers from the top; channels: the share of them. docs/learning.md"""
 
     def see(self, image: ReadableBuffer, label: _Label) -> None:
         """Keeps the latent of an image (uint8, net.image_bytes) as a fresh sample of a label."""

@@ -27,7 +27,7 @@ from . import deep, golden
 
 IMAGES = 40  # that onboard/train_digests.py shows the learner
 CALLS, STATE, DEEP = VERIFY  # files, for a moment, of the target
-DEEP_TRAININGS = {
+DEEP_TRAININGS: dict[str, dict] = {
     "head": {"train": "head"},
     "all layers": {"train": "all"},
     "a quarter": {"train": "all", "channels": 0.25},
