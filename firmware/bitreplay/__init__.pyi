@@ -36,6 +36,11 @@ def plan(net: Network, replay: int = 500, fresh: int = 100, classes: int = 10) -
 def heap() -> _Heap:
     """Bytes of the heap: used, free, and the largest block that is free in one piece."""
 
+def plan(
+    net: Network, replay: int = 500, fresh: int = 100, classes: int = 10
+) -> list[tuple[Literal["head"] | int, float, int]]:
+    """Prints what a learner would need with each choice of train and channels; returns [(train, channels, bytes)]."""
+
 class Network:
     """A pretrained model, ready to run. Made by load()."""
 
@@ -52,8 +57,8 @@ class Network:
     weights_bytes: int
     in_place: bool
     digest: str
-    above: list[Any]  # the layers above the latent (graph.py)
-    pooling: str  # what makes the features of the stream: "global_avg_pool" or "flatten"
+    above: list[Any]  # the layers above the latent, which can be trained
+    pooling: Literal["global_avg_pool", "flatten"]
     scratch: list[memoryview]
 
     def __init__(self, path: str, name: str, plan: Any, view: ReadableBuffer, file: Any, weights_bytes: int) -> None:

@@ -47,7 +47,22 @@ class Above:
         self.last = buffer(net.scratch, STREAM, net.above[-1].shape)
 
     def features(self, latent, out, row=None):
-        """latent (net.latent_bytes) to out (i8[net.features]). row: of the minibatch, if it is to be learned from."""
+        """latent (net.latent_bytes) to out (i8[net.features]). row: of the minibatch, if it is to be learned from.
+
+        ValueError for a buffer of another size.
+        """
+        if len(out) != self.net.features:
+            raise ValueError("out: expected %d bytes, got %d" % (self.net.features, len(out)))
+        try:
+            self._run(latent, row)
+        except ValueError:
+            raise ValueError("latent: expected %d bytes, aligned to 4" % self.net.latent_bytes)
+        if self.net.pooling == "flatten":
+            out[:] = self.last
+        else:
+            kernels.global_avg_pool(self.last, out)
+
+    def _run(self, latent, row):
         for arguments, at in self._readers:
             arguments[at] = latent
         if row is None:
@@ -60,7 +75,3 @@ class Above:
                 if makes:
                     arguments[-1] = makes[row]
                 kernel(*arguments)
-        if self.net.pooling == "flatten":
-            out[:] = self.last
-        else:
-            kernels.global_avg_pool(self.last, out)

@@ -11,6 +11,7 @@ VALUES = [0, 1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 24, 25, 31, 32, 33, 64, 96, 127, 12
 VALUES += [65535, 65536, 1 << 31, 1 << 32, 1 << 64, 1.5, True, False, None, "", "block", [], {}, [1], "1"]
 TEXTS = [json.dumps(value) for value in VALUES]
 OPS = ["conv2d", "binarize", "bconv2d", "bconv2d_sign", "avg_pool", "max_pool", "latent", "expand", "dense"]
+OPS += ["global_avg_pool", "flatten"]
 PUNCTUATION = b'{}[]",:0123456789 -tu\\'
 
 
@@ -55,7 +56,7 @@ def change(value):
         if kind == 0:
             del value[key]
         elif kind == 1:
-            value[random.choice(("x", "tensor", "shift", "value", "name", "groups"))] = value[key]
+            value[random.choice(("x", "tensor", "shift", "size", "name", "groups"))] = value[key]
         else:
             value[key] = change(value[key])
         return value
@@ -83,7 +84,7 @@ def change(value):
 def tweak(graph):
     """A setting of a layer that does not decide the size of its tensors."""
     layer = random.choice(graph["layers"])
-    for field in ("shift", "padding", "stride", "size", "repeat", "value"):
+    for field in ("shift", "padding", "stride", "size", "repeat"):
         if field in layer and random.getrandbits(1):
             layer[field] = random.randint(0, 8)
     if "residual" in layer:

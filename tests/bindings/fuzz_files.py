@@ -12,6 +12,7 @@ from array import array
 import bitreplay
 import noise
 from bitreplay import safetensors
+from bitreplay.above import Above
 from damage import SIZES, change_data, change_header, damage, splice
 from noise import content
 from synthetic_models import SyntheticModel
@@ -60,10 +61,10 @@ def use_model(net):
     images = [content(net.image_bytes) for _ in range(2)]
     latent, around_latent = inside(net.latent_bytes)
     features, around_features = inside(net.features)
-    seen = []
+    above, seen = Above(net), []
     for image in (images[0], images[1], images[0]):
         net.latent(image, latent)
-        net.features_of(latent, net.trainable and net.pack_signs(), features)
+        above.features(latent, features)
         seen.append(bytes(latent) + bytes(features))
         if net.labels:
             label, probability = net.classify(image)
@@ -78,12 +79,13 @@ def use_model(net):
 def learn(net, me=None):
     """A learner on the model, this or a new one, does all that learners do."""
     if me is None:
-        settings = {
-            "conv": net.trainable is not None and random.getrandbits(2) > 0,
-            "head_bits": random.choice((16, 32)),
-        }
-        settings.update(replay=random.randint(0, 5), fresh=3, classes=3, q_b=random.randint(2, 16))
-        me = bitreplay.Learner(net, **settings)
+        settings = {"replay": random.randint(0, 5), "fresh": 3, "classes": 3, "head_bits": random.choice((16, 32))}
+        train, channels = random.choice(("head", 1, 2, "all")), random.choice((1.0, 0.25))
+        try:
+            me = bitreplay.Learner(net, train=train, channels=channels, q_b=random.randint(2, 16), **settings)
+        except ValueError as error:
+            assert str(error).startswith(("train: ", "channels: ")), error
+            me = bitreplay.Learner(net, **settings)
     for label in "ab":
         if me.fresh.n < me.fresh.capacity and (label in me.labels or len(me.labels) < me.config["classes"]):
             me.see(content(net.image_bytes), label)

@@ -36,10 +36,7 @@ class SyntheticModel:
         slope = self.small("I16", (cout, 2), -300, 300)
         return ("slope", "I16", [cout, 2], slope), ("bias", "I32", [cout], self.small("I32", (cout,), -9999, 9999))
 
-    def convolution(self, op, shape, cout, groups, kernel):
-        stride, padding = 1, kernel // 2
-        if random.getrandbits(1):
-            stride, padding = random.randint(1, 2), random.randrange(kernel)
+    def convolution(self, op, shape, cout, groups, kernel, stride, padding, residual=False):
         height, width, cin = shape
         fields = {"cout": cout, "kernel": kernel, "stride": stride, "padding": padding}
         out = [(side + 2 * padding - kernel) // stride + 1 for side in (height, width)]
@@ -54,74 +51,125 @@ class SyntheticModel:
             self.add(op, weight, threshold, ("flip", "U32", [cout // 32], content(cout // 8)), **fields)
         else:
             if op == "bconv2d":
-                fields["residual"] = out + [cout] == shape and random.getrandbits(2) > 0
+                fields["residual"] = residual
             self.add(op, weight, *self.affine(cout), shift=random.randint(6, 14), **fields)
         return out + [cout]
 
-    def binarize(self, shape):
-        self.add("binarize", ("threshold", "I8", [shape[2]], content(shape[2])))
+    def image(self):
+        """The first layer, of an image of this shape."""
+        shape = [random.randint(1, 20), random.randint(1, 20), random.randint(1, 4)]
+        if random.getrandbits(2):
+            shape[0] = shape[1]
+        kernel = random.randint(1, 5)
+        stride, padding = self.steps(kernel)
+        self.stream = self.convolution("conv2d", shape, 32 * random.randint(1, 3), 1, kernel, stride, padding)
+        return shape
 
-    def pool(self, shape):
-        sizes = [s for s in (1, 2, 4, 8) if shape[0] % s == 0 and shape[1] % s == 0]
+    def steps(self, kernel):
+        """The stride and padding of a convolution; most keep the sides."""
+        if random.getrandbits(1):
+            return random.randint(1, 2), random.randrange(kernel)
+        return 1, kernel // 2
+
+    # One of the registers is always unread: what overwrites the other one, or reads the first, may follow.
+
+    def layer(self):
+        """A layer after any other."""
+        if self.unread == "stream":
+            if self.stream == self.bits and random.getrandbits(1):
+                kernel = random.choice((1, 3))
+                self.convolution("bconv2d", self.bits, self.bits[2], 1, kernel, 1, kernel // 2, True)
+            elif random.getrandbits(1) and min(self.stream) > 0:
+                self.pool()
+            else:
+                self.binarize()
+        elif random.randrange(4) == 0:
+            self.bits = self.from_bits("bconv2d_sign")
+        elif self.above and random.getrandbits(1):
+            self.expand()
+        elif self.stream and random.randrange(4) == 0 and max(self.stream[:2]) > 1 and self.stream == self.bits:
+            self.down()
+        else:
+            self.binary()
+
+    def binarize(self):
+        self.add("binarize", ("threshold", "I8", [self.stream[2]], content(self.stream[2])))
+        self.bits, self.unread = self.stream, "bits"
+
+    def expand(self):
+        self.add("expand", ("levels", "I8", [self.bits[2], 2], content(2 * self.bits[2])))
+        self.stream, self.unread = self.bits, "stream"
+
+    def pool(self):
+        sizes = [s for s in (1, 2, 4, 8) if self.stream[0] % s == 0 and self.stream[1] % s == 0]
         size = random.choice(sizes)
-        repeat = random.randint(1, max(1, min(size, 256 // shape[2])))
+        self.pool_by(size, random.randint(1, max(1, min(size, 256 // self.stream[2]))))
+
+    def pool_by(self, size, repeat):
         self.add(random.choice(("avg_pool", "max_pool")), size=size, repeat=repeat)
-        return [shape[0] // size, shape[1] // size, shape[2] * repeat]
+        height, width, channels = self.stream
+        self.stream = [height // size, width // size, channels * repeat]
+
+    def binary(self):
+        """A convolution to the stream, with its shortcut if that has the same shape."""
+        self.stream, self.unread = self.from_bits("bconv2d"), "stream"
+
+    def from_bits(self, op):
+        groups = 2 if random.randrange(4) == 0 and self.bits[2] % 64 == 0 else 1
+        cout, kernel = random.choice((self.bits[2], 32 * groups, 64)), random.randint(1, 3)
+        stride, padding = self.steps(kernel)
+        out = [(side + 2 * padding - kernel) // stride + 1 for side in self.bits[:2]]
+        residual = op == "bconv2d" and self.stream == out + [cout] and random.getrandbits(2) > 0
+        return self.convolution(op, self.bits, cout, groups, kernel, stride, padding, residual)
+
+    def down(self):
+        """Half the side and twice the channels, with a shortcut, where the sides are even."""
+        if self.stream[0] % 2 == 0 and self.stream[1] % 2 == 0 and self.stream[2] <= 128:
+            self.pool_by(2, 2)
+            self.stream = self.convolution("bconv2d", self.bits, self.stream[2], 1, 3, 2, 1, True)
+            self.unread = "stream"
+        else:
+            self.binary()
+
+    def shrink(self):
+        """Sides of at most 8."""
+        while max(self.bits[:2]) > 8:
+            kernel = min(7, max(self.bits[:2]) - 7, *self.bits[:2])
+            stride = 1 if kernel > 1 else 2
+            self.stream = self.convolution("bconv2d", self.bits, 32, 1, kernel, stride, 0)
+            self.binarize()
 
     def model(self):
-        image = [random.randint(1, 20), random.randint(1, 20), random.randint(1, 4)]
-        if random.getrandbits(2):
-            image[0] = image[1]
-        stream = self.convolution("conv2d", image, 32 * random.randint(1, 3), 1, random.randint(1, 5))
-        bits = None
+        image = self.image()
+        self.bits, self.unread, self.above = None, "stream", False
         for _ in range(random.randint(0, 5)):
-            kind = random.randrange(4)
-            if kind == 0 and min(stream) > 0:
-                stream = self.pool(stream)
-            elif kind == 1 or bits is None:
-                self.binarize(stream)
-                bits = stream
-            else:
-                groups, kernel = random.choice((1, 1, 1, 2)), random.randint(1, 3)
-                if bits[2] % (32 * groups):
-                    groups = 1
-                if kind == 2:
-                    stream = self.convolution("bconv2d", bits, random.choice((bits[2], 32, 64)), groups, kernel)
-                else:
-                    bits = self.convolution("bconv2d_sign", bits, 32 * random.randint(1, 2), groups, kernel)
-        side = random.choice([n for n in (1, 2, 4, 8) if n <= min(stream[:2])] or [1])
-        for _ in range(3):
-            if max(stream[:2]) > side:
-                self.binarize(stream)
-                stream = self.shrink(stream, min(7, max(stream[:2]) - side + 1))
-        self.binarize(stream)
-        channels, side = stream[2], stream[0]
+            self.layer()
+        if self.unread == "stream":
+            self.binarize()
+        self.shrink()
         self.add("latent")
-        self.add("expand", value=random.randint(1, 127))
-        if random.getrandbits(2):
-            groups = random.choice([g for g in (1, 2, 3) if channels % (32 * g) == 0])
-            weight = "weight", "I8", [channels, channels // groups], content(channels * channels // groups)
-            fields = {"cout": channels, "kernel": 1, "stride": 1, "padding": 0, "groups": groups, "shift": 8}
-            self.add("bconv2d", weight, *self.affine(channels), residual=True, **fields)
-        self.add("avg_pool", size=side, repeat=1)
+        self.stream, self.above = None, True
+        for _ in range(random.randint(0, 6)):
+            self.layer()
+        if self.unread == "bits":
+            random.choice((self.expand, self.binary))()
+        height, width, features = self.stream
+        if random.getrandbits(1) and 0 < height * width * features <= 1024:
+            self.add("flatten")
+            features *= height * width
+        else:
+            self.add("global_avg_pool")
         labels = None
         if random.getrandbits(1):
             labels = [f"label {i}" for i in range(random.randint(1, 5))]
-            weight = "weight", "I8", [len(labels), channels], content(len(labels) * channels)
+            weight = "weight", "I8", [len(labels), features], content(len(labels) * features)
             shift = self.small("I8", (len(labels),), -16, 6)
             self.add("dense", weight, ("shift", "I8", [len(labels)], shift))
         return self.file(image, labels)
 
-    def shrink(self, shape, kernel):
-        words = shape[2] // 32
-        weight = "weight", "U32", [32, kernel, kernel, words], content(128 * kernel * kernel * words)
-        fields = {"cout": 32, "kernel": kernel, "stride": 1, "padding": 0, "groups": 1, "shift": 8}
-        self.add("bconv2d", weight, *self.affine(32), residual=False, **fields)
-        return [shape[0] - kernel + 1, shape[1] - kernel + 1, 32]
-
     def file(self, image, labels):
         graph = json.dumps({"image": image, "layers": self.layers})
-        header = {"__metadata__": {"format": "bitreplay-model", "version": "1", "name": "synthetic", "graph": graph}}
+        header = {"__metadata__": {"format": "bitreplay-model", "version": "2", "name": "synthetic", "graph": graph}}
         if labels:
             header["__metadata__"]["labels"] = json.dumps(labels)
         data = b""

@@ -17,8 +17,8 @@ EXPECTED |= {"model revalued accepted", "model spliced refused", "synthetic acce
 
 @pytest.mark.parametrize("binary, cases", [(None, 4608), (sys.executable, 2880)], ids=["micropython", "cpython"])
 def test_fuzz_files(fuzz, tmp_path, binary, cases):
-    paths = [models.save(tmp_path / "mixed", models.mixed())]
-    for name, changes in (("tiny", {}), ("plain", {"trainable": False}), ("headless", {"head": False})):
+    paths = [models.save(tmp_path / make.__name__, make()) for make in (models.mixed, models.deep, models.plain)]
+    for name, changes in (("tiny", {}), ("untrainable", {"trainable": False}), ("headless", {"head": False})):
         paths.append(models.tiny_model(tmp_path / name, **changes))
     counts = fuzz("fuzz_files.py", f"{cases} cases", tmp_path, *paths, binary=binary)
     for outcome in EXPECTED:

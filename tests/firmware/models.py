@@ -60,14 +60,14 @@ def _threshold(rng, channels):
     return rng.integers(-20, 20, channels, dtype=np.int8)
 
 
-def convolution(op, tensor, cout, kernel, stride, padding, **more):
+def _levels(rng, channels):
+    """What a bit of 0, and one of 1, becomes in the stream."""
+    return np.stack([-rng.integers(8, 24, channels), rng.integers(8, 24, channels)], axis=1).astype(np.int8)
+
+
+def _conv(op, tensor, cout, kernel, stride, padding, **more):
     layer = {"op": op, "tensor": tensor, "cout": cout, "kernel": kernel, "stride": stride, "padding": padding}
     return {**layer, **more}
-
-
-def _levels(rng, channels):
-    low = rng.integers(-40, 0, channels)
-    return np.stack([low, low + rng.integers(10, 60, channels)], 1).astype(np.int8)
 
 
 def _head(rng, features):
@@ -82,9 +82,9 @@ def tiny(seed=0, trainable=True, head=True):
     """8x8x3 image, a residual block, latent of 2x2x32 bits, a 1x1 layer above it, head of 3 classes."""
     rng = np.random.default_rng(seed)
     layers = [
-        convolution("conv2d", "stem", 32, 3, 2, 1, shift=13),
+        _conv("conv2d", "stem", 32, 3, 2, 1, shift=13),
         {"op": "binarize", "tensor": "block"},
-        convolution("bconv2d", "block", 32, 3, 1, 1, groups=1, shift=8, residual=True),
+        _conv("bconv2d", "block", 32, 3, 1, 1, groups=1, shift=8, residual=True),
         {"op": "avg_pool", "size": 2, "repeat": 1},
         {"op": "binarize", "tensor": "latent"},
         {"op": "latent"},
@@ -97,10 +97,10 @@ def tiny(seed=0, trainable=True, head=True):
         "block.weight": _words(rng, 32, 3, 3, 1),
         **_affine(rng, "block", 32, 300),
         "latent.threshold": _threshold(rng, 32),
-        "expand.levels": np.tile(np.array([-16, 16], np.int8), (32, 1)),
+        "expand.levels": _levels(rng, 32),
     }
     if trainable:
-        layers.append(convolution("bconv2d", "tail", 32, 1, 1, 0, groups=1, shift=8, residual=True))
+        layers.append(_conv("bconv2d", "tail", 32, 1, 1, 0, groups=1, shift=8, residual=True))
         tensors["tail.weight"] = _words(rng, 32, 1, 1, 1)
         tensors.update(_affine(rng, "tail", 32, 700))
     layers.append({"op": "global_avg_pool"})
@@ -114,17 +114,17 @@ def mixed(seed=0):
     """The ops that tiny() lacks: max_pool, repeat, groups, a convolution without shortcut, two sign convolutions."""
     rng = np.random.default_rng(seed)
     layers = [
-        convolution("conv2d", "stem", 32, 5, 1, 2, shift=14),
+        _conv("conv2d", "stem", 32, 5, 1, 2, shift=14),
         {"op": "max_pool", "size": 2, "repeat": 2},
         {"op": "binarize", "tensor": "plain"},
-        convolution("bconv2d", "plain", 96, 3, 1, 1, groups=2, shift=9, residual=False),
+        _conv("bconv2d", "plain", 96, 3, 1, 1, groups=2, shift=9, residual=False),
         {"op": "binarize", "tensor": "bits"},
-        convolution("bconv2d_sign", "sign0", 64, 3, 2, 0, groups=1),
-        convolution("bconv2d_sign", "sign1", 32, 2, 1, 1, groups=2),
-        convolution("bconv2d_sign", "sign2", 64, 1, 2, 0, groups=1),
+        _conv("bconv2d_sign", "sign0", 64, 3, 2, 0, groups=1),
+        _conv("bconv2d_sign", "sign1", 32, 2, 1, 1, groups=2),
+        _conv("bconv2d_sign", "sign2", 64, 1, 2, 0, groups=1),
         {"op": "latent"},
         {"op": "expand", "tensor": "expand"},
-        convolution("bconv2d", "tail", 64, 1, 1, 0, groups=2, shift=7, residual=True),
+        _conv("bconv2d", "tail", 64, 1, 1, 0, groups=2, shift=7, residual=True),
         {"op": "global_avg_pool"},
     ]
     tensors = {
@@ -154,19 +154,19 @@ def deep(seed=0):
     """Latent of 4x8x32 bits, and above it two residual blocks, one with stride 2, and bits that are expanded."""
     rng = np.random.default_rng(seed)
     layers = [
-        convolution("conv2d", "stem", 32, 3, 2, 1, shift=13),
+        _conv("conv2d", "stem", 32, 3, 2, 1, shift=13),
         {"op": "binarize", "tensor": "latent"},
         {"op": "latent"},
         {"op": "expand", "tensor": "latent"},
         {"op": "binarize", "tensor": "same"},
-        convolution("bconv2d", "same", 32, 3, 1, 1, groups=1, shift=9, residual=True),
+        _conv("bconv2d", "same", 32, 3, 1, 1, groups=1, shift=9, residual=True),
         {"op": "binarize", "tensor": "down"},
         {"op": "avg_pool", "size": 2, "repeat": 2},
-        convolution("bconv2d", "down", 64, 3, 2, 1, groups=1, shift=9, residual=True),
+        _conv("bconv2d", "down", 64, 3, 2, 1, groups=1, shift=9, residual=True),
         {"op": "avg_pool", "size": 2, "repeat": 1},
         {"op": "binarize", "tensor": "top"},
         {"op": "expand", "tensor": "top"},
-        convolution("bconv2d", "top", 64, 1, 1, 0, groups=2, shift=7, residual=True),
+        _conv("bconv2d", "top", 64, 1, 1, 0, groups=2, shift=7, residual=True),
         {"op": "global_avg_pool"},
         {"op": "dense", "tensor": "head"},
     ]
@@ -194,15 +194,15 @@ def plain(seed=0):
     """No shortcut, a sign convolution and max pooling above a latent of 4x4x32 bits, 288 features flattened."""
     rng = np.random.default_rng(seed)
     layers = [
-        convolution("conv2d", "stem", 32, 3, 1, 1, shift=13),
+        _conv("conv2d", "stem", 32, 3, 1, 1, shift=13),
         {"op": "binarize", "tensor": "stem"},
-        convolution("bconv2d_sign", "latent", 32, 3, 2, 1, groups=1),
+        _conv("bconv2d_sign", "latent", 32, 3, 2, 1, groups=1),
         {"op": "latent"},
-        convolution("bconv2d_sign", "sign", 64, 3, 1, 1, groups=1),
-        convolution("bconv2d", "wide", 64, 3, 1, 1, groups=2, shift=8, residual=False),
+        _conv("bconv2d_sign", "sign", 64, 3, 1, 1, groups=1),
+        _conv("bconv2d", "wide", 64, 3, 1, 1, groups=2, shift=8, residual=False),
         {"op": "max_pool", "size": 2, "repeat": 1},
         {"op": "binarize", "tensor": "wide"},
-        convolution("bconv2d", "last", 32, 2, 1, 1, groups=1, shift=8, residual=False),
+        _conv("bconv2d", "last", 32, 2, 1, 1, groups=1, shift=8, residual=False),
         {"op": "flatten"},
         {"op": "dense", "tensor": "head"},
     ]

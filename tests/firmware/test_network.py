@@ -25,9 +25,9 @@ def latent_of(net, image):
     return out
 
 
-def features_of(net, latent, weights=None):
+def features_of(net, latent):
     out = bytearray(net.features)
-    Above(net, weights).features(latent, out)
+    Above(net).features(latent, out)
     return out
 
 
@@ -174,7 +174,7 @@ def test_scratch_above_is_larger(path):
             m.layers[6],
             {"op": "avg_pool", "size": 1, "repeat": 1},
             {"op": "binarize", "tensor": "more"},
-            models.convolution("bconv2d", "tail", 512, 2, 1, 1, groups=1, shift=8, residual=False),
+            models._conv("bconv2d", "tail", 512, 2, 1, 1, groups=1, shift=8, residual=False),
         ]
         rng = np.random.default_rng(1)
         m.tensors["more.threshold"] = np.zeros(32, np.int8)
