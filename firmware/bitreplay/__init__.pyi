@@ -30,9 +30,6 @@ __version__: str
 def load(path: str | PathLike[str]) -> Network:
     """The Network in a model file. ValueError names the field or tensor that is wrong."""
 
-def plan(net: Network, replay: int = 500, fresh: int = 100, classes: int = 10) -> list[tuple[str | int, float, int]]:
-    """Prints what a learner would need by choice of layers and channels; returns [(train, channels, bytes)]."""
-
 def heap() -> _Heap:
     """Bytes of the heap: used, free, and the largest block that is free in one piece."""
 
