@@ -89,10 +89,10 @@ class Part:
 
 def _start(part):
     """Sets the latent weights of a layer to its signs times a small magnitude."""
+    levels = bytes([256 - LATENT_WEIGHT, LATENT_WEIGHT]) * 32
     for t in range(len(part.channels)):
         weight, packed = part.row(t)
-        for i in range(len(weight)):
-            weight[i] = LATENT_WEIGHT if packed[i >> 3] >> (i & 7) & 1 else 256 - LATENT_WEIGHT
+        kernels.expand(packed, levels, weight)
 
 
 def _planes(layer):
