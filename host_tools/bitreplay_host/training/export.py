@@ -48,30 +48,27 @@ class _Exporter:
         self.tensors[f"{name}.threshold"] = threshold_units(threshold).numpy().astype(np.int8)
         self.layers.append({"op": "binarize", "tensor": name})
 
-    def bconv(self, name, layer, stride, groups, latent_weights):
+    def bconv(self, name, layer, stride, groups):
         weight = layer.weight.detach().permute(0, 2, 3, 1).numpy()
-        cout, kernel, _, inputs = weight.shape
-        if latent_weights:
-            units = np.floor(weight * 127 + 0.5).clip(-127, 127)
-            # A weight's sign is that of its latent: negative ones must stay negative.
-            units = np.where((weight < 0) & (units >= 0), -1, units)
-            self.tensors[f"{name}.weight"] = units.reshape(cout, inputs).astype(np.int8)
-        else:
-            self.tensors[f"{name}.weight"] = pack(weight >= 0)
+        self.tensors[f"{name}.weight"] = pack(weight >= 0)
         shift = self.affine(name, layer)
         self.layers.append(
             {
                 "op": "bconv2d",
                 "tensor": name,
-                "cout": cout,
-                "kernel": kernel,
+                "cout": weight.shape[0],
+                "kernel": weight.shape[1],
                 "stride": stride,
-                "padding": kernel // 2,
+                "padding": weight.shape[1] // 2,
                 "groups": groups,
                 "shift": shift,
                 "residual": True,
             }
         )
+
+    def expand(self, name, levels):
+        self.tensors[f"{name}.levels"] = levels
+        self.layers.append({"op": "expand", "tensor": name})
 
     def pool(self, size, repeat):
         self.layers.append({"op": "avg_pool", "size": size, "repeat": repeat})
@@ -85,13 +82,13 @@ def convert(net, head: bool) -> tuple[list[dict], dict[str, np.ndarray]]:
         out.binarize(f"block{i}", block.threshold)
         if block.stride == 2:
             out.pool(2, 2)
-        out.bconv(f"block{i}", block, block.stride, 1, latent_weights=False)
+        out.bconv(f"block{i}", block, block.stride, 1)
     out.pool(2, 1)
     out.binarize("latent", net.threshold)
     out.layers.append({"op": "latent"})
-    out.layers.append({"op": "expand", "value": STREAM})
-    out.bconv("tail", net.trainable, 1, net.trainable.groups, latent_weights=True)
-    out.pool(2, 1)
+    out.expand("expand", np.tile(np.array([-STREAM, STREAM], np.int8), (len(net.threshold), 1)))
+    out.bconv("tail", net.trainable, 1, net.trainable.groups)
+    out.layers.append({"op": "global_avg_pool"})
     if head:
         weight = int8_weight(net.head.detach(), HEAD_SCALE).numpy() * HEAD_SCALE
         out.tensors["head.weight"] = weight.round().astype(np.int8)

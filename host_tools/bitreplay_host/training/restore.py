@@ -55,15 +55,16 @@ def from_model(path: Path) -> Net:
             weight = tensors[f"{name}.weight"]
             if weight.dtype == np.uint32:
                 weight = np.unpackbits(weight.view(np.uint8), axis=-1, bitorder="little") * 2.0 - 1
-            weight = weight / {"stem": STEM_SCALE, "tail": 127}.get(name, 1)
+            weight = weight / (STEM_SCALE if name == "stem" else 1)
             cout, cin, *kernel = layer.weight.shape
             layer.weight.data = _like(layer.weight, weight.reshape(cout, *kernel, cin).transpose(0, 3, 1, 2))
             layer.affine.fold(unit, tensors[f"{name}.slope"], tensors[f"{name}.bias"], found[name]["shift"])
         expected, again = convert(net, head=True)
         if [{**layer, "shift": 0} for layer in layers] != [{**layer, "shift": 0} for layer in expected]:
             raise ValueError("it has other layers")
-        if (tensors["head.shift"] != again["head.shift"]).any():
-            raise ValueError("head.shift has other values")
+        for name in ("expand.levels", "head.shift"):
+            if not np.array_equal(tensors[name], again[name]):
+                raise ValueError(f"{name} has other values")
         return net
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} is not a model that `bitreplay export` wrote with its head ({error})") from error

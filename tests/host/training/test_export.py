@@ -6,6 +6,7 @@ import os
 import bitreplay
 import numpy as np
 import pytest
+from bitreplay.above import Above
 from bitreplay_host import cli
 from bitreplay_host.datasets import registry
 from bitreplay_host.errors import UserError
@@ -77,10 +78,10 @@ def test_the_integers_compute_what_the_folded_net_does(exported):
     with torch.no_grad():
         bits = folded.latent(x).permute(0, 2, 3, 1).numpy() > 0
         features = torch_net.average(folded.trainable(folded.latent(x)), 2).flatten(1).numpy() * torch_net.STREAM
-    packed, latent, out = model.pack_signs(), bytearray(model.latent_bytes), bytearray(model.features)
+    above, latent, out = Above(model), bytearray(model.latent_bytes), bytearray(model.features)
     for i, image in enumerate(images):
         model.latent(image.tobytes(), latent)
-        model.features_of(latent, packed, out)
+        above.features(latent, out)
         assert bytes(latent) == np.packbits(bits[i], bitorder="little").tobytes()
         np.testing.assert_array_equal(np.frombuffer(out, np.int8), features[i])
     assert 0.05 < bits.mean() < 0.95 and len(np.unique(bits, axis=0)) == len(images), "the net is trivial"
@@ -94,6 +95,21 @@ def test_a_net_from_a_model_is_exported_as_that_model(exported, tmp_path):
     _, path = exported
     export.export(restore.from_model(path), tmp_path / "again.safetensors", "random", LABELS)
     assert (tmp_path / "again.safetensors").read_bytes() == path.read_bytes()
+
+
+def contents(path):
+    """A model file: metadata, with the graph as an object, and the tensors, each with dtype, shape and bytes."""
+    with safe_open(path, "np") as file:
+        metadata = file.metadata()
+    tensors = {name: (str(v.dtype), v.shape, v.tobytes()) for name, v in load_file(path).items()}
+    return metadata | {"graph": json.loads(metadata["graph"])}, tensors
+
+
+@pytest.mark.parametrize("name", ["backbone", "imu"])
+def test_a_shipped_model_is_exported_as_it_is(name, tmp_path):
+    path, again = ROOT / "models" / f"{name}.safetensors", tmp_path / "again.safetensors"
+    export.export(restore.from_model(path), again, name, bitreplay.load(path).labels)
+    assert contents(again) == contents(path)
 
 
 def test_shipped_model_against_pytorch(real_data, micropython, tmp_path):
@@ -123,25 +139,21 @@ def test_threshold_on_the_grid_and_beside_it():
     np.testing.assert_array_equal(torch_net.threshold_units(torch.tensor([99.0, 7.94])), [127, 127])
 
 
-def test_latent_weights_keep_their_signs(tmp_path):
-    """Also those that round to 0; and 0, of either sign, is +1."""
-    net = torch_net.Net()
-    weights = [0.0, -0.0, 1e-30, -1e-30, 0.0039, -0.0039, 0.5, -0.5, 1.0, -1.0, 3.0, -3.0]
+def test_packed_weights_are_the_signs():
+    """Also those above the latent, in groups; 0, of either sign, is +1."""
+    net = random_net(1)
+    weights = [0.0, -0.0, 1e-30, -1e-30, 0.0039, -0.0039, 3.0, -3.0]
     with torch.no_grad():
         net.trainable.weight.view(-1)[: len(weights)] = torch.tensor(weights)
     _, tensors = export.convert(net, head=False)
-    found = tensors["tail.weight"].reshape(-1)
-    assert found[: len(weights)].tolist() == [0, 0, 0, -1, 0, -1, 64, -63, 127, -127, 127, -127]
-    np.testing.assert_array_equal(found >= 0, net.trainable.signs().detach().numpy().reshape(-1) > 0)
-
-
-def test_packed_weights_are_the_signs():
-    net = random_net(0)
-    _, tensors = export.convert(net, head=False)
-    for i, block in enumerate(net.blocks):
-        bits = np.unpackbits(tensors[f"block{i}.weight"].view(np.uint8), axis=-1, bitorder="little")
-        signs = block.signs().detach().permute(0, 2, 3, 1).numpy()
+    channels = len(net.threshold)
+    assert tensors["tail.weight"].shape == (channels, 1, 1, channels // net.trainable.groups // 32)
+    layers = {f"block{i}": block for i, block in enumerate(net.blocks)} | {"tail": net.trainable}
+    for name, layer in layers.items():
+        bits = np.unpackbits(tensors[f"{name}.weight"].view(np.uint8), axis=-1, bitorder="little")
+        signs = layer.signs().detach().permute(0, 2, 3, 1).numpy()
         np.testing.assert_array_equal(bits, signs > 0)
+    assert bits.reshape(-1)[: len(weights)].tolist() == [1, 1, 1, 0, 1, 0, 1, 0]
 
 
 def bound(slope, bias, shift, largest):
@@ -234,7 +246,8 @@ def test_from_model_refuses_what_is_not_this_net(exported, tmp_path, small_model
     refused(tmp_path / "text")
     save_file(tensors, tmp_path / "stride", graph_with(stride=2))
     refused(tmp_path / "stride")
-    save_file(tensors | {"head.shift": tensors["head.shift"] - 1}, tmp_path / "shift", metadata)
-    refused(tmp_path / "shift")
+    for name in ("head.shift", "expand.levels"):
+        save_file(tensors | {name: tensors[name] - 1}, tmp_path / name, metadata)
+        refused(tmp_path / name)
     save_file({k: v for k, v in tensors.items() if k != "block3.weight"}, tmp_path / "less", metadata)
     refused(tmp_path / "less")
