@@ -117,7 +117,7 @@ def test_a_shipped_model_is_exported_as_it_is(name, tmp_path):
 def run(net, images, latent, levels):
     """A folded Net, a layer at a time, with levels (None: none) in the shortcut's place of a block.
 
-    Returns the stream below the latent, as int8 (n, height, width, channels), the latent's bits likewise, and features.
+    Returns the stream below the latent, (n, height, width, channels), the latent's bits likewise, and features.
     """
     found = []
     x = net.stem(as_input(images).double())
