@@ -1,7 +1,8 @@
 """Two worlds taught to the shipped models on the unix port, as a board would meet them: near, and far.
 
 CIFAR-10's photographs are like those of CIFAR-100, with which the models were pretrained; drawings of Quick, Draw! are
-not. The head alone learns from latents of 128 bytes; the deep learner has fewer latents, of 512 bytes, in as much memory.
+not. The head alone learns from latents of 128 bytes; the deep learner has fewer latents, of 512 bytes, in as much
+memory.
 """
 
 from __future__ import annotations
