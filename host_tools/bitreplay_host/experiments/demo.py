@@ -54,7 +54,8 @@ def run(test: int, places: Places, out: Path) -> None:
         raise UserError("--test must be at least 0")
     shallow, deep = paths.model(SHALLOW), paths.model(DEEP)
     paths.make_folder(out)
-    worlds, memory = {}, {}
+    worlds: dict[str, dict] = {}
+    memory: dict[str, dict] = {}
     for world in WORLDS:
         ensure, _ = registry.DATASETS[world.protocol.dataset]
         ensure(places.data, None)
