@@ -262,7 +262,7 @@ def cards():
         net = bitreplay.load(ROOT / "models" / f"{name}.safetensors")
         return bitreplay.Learner(net, **settings).memory()
 
-    for name in "backbone", "small", "imu":
+    for name in "backbone", "small", "imu", "backbone_4x4", "small_8x8":
         content = (ROOT / "models" / f"{name}.safetensors").read_bytes()
         net = bitreplay.load(ROOT / "models" / f"{name}.safetensors")
         yield f"models/{name}.md", f"| sha256 | `{hashlib.sha256(content).hexdigest()}` |"
@@ -273,14 +273,22 @@ def cards():
     layers = [k for k in measured("instructions")["kernels"] if "binary_macs" in k]
     executed = sum(k["layers"] * k["binary_macs"] for k in layers) / 1e6
     yield "models/backbone.md", f"(the kernels skip those: {executed:.1f} M are computed)"
-    first, second = (needs("small", replay=r, fresh=f, classes=10) for r, f in ((200, 50), (100, 20)))
-    text = (
-        f"| a learner | {first['total']:,} bytes with `replay=200, fresh=50, classes=10`, these activations included; "
-    )
-    yield "models/small.md", f"{text}{second['total']:,} with 100 and 20 |"
-    imu = needs("imu", replay=200, fresh=100, classes=10)
-    text = f"| a learner | {imu['total'] - imu['activations']:,} bytes more, "
-    yield "models/imu.md", f"{text}with 200 latents for replay, 100 fresh samples and 10 classes |"
+    sizes = [
+        needs("small", replay=r, fresh=f, classes=10, train=train)["total"]
+        for train in (0, 1)
+        for r, f in ((200, 50), (100, 20))
+    ]
+    text = f"| a learner | {sizes[0]:,} bytes with `replay=200, fresh=50, classes=10`, these activations included; "
+    yield "models/small.md", f"{text}{sizes[1]:,} with 100 and 20; {sizes[2]:,} and {sizes[3]:,} with `train=1` |"
+    head, layer = (needs("imu", replay=200, fresh=100, classes=10, train=train) for train in (0, 1))
+    head, layer = (found["total"] - found["activations"] for found in (head, layer))
+    text = f"| a learner | {head:,} bytes more, with 200 latents for replay, 100 fresh samples and 10 classes; "
+    yield "models/imu.md", f"{text}{layer:,} with `train=1` |"
+    for name in "backbone_4x4", "small_8x8":
+        sizes = [needs(name, replay=200, fresh=50, classes=10, train=train)["total"] for train in range(4)]
+        text = "| a learner | with `replay=200, fresh=50, classes=10`, these activations included: "
+        text += f"{sizes[0]:,} bytes that train the head, {sizes[1]:,} with one layer (`train=1`), "
+        yield f"models/{name}.md", f"{text}{sizes[2]:,} with 2, {sizes[3]:,} with 3 |"
 
 
 @pytest.mark.parametrize(("name", "words"), list(sentences()), ids=lambda v: v[:40])
