@@ -26,7 +26,7 @@ SAVE = {
     "save over a torn save": {"failed, old", "failed, new"},
     "save over a torn rename": {"failed, old", "failed, new"},
 }
-DEEP = {"model": "deep"}
+DEEP = {"model": "little"}
 LOAD = {"load": {"failed"}, "load after a torn rename": {"failed"}}
 
 
