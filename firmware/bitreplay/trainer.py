@@ -158,7 +158,7 @@ class Trainer(Above):
         self.exponents = array("b", [UNKNOWN] * len(self.parts))
         self.square, self.shifts = array("i", [0, 0]), bytearray(batch)
         self.hyper = array("b", [self.bits, self.stochastic, 1, 0, 0])
-        self.by_index, self.packed, self.masks, kept = {}, {}, {}, {}
+        self.by_index, self.packed, self.masks, self.views, kept = {}, {}, {}, {}, {}
         for part in self.parts:
             name = part.layer.name
             part.weight = bytearray(sizes["weights." + name])
@@ -173,6 +173,7 @@ class Trainer(Above):
             part.scratch = memoryview(self.scratch)[: 4 * size]
             _start(part)
         self._place_masks(net)
+        self._place_gradients(net)
         super().__init__(net, self.packed, kept, self.masks)
 
     def _place_masks(self, net):
@@ -199,51 +200,59 @@ class Trainer(Above):
         errors: i16[classes] of the Head.
         """
         net = self.net
-        g = memoryview(self.g)
-        first = g[: 2 * net.features]
-        exponent = kernels.head_backward(errors, head.tw, head.bits, first)
-        shape = net.above[-1].shape
+        g, first = self.whole, self.first
+        stream, bits = kernels.head_backward(errors, head.tw, head.bits, first), None
         if net.pooling == "global_avg_pool":
-            for p in range(1, shape[0] * shape[1]):
-                g[p * len(first) : (p + 1) * len(first)] = first
-        stream, bits = exponent, None  # exponents of the gradients of stream and bits; None: there is none
+            for p in range(len(first), 2 * count(net.above[-1].shape), len(first)):
+                g[p : p + len(first)] = first
+        # stream, bits: the exponents of their gradients; None: there is none.
         for i in range(len(net.above) - 1, self.parts[0].index - 1, -1):
             layer = net.above[i]
             if layer.op == "bconv2d":
                 stream, bits = self._bconv2d(i, layer, row, stream, bits, rng)
             elif layer.op == "binarize":
-                stream, bits = self._binarize(i, layer, stream, bits), None
+                stream, bits = self._binarize(i, stream, bits), None
             elif layer.op == "expand":
-                stream, bits = None, self._expand(layer, stream, bits)
+                stream, bits = None, self._expand(i, layer, stream, bits)
             else:
-                stream = self._avg_pool(layer, stream)
+                stream = self._avg_pool(i, layer, stream)
 
-    def _views(self, shape):
-        """The gradients of the stream and of the bits, of this shape."""
-        size = 2 * count(shape)
-        return memoryview(self.g)[:size], memoryview(self.d)[:size]
+    def _place_gradients(self, net):
+        """Views of the gradients by layer, made once: of what it makes, and by op of what it reads, and scratch."""
+        g, d = memoryview(self.g), memoryview(self.d)
+        self.whole, self.first = g, g[: 2 * net.features]
+        for i in range(self.parts[0].index, len(net.above)):
+            layer = net.above[i]
+            size, size_in = 2 * count(layer.shape), 2 * count(layer.shape_in)
+            if layer.op == "bconv2d":
+                self.views[i] = (g[:size],)
+                if i > self.parts[0].index:
+                    scratch = memoryview(self.scratch)[: 4 * kernels.bconv2d_dx_scratch(layer.geometry, self.bits)]
+                    self.views[i] = g[:size], d[: 2 * size_in], scratch
+            elif layer.op == "avg_pool":
+                # The first half may hold the gradient of bits.
+                self.views[i] = g[:size], g[:size_in], d[len(d) // 2 :][:size_in]
+            else:
+                self.views[i] = g[:size], d[:size]
 
     def _bconv2d(self, i, layer, row, stream, bits, rng):
         passes, negative = self.masks[i]
-        slope, _, shift = layer.affine
-        g, _ = self._views(layer.shape)
+        g, part = self.views[i][0], self.by_index.get(i)
         kernels.gradient_mask(g, passes)
-        part = self.by_index.get(i)
         if part:
-            kernels.gradient_record(g, negative, slope, part.channels, part.gradient, row * part.positions)
-            part.exponents[row] = stream - shift
+            kernels.gradient_record(g, negative, layer.slope, part.channels, part.gradient, row * part.positions)
+            part.exponents[row] = stream - layer.shift
         if i > self.parts[0].index:
-            d = memoryview(self.d)[: 4 * count(layer.shape_in)]
-            scratch = memoryview(self.scratch)[: 4 * kernels.bconv2d_dx_scratch(layer.geometry, self.bits)]
+            g, d, scratch = self.views[i]
             weight = self.packed.get(i, layer.weight)
-            k = kernels.bconv2d_dx(
-                layer.geometry, g, negative, slope, weight, self.bits, self.stochastic, scratch, d, rng
+            bits = stream - layer.shift
+            bits += kernels.bconv2d_dx(
+                layer.geometry, g, negative, layer.slope, weight, self.bits, self.stochastic, scratch, d, rng
             )
-            bits = stream - shift + k
         return stream if layer.residual else None, bits
 
-    def _binarize(self, i, layer, stream, bits):
-        g, d = self._views(layer.shape)
+    def _binarize(self, i, stream, bits):
+        g, d = self.views[i]
         if stream is None:
             zero(g)
             stream = bits
@@ -253,8 +262,8 @@ class Trainer(Above):
         k = kernels.gradient_add(g, d, self.masks[i][0], min(31, top - stream), min(31, top - bits))
         return top - 14 + k
 
-    def _expand(self, layer, stream, bits):
-        g, d = self._views(layer.shape)
+    def _expand(self, i, layer, stream, bits):
+        g, d = self.views[i]
         if bits is None:
             zero(d)
             bits = stream
@@ -262,11 +271,10 @@ class Trainer(Above):
         top = max(stream, bits)
         return top - 14 + kernels.expand_backward(g, layer.levels, d, min(31, top - stream), min(31, top - bits))
 
-    def _avg_pool(self, layer, stream):
-        size = 2 * count(layer.shape_in)
-        g, y = memoryview(self.g), memoryview(self.d)[len(self.d) // 2 :][:size]
-        k = kernels.avg_pool_backward(layer.pool, g[: 2 * count(layer.shape)], y)
-        g[:size] = y
+    def _avg_pool(self, i, layer, stream):
+        gy, gx, y = self.views[i]
+        k = kernels.avg_pool_backward(layer.pool, gy, y)
+        gx[:] = y
         return stream + k - 2 * (len(bin(layer.pool[3])) - 3)
 
     def begin(self):

@@ -39,6 +39,14 @@ LAYERS = {
         ("bconv2d", RESIDUAL),
         ("flatten", {}),
     ],
+    # As little as two layers need.
+    "little": [
+        ("expand", {}),
+        ("bconv2d", {"residual": True}),
+        ("binarize", {}),
+        ("bconv2d", {"residual": True}),
+        ("global_avg_pool", {}),
+    ],
     # Two layers read the same bits.
     "twice": [("expand", {}), ("bconv2d", RESIDUAL), ("bconv2d", {"residual": True}), ("global_avg_pool", {})],
     # No gradient passes the signs, nor a maximum.

@@ -123,7 +123,7 @@ def classifies_again(net, failed):
 
 synthetic = Synthetic(net.latent_bytes)
 image = synthetic.image(1, net.image_bytes)
-classified = net.classify(image)
+classified = net.classify(image) if net.labels else None
 every("classify", lambda: bitreplay.load(model), lambda net: net.classify(image), classifies_again)
 
 # A learner.
