@@ -34,6 +34,7 @@ plain_c() {
 }
 
 small=(--model models/small.safetensors)
+digits=(--dataset fsdd --model backbone_4x4 --methods replay_deep --fresh 100 --epochs 12 --replay-bytes 131072)
 measure() {
     case $1 in
         memory) file report --board emulated ;;
@@ -45,17 +46,17 @@ measure() {
         stock-memory) stock report "${small[@]}" --replay 200 --fresh 50 ;;
         instructions) file bench --board instructions ;;
         demo) folder demo ;;
-        methods) folder experiment ;;
-        replay) folder experiment --methods replay_head replay_conv --replay 250 500 1000 2000 ;;
-        reservoir) folder experiment --methods replay_conv --policy reservoir ;;
-        gradient-bits) folder experiment --methods replay_conv --q-b 2 4 8 16 --rounding stochastic nearest ;;
-        head-bits-32) folder experiment --methods replay_conv --head-bits 32 ;;
-        q-f-4) folder experiment --methods replay_conv --q-f 4 ;;
-        q-f-2) folder experiment --methods replay_conv --q-f 2 ;;
-        float32) folder experiment --methods replay_head replay_conv --arithmetic integer float32 ;;
+        methods) folder experiment --methods naive cwr replay_head joint --train head ;;
+        replay) folder experiment --methods replay_head --replay 250 500 1000 2000 ;;
+        reservoir) folder experiment --methods replay_head --policy reservoir ;;
+        gradient-bits) folder experiment "${digits[@]}" --q-b 2 4 8 16 --rounding stochastic nearest ;;
+        head-bits-32) folder experiment --methods replay_head --head-bits 32 ;;
+        q-f-4) folder experiment --methods replay_head --q-f 4 ;;
+        q-f-2) folder experiment --methods replay_head --q-f 2 ;;
+        float32) folder experiment --methods replay_head --arithmetic integer float32 ;;
         two-classes)
-            folder experiment --step 2 --fresh 0 --seeds 1 --methods naive cwr replay_head replay_conv ;;
-        small) folder experiment "${small[@]}" --replay 200 1000 ;;
+            folder experiment --step 2 --fresh 0 --seeds 1 --methods naive cwr replay_head ;;
+        small) folder experiment "${small[@]}" --methods naive cwr replay_head joint --train head --replay 200 1000 ;;
         *) echo "there is no $1 in $0" >&2; return 1 ;;
     esac
 }
