@@ -27,6 +27,7 @@ COMMANDS = {
     "upload": "put a model on a connected board",
     "images": "turn photographs into what a board's learner takes",
     "report": "say what a model and a learner take on a board: RAM and flash",
+    "plan": "say which layers a board has room to train, and how long it takes",
     "bench": "time kernels, inference and learning, here or on a board",
     "emulate": "run an emulated Pico, for whatever works with a serial port",
 }

@@ -105,7 +105,7 @@ def test_mip_installs(stock_pico, mpremote, server, packages, small_model):
         mpremote(stock_pico, "cp", small_model, ":model.safetensors")
         teach = """
 import bitreplay
-me = bitreplay.Learner(bitreplay.load("/model.safetensors"), replay=10, fresh=10, classes=2)
+me = bitreplay.Learner(bitreplay.load("/model.safetensors"), replay=10, fresh=10, classes=2, train=1)
 me.see(bytes(192), "mug")
 me.see(bytes([200]) * 192, "cup")
 me.learn(progress=False)

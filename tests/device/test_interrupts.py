@@ -11,7 +11,7 @@ import models
 SETUP = """
 import bitreplay
 net = bitreplay.load("/net.safetensors")
-me = bitreplay.Learner(net, replay=12, fresh=12, classes=4)
+me = bitreplay.Learner(net, replay=12, fresh=12, classes=4, train=1)
 def see():
     for i in range(12):
         me.see_latent(bytes([(37 * i * j + j) & 255 for j in range(net.latent_bytes)]), i % 4)

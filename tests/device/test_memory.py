@@ -7,7 +7,7 @@ from bitreplay_host import cli
 from bitreplay_host.measure import memory
 
 # Bytes of Python's objects that each may take beside its buffers.
-PYTHON = {"model": 8000, "learner": 4000}
+PYTHON = {"model": 8000, "learner": 6000}
 
 
 def rows(text):
@@ -34,6 +34,19 @@ def test_report_of_the_shipped_model(capsys, tmp_path):
     assert used + free == sum(table["before"][:2])
     assert table["/rom"][0] == 512 * 1024 and table["/rom"][1] < 512 * 1024 - 371_000
     assert table["/"][0] == 1024 * 1024
+
+
+def test_the_plan_is_right(capsys, tmp_path):
+    """What `bitreplay plan` says of the learner that is reported by default, within what Python's objects take."""
+    files = tmp_path / "report.json", tmp_path / "plan.json"
+    assert cli.main(["report", "--board", "emulated", "--out", str(files[0])]) == 0
+    assert cli.main(["plan", "--out", str(files[1])]) == 0
+    report, plan = (json.loads(file.read_text()) for file in files)
+    (choice,) = [c for c in plan["choices"] if (c["train"], c["channels"]) == (1, 1)]
+    assert choice["total"] == report["scratch"] + sum(report["buffers"].values())
+    assert choice["block"] == max(report["buffers"].values())
+    assert abs(choice["free"] - report["made"]["free"]) < 4000
+    assert abs(plan["board"]["heap"] - report["start"]["free"]) < 4000
 
 
 def test_too_large_a_learner_says_what_it_needs(pico_with_model, bitreplay):

@@ -24,7 +24,7 @@ import bitreplay
 net = bitreplay.load("/net.safetensors")
 """
 LOAD = "me = bitreplay.Learner.load(net, '/me.safetensors')\n"
-MAKE = "me = bitreplay.Learner(net, replay=12, fresh=6, classes=4)\n"
+MAKE = "me = bitreplay.Learner(net, replay=12, fresh=6, classes=4, train=1)\n"
 SAVE = "me.save('/me.safetensors')\n"
 FILL = """
 import os
@@ -54,7 +54,7 @@ def digests(tmp_path_factory):
     scope = {}
     exec(STEP, scope)
     net = bitreplay.load(models.tiny_model(tmp_path_factory.mktemp("host") / "net.safetensors"))
-    me = bitreplay.Learner(net, replay=12, fresh=6, classes=4)
+    me = bitreplay.Learner(net, replay=12, fresh=6, classes=4, train=1)
     return [scope["step"](me, n) for n in range(4)]
 
 

@@ -34,7 +34,7 @@ def teach(me, path, labels):
     return me.digest()
 
 def make(model):
-    return bitreplay.Learner(bitreplay.load(model), replay=10, fresh={2 * IMAGES}, classes=4, seed=7)
+    return bitreplay.Learner(bitreplay.load(model), replay=10, fresh={2 * IMAGES}, classes=4, seed=7, train=1)
 
 def guess(me, path):
     with open(path, "rb") as file:

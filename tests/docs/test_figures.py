@@ -112,10 +112,15 @@ def pico_targets():
     yield "an inference <= 250 ms", f"**{pico['inference_ms']:.0f} ms**"
     yield (
         "a new class of 100 images, 500 replayed, 4 epochs <= 60 s",
-        (f"**{pico['teach_class_s']:.1f} s**: half is seeing the images"),
+        (f"**{deepest(pico)['class_s']:.1f} s**: half is seeing the images"),
     )
     yield "bit-serial gradients of 4 bits >= 3 times as fast as sign-and-add", f"**{ratio(pico, 4):.1f}**"
-    yield ">= 24 KB of heap left", f"**{pico['heap_free'] / 1024:.0f} KB**"
+    yield ">= 24 KB of heap left", f"**{deepest(pico)['heap_free'] / 1024:.0f} KB**"
+
+
+def deepest(result):
+    """The learner of most layers that was taught a class."""
+    return result["taught"][-1]
 
 
 def per_word(result):
@@ -133,13 +138,14 @@ def assembly_table():
 
     yield row("all binary convolutions, cycles per 32 MACs", lambda r: f"{per_word(r)[0]:.1f}")
     yield row("an inference", lambda r: f"{r['inference_ms']:.0f} ms")
-    yield row("a new class", lambda r: f"{r['teach_class_s']:.1f} s")
+    yield row("a new class", lambda r: f"{deepest(r)['class_s']:.1f} s")
     yield row("bit-serial gradients of 4 bits against sign-and-add", lambda r: f"{ratio(r, 4):.2f}")
 
 
 def ratio(result, bits):
-    (g,) = [g for g in result["gradients"] if g["q_b"] == bits]
-    return g["sign_and_add_us"] / g["bit_serial_us"]
+    """Of dW, over all layers."""
+    lines = [g for g in result["gradients"] if (g["gradient"], g["q_b"]) == ("dW", bits)]
+    return sum(g["sign_and_add_us"] for g in lines) / sum(g["bit_serial_us"] for g in lines)
 
 
 def natmod_speed():
@@ -156,12 +162,15 @@ def natmod_speed():
     for name, shape in ("bconv2d", "16x16x32 to 16x16x32"), ("bconv2d", "8x8x64 to 8x8x64"):
         yield kernel(name, shape, f"{name} {shape}")
     yield kernel("conv2d", "32x32x3 to 16x16x32", "conv2d 32x32x3 to 16x16x32")
-    yield kernel("bconv_backward", "minibatch of 32, 4 bits", "bconv_backward, minibatch of 32, 4 bits")
+    layer = "2x2x128 to 2x2x128, 1x1, 2 groups"
+    yield kernel("bconv2d_dx", f"{layer}, 4 bits", f"bconv2d_dx {layer}, 4 bits")
+    dw = f"{layer}, minibatch of {bench.BATCH}, 8 channels, 4 bits"
+    yield kernel("bconv2d_dw", dw, f"bconv2d_dw {dw}")
     yield kernel("head_update", "minibatch of 32", "head_update, minibatch of 32")
     yield kernel("random", "one draw", "random, one draw: all but a call from Python")
     yield row("an inference", firmware["inference_ms"], module["inference_ms"], "{:.1f} ms".format)
     what = "a class of 100 images, 500 replayed, 4 epochs"
-    yield row(what, firmware["teach_class_s"], module["teach_class_s"], "{:.1f} s".format)
+    yield row(what, *(deepest(result)["class_s"] for result in (firmware, module)), "{:.1f} s".format)
 
 
 def natmod_memory():
@@ -228,7 +237,7 @@ def sentences():
     yield results, f"with 1000 latents ends at {reservoir['mean']:.2f} (std {reservoir['std']:.2f})"
     yield results, f"1000 latents of 128 bytes ({final_bytes('methods'):,} bytes with their labels)"
 
-    seconds, left = pico["teach_class_s"], pico["heap_free"] / 1024
+    seconds, left = deepest(pico)["class_s"], deepest(pico)["heap_free"] / 1024
     yield "README.md", f"with 500 replayed, in {seconds:.0f} seconds; {left:.0f} KB of RAM are left"
     assert 225 < pico["inference_ms"] < 275
     yield "README.md", "classifies an image in a quarter of a second"

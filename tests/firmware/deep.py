@@ -8,7 +8,7 @@ import models
 RESIDUAL = {"kernel": 3, "padding": 1, "residual": True}
 LAYERS = {
     # As backbones are made: blocks with shortcuts, a pool that doubles the channels.
-    "deep": [
+    "blocks": [
         ("expand", {}),
         ("bconv2d", RESIDUAL),
         ("binarize", {}),
@@ -64,10 +64,10 @@ LAYERS = {
 DEFAULTS = {"kernel": 1, "stride": 1, "padding": 0, "groups": 1}
 
 
-def deep(name="deep", seed=0):
+def deep(name="blocks", seed=0):
     """An 8x8x3 image, a latent of 4x4x32 bits (64 bytes), these layers and no head."""
     rng = np.random.default_rng(seed)
-    stem = models._conv("conv2d", "stem", 32, 3, 2, 1, shift=13)
+    stem = models.convolution("conv2d", "stem", 32, 3, 2, 1, shift=13)
     layers = [stem, {"op": "binarize", "tensor": "latent"}, {"op": "latent"}]
     tensors = {
         "stem.weight": rng.integers(-20, 20, (32, 3, 3, 3), dtype=np.int8),
@@ -102,3 +102,10 @@ def deep(name="deep", seed=0):
             channels *= fields["repeat"]
         layers.append(layer)
     return models.Model(name, [8, 8, 3], layers, None, tensors)
+
+
+def any_model(name):
+    """The synthetic model of this name, of all there are."""
+    if name in LAYERS:
+        return deep(name)
+    return models.tiny(trainable=False) if name == "nothing" else getattr(models, name)()

@@ -75,10 +75,11 @@ class Net:
                 up = signs(layer.flip, layer.shape[2]) < 0
                 threshold = np.frombuffer(layer.threshold, np.int16)
                 bits = np.where((acc >= threshold) == up, 1.0, -1.0)
-            elif layer.op == "avg_pool":
+            else:
                 h, w, c, size, repeat = layer.pool
-                cells = stream.reshape(h // size, size, w // size, size, c).swapaxes(1, 2)
-                stream = np.tile(np.floor(cells.mean((2, 3)) + 0.5), repeat)
+                cells = stream.reshape(h // size, size, w // size, size, c)
+                pooled = np.floor(cells.mean((1, 3)) + 0.5) if layer.op == "avg_pool" else cells.max((1, 3))
+                stream = np.tile(pooled, repeat)
             self.kept.append(kept)
         self.shape = stream.shape
         return stream.ravel() if self.net.pooling == "flatten" else np.floor(stream.mean((0, 1)) + 0.5)
@@ -184,28 +185,28 @@ def steps(me, size):
     ]
 
 
-MODELS = [("deep", 3), ("strided", 3), ("flat", 3), ("twice", 2), ("signs", 2)]
+MODELS = [("blocks", 3), ("strided", 3), ("flat", 3), ("twice", 2), ("signs", 2), ("deep", 3), ("plain", 1)]
 
 
 @pytest.fixture(scope="module", params=MODELS, ids=lambda param: param[0])
 def case(request, tmp_path_factory):
     """(Network, how many of its layers can be trained)"""
     name, train = request.param
-    path = models.save(tmp_path_factory.mktemp("gradients") / "model.safetensors", deep.deep(name))
+    path = models.save(tmp_path_factory.mktemp("gradients") / "model.safetensors", deep.any_model(name))
     return load(path), train
 
 
 def cosines(me, labels):
     """Of each trained layer's step and its gradient in floating point, from the lowest up."""
     _, expected = by_hand(me, labels)
-    found = steps(me, 16)
+    found = steps(me, 8)
     # The steps are as large as was asked for, but for the power of two.
-    assert all(16 / 1.5 < np.sqrt((step**2).mean()) < 16 * 1.5 for step in found) or me.config["q_b"] == 2
+    assert all(8 / 1.5 < np.sqrt((step**2).mean()) < 8 * 1.5 for step in found) or me.config["q_b"] == 2
     return [cosine(step, of_group(part, expected[part.index])) for part, step in zip(me.trainer.parts, found)]
 
 
 @pytest.mark.parametrize("rounding", ["stochastic", "nearest"])
-@pytest.mark.parametrize("q_b, least", [(16, 0.998), (8, 0.998), (4, 0.85), (2, 0.05)])
+@pytest.mark.parametrize("q_b, least", [(16, 0.995), (8, 0.995), (4, 0.85), (2, 0.05)])
 def test_gradients_have_the_direction_of_those_in_floating_point(case, q_b, least, rounding):
     net, train = case
     me, labels = a_minibatch(net, train=train, q_b=q_b, rounding=rounding)
@@ -220,8 +221,10 @@ def test_gradients_have_the_direction_of_those_in_floating_point(case, q_b, leas
 )
 def test_so_have_those_of_some_layers_and_some_channels(case, settings):
     net, train = case
-    me, labels = a_minibatch(net, q_b=16, **{"train": train, **settings})
-    assert min(cosines(me, labels)) > 0.998
+    settings = {"train": train, **settings}
+    settings["train"] = min(settings["train"], train)
+    me, labels = a_minibatch(net, q_b=16, **settings)
+    assert min(cosines(me, labels)) > 0.995
     share = settings.get("channels", 1)
     assert all(abs(len(part.channels) - share * part.layer.shape[2]) <= 1 for part in me.trainer.parts)
 

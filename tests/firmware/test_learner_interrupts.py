@@ -12,12 +12,12 @@ from types import ModuleType, SimpleNamespace
 import bitreplay
 import pytest
 from learners import learned, run
-from synthetic import accuracy, teach
+from synthetic import Synthetic, accuracy, teach
 
 # Ctrl-C.
 
 INTERRUPTS = """
-import os
+import json, os
 
 path = sys.argv[3]
 sent = ""
@@ -47,18 +47,22 @@ def learn(epochs, seconds=None):
         return True
     return False
 
+def packed(me):
+    return [bytes(part.packed) for part in me.trainer.parts] if me.trainer else []
+
 def is_usable():
     # Predicts, saves, loads and goes on learning, as the one that was loaded does.
     me.predict_latent(synthetic.latent(0))
     me.save(path)
     other = bitreplay.Learner.load(net, path)
-    same = [other.digest() == me.digest(), bytes(other.packed) == bytes(me.packed)]
+    same = [other.digest() == me.digest(), packed(other) == packed(me)]
     for one in (me, other):
         one.see_latent(bytes(net.latent_bytes), 0)
         one.learn(1, progress=False)
     return same + [other.digest() == me.digest(), me.fresh.n == 0, not me.learning]
 
-me = bitreplay.Learner(net, replay=30)
+settings = json.loads(sys.argv[4])
+me = bitreplay.Learner(net, replay=30, **settings)
 teach(me, synthetic, (0, 1), 10)
 me.learn(2, progress=False)
 for i in range(8):
@@ -82,11 +86,31 @@ def slow(function):
 
 # Between the beginning and the first minibatch.
 teach(me, synthetic, (0, 1, 9), 5)
-digest, set_hyper = me.digest(), me._set_hyper
-me._set_hyper = slow(set_hyper)
+digest, begin = me.digest(), me.head.begin
+me.head.begin = slow(begin)
 interrupted = learn(5)
-me._set_hyper = set_hyper
+me.head.begin = begin
 show(step="beginning", interrupted=interrupted, waiting=me.fresh.n, same=me.digest() == digest, usable=is_usable())
+
+# In a minibatch: its gradients are lost, and in its step: all layers take it. Of all steps only the second is slow.
+def in_the_second(owner, name):
+    right, calls = getattr(owner, name), []
+
+    def second(*arguments):
+        calls.append(1)
+        return (slow(right) if len(calls) == 2 else right)(*arguments)
+
+    setattr(owner, name, second)
+    teach(me, synthetic, (0, 1), 5)
+    before = me.experiences
+    interrupted = learn(5)
+    setattr(owner, name, right)
+    show(step=name, interrupted=interrupted, waiting=me.fresh.n, experiences=me.experiences - before,
+         calls=len(calls), usable=is_usable())
+
+in_the_second(me, "_minibatch")
+for owner in (me, me.head) + ((me.trainer,) if me.trainer else ()):
+    in_the_second(owner, "_step" if owner is me else "update")
 
 # While the parts do not fit together: it comes after them.
 teach(me, synthetic, (0, 1), 5)
@@ -114,7 +138,7 @@ show(step="twice", interrupted=interrupted, waiting=me.fresh.n, experiences=me.e
      usable=is_usable())
 
 # While seeing.
-me = bitreplay.Learner(net, fresh=30000, classes=255, conv=False)
+me = bitreplay.Learner(net, fresh=30000, classes=255, **settings)
 interrupted, c = False, 0
 latents = [synthetic.latent(c) for c in range(250)]
 try:
@@ -129,8 +153,9 @@ show(step="seeing", interrupted=interrupted, held=held, known=0 <= len(me.labels
 """
 
 
+@pytest.mark.parametrize("settings", [{}, {"train": "all"}, {"train": 2, "channels": 0.3, "cwr": True}], ids=str)
 @pytest.mark.parametrize("implementation", ["micropython", "cpython"])
-def test_ctrl_c_leaves_a_usable_learner(model, tmp_path, request, implementation):
+def test_ctrl_c_leaves_a_usable_learner(deep_model, tmp_path, request, implementation, settings):
     def answer(process, line):
         if line.startswith('{"seconds"'):
             asked = json.loads(line)
@@ -140,17 +165,22 @@ def test_ctrl_c_leaves_a_usable_learner(model, tmp_path, request, implementation
             Path(asked["then"]).touch()
 
     implementation = request.getfixturevalue(implementation)
-    outcomes = run(implementation, INTERRUPTS, model, tmp_path / "me.safetensors", answer=answer)
+    outcomes = run(
+        implementation, INTERRUPTS, deep_model, tmp_path / "me.safetensors", json.dumps(settings), answer=answer
+    )
     outcomes = [outcome for outcome in outcomes if "step" in outcome]
     steps = [outcome.pop("step") for outcome in outcomes]
-    assert steps == ["learning"] * 8 + ["beginning", "end", "twice", "seeing"]
+    in_minibatches = ["_minibatch", "_step", "update"] + (["update"] if settings else [])
+    assert steps == ["learning"] * 8 + ["beginning", *in_minibatches, "end", "twice", "seeing"]
     for outcome in outcomes:
         assert outcome.pop("interrupted")
         assert all(outcome.pop("usable", ()))
-    learning, (beginning, end, twice, seeing) = outcomes[:8], outcomes[8:]
+    learning, (beginning, *during, end, twice, seeing) = outcomes[:8], outcomes[8:]
     # What was seen waits for another learn().
     assert all(outcome == {"waiting": 10, "experiences": 0} for outcome in learning)
     assert beginning == {"waiting": 15, "same": True}
+    # No other minibatch comes after the one with the interrupt.
+    assert all(outcome == {"waiting": 10, "experiences": 0, "calls": 2} for outcome in during)
     assert end == {"waiting": 0, "experiences": 1}
     assert twice == {"waiting": 10, "experiences": 0}
     assert seeing == {"held": True, "known": True}
@@ -168,18 +198,20 @@ def test_an_interrupted_experience_is_learned_in_the_end(net, synthetic):
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             me.learn(5, progress=stop)
-        assert [me.past[c] for c in range(4)] == [10, 10, 1, 1]
+        assert [me.head.past[c] for c in range(4)] == [10, 10, 1, 1]
     # Its classes are known already.
     assert accuracy(me, synthetic, (2, 3), 20) > 0.5
     me.learn(8, progress=False)
-    assert [me.past[c] for c in range(4)] == [20, 20, 21, 21]
+    assert [me.head.past[c] for c in range(4)] == [20, 20, 21, 21]
     assert me.experiences == 2 and me.fresh.n == 0
     assert accuracy(me, synthetic, (0, 1, 2, 3), 20) > 0.9
 
 
-@pytest.mark.parametrize("where", ["progress", "_minibatch", "_begin", "absorb"])
-def test_other_exceptions_leave_a_usable_learner_too(net, synthetic, where):
-    me = learned(net, synthetic)
+@pytest.mark.parametrize("train", ["head", "all"])
+@pytest.mark.parametrize("where", ["progress", "_minibatch", "_begin", "_set_rates", "absorb"])
+def test_other_exceptions_leave_a_usable_learner_too(deep_net, where, train):
+    synthetic = Synthetic(deep_net.latent_bytes)
+    me = learned(deep_net, synthetic, train=train)
 
     def fail(*_):
         raise MemoryError("no room")
@@ -198,16 +230,17 @@ def test_other_exceptions_leave_a_usable_learner_too(net, synthetic, where):
         me.learn(1, **arguments)
     restore()
     # What was learned is consolidated, and nothing else has changed but the generator.
-    assert (me.digest() == before) == (where in ("_begin", "_minibatch"))
-    assert any(me.past[3:]) is False
+    assert (me.digest() == before) == (where in ("_begin", "_minibatch", "_set_rates"))
+    assert any(me.head.past[3:]) is False
     assert (me.fresh.n, me.replay.n, me.experiences) == (6, 20, 1)
     me.predict_latent(synthetic.latent(0))
     me.learn(1, progress=False)
     assert (me.fresh.n, me.experiences) == (0, 2)
 
 
-def test_learning_works_in_another_thread(net, synthetic):
-    me = learned(net, synthetic)
+@pytest.mark.parametrize("train", ["head", "all"])
+def test_learning_works_in_another_thread(net, synthetic, train):
+    me = learned(net, synthetic, train=train)
     thread = threading.Thread(target=me.learn, args=(1, False))
     thread.start()
     thread.join()

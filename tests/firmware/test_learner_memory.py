@@ -31,11 +31,12 @@ CHOICES = [{"train": train, "channels": channels} for train in (1, 2, 3) for cha
         ("tiny", {"head_bits": 32, "q_b": 16, "classes": 255}),
         ("tiny", {"train": "all", "head_bits": 32, "q_b": 16, "classes": 255}),
         ("tiny", {"train": 1, "replay": 0, "fresh": 1, "classes": 2, "q_b": 2}),
-        ("plain", {"replay": 1000}),
+        ("nothing", {"replay": 1000}),
+        ("plain", {"train": 1}),
         ("mixed", {"train": "all", "q_b": 3}),
         ("mixed", {}),
-        *[(name, choice) for name in ("deep", "flat", "strided") for choice in CHOICES],
-        ("deep", {"train": 3, "q_b": 16}),
+        *[(name, choice) for name in ("blocks", "deep", "flat", "strided") for choice in CHOICES],
+        ("blocks", {"train": 3, "q_b": 16}),
         ("twice", {"train": 2}),
         ("signs", {"train": 2, "channels": 0.2}),
         ("maximum", {"train": 1}),
@@ -43,9 +44,7 @@ CHOICES = [{"train": train, "channels": channels} for train in (1, 2, 3) for cha
     ids=str,
 )
 def test_memory_formula_is_what_is_allocated(tmp_path, model, settings):
-    made = {"tiny": models.tiny, "plain": lambda: models.tiny(trainable=False), "mixed": models.mixed}
-    model = made[model]() if model in made else deep.deep(model)
-    net = load(models.save(tmp_path / "model.safetensors", model))
+    net = load(models.save(tmp_path / "model.safetensors", deep.any_model(model)))
     me = Learner(net, **settings)
     budget, found = me.memory(), buffers(me)
     # Of no size are those that this choice does not need.

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bitreplay.replay import BATCH, Balanced, Reservoir, Samples, shuffled
+from bitreplay.replay import Balanced, Reservoir, Samples, shuffled
 from hypothesis import given
 from hypothesis import strategies as st
 
 HERE = Path(__file__).parent
 POLICIES = [Balanced, Reservoir]
 SIZE = 4  # bytes of a latent here
+BATCH = 32
 
 
 def generator(seed=1):
@@ -199,17 +200,17 @@ def test_a_sample_is_whole_before_it_counts():
 # Minibatches.
 
 
-def drawn(policy, classes, seed=1):
-    return [list(batch) for batch in policy().minibatches(bytes(classes), generator(seed))]
+def drawn(policy, classes, seed=1, size=BATCH):
+    return [list(batch) for batch in policy().minibatches(bytes(classes), size, generator(seed))]
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-@given(st.lists(st.integers(0, 9), min_size=1, max_size=100), st.integers(1, 2**32 - 1))
-def test_minibatches_are_full_and_an_epoch_draws_as_many_as_there_are_samples(policy, classes, seed):
-    batches = drawn(policy, classes, seed)
-    assert len(batches) == -(-len(classes) // BATCH)
-    assert all(len(batch) == BATCH and all(0 <= i < len(classes) for i in batch) for batch in batches)
-    assert batches == drawn(policy, classes, seed)
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=100), st.integers(1, 2**32 - 1), st.sampled_from([8, BATCH]))
+def test_minibatches_are_full_and_an_epoch_draws_as_many_as_there_are_samples(policy, classes, seed, size):
+    batches = drawn(policy, classes, seed, size)
+    assert len(batches) == -(-len(classes) // size)
+    assert all(len(batch) == size and all(0 <= i < len(classes) for i in batch) for batch in batches)
+    assert batches == drawn(policy, classes, seed, size)
 
 
 @given(st.integers(1, 300), st.integers(1, 2**32 - 1))
@@ -237,7 +238,7 @@ def test_balanced_minibatches_take_classes_and_their_samples_equally():
 def test_the_largest_numbers_of_samples_work(policy):
     """32768 fresh and 32768 replayed samples are numbered in 16 bits."""
     rng = generator()
-    batches = policy().minibatches(bytes(65536), rng)
+    batches = policy().minibatches(bytes(65536), BATCH, rng)
     seen = {i for _ in range(20) for i in next(batches)}
     assert max(seen) > 60000 and min(seen) < 5000
 
@@ -272,7 +273,7 @@ for policy in (Balanced(), Reservoir()):
             past[c] += 1
         classes = fresh.classes + memory.classes
         show(memory=[list(memory.latents), list(memory.classes)], rng=rng[0], batches=[
-            list(batch) for batch in policy.minibatches(classes, rng)])
+            list(batch) for batch in policy.minibatches(classes, 8, rng)])
 """
 
 

@@ -68,14 +68,13 @@ def test_the_file_is_for_every_tool(deep_net, path):
     me.save(path)
     tensors = safetensors.numpy.load_file(path)
     assert set(tensors) == {
-        "rng", "past", "head", "exponents", "bconv2d3.weight", "bconv2d6.weight",
+        "rng", "past", "head", "bconv2d3.weight", "bconv2d6.weight",
         "replay.latents", "replay.classes", "fresh.latents", "fresh.classes",
     }  # fmt: skip
     assert tensors["head"].shape == (5, 64) and tensors["head"].tobytes() == bytes(me.head.cw)
     for part, channels, fan_in in zip(me.trainer.parts, (8, 16), (288, 32)):
         weight = tensors[part.layer.name + ".weight"]
         assert weight.shape == (channels, fan_in) and weight.tobytes() == bytes(part.weight)
-    assert list(tensors["exponents"]) == list(me.trainer.exponents)
     assert list(tensors["past"]) == list(me.head.past) and tensors["rng"][0] == me.rng[0]
     assert tensors["replay.latents"].shape == (24, 16) and tensors["fresh.latents"].shape == (6, 16)
     assert list(tensors["fresh.classes"]) == [1, 3] * 3
@@ -178,8 +177,8 @@ def test_a_failing_save_leaves_the_old_file_and_the_learner(net, path, monkeypat
         assert Learner.load(net, path).digest() == old
         assert me.digest() == new
         assert os.listdir(Path(path).parent) == [Path(path).name]
-    # Header, 9 tensors, flush, sync, rename.
-    assert failures == 13
+    # Header, 8 tensors, flush, sync, rename.
+    assert failures == 12
     assert Learner.load(net, path).digest() == new
 
 

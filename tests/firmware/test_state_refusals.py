@@ -134,8 +134,8 @@ BAD = [
     (settings(train=-1), "config: train: must be"),
     (settings(train=True), "config: train: must be"),
     (settings(train=4), "config: train: the model has 3 binary layers above its latent, got 4"),
-    (settings(train=1), "exponents: is I8 (2,), but the learner has I8 (1,)"),
-    (settings(train=3), "exponents: is I8 (2,), but the learner has I8 (3,)"),
+    (settings(train=1), "bconv2d3.weight: is a tensor that this learner does not have"),
+    (settings(train=3), "bconv2d1.weight: is missing; it must be I8 (16, 288)"),
     (settings(channels=0), "config: channels: must be a number above 0 and at most 1, got 0"),
     (settings(channels=0.01), "config: channels: 0.01 of the 32 of bconv2d3 is none; give more"),
     (settings(channels=0.25), "bconv2d3.weight: is I8 (16, 288), but the learner has I8 (8, 288)"),
@@ -165,7 +165,6 @@ BAD = [
     (labelled("mug", 7, "Tür"), "fresh.classes: there are 3 labels, but a sample of class 3"),
     (changed("tensors", "rng", None), "rng: is missing; it must be U32 (1,)"),
     (changed("tensors", "head", None), "head: is missing"),
-    (changed("tensors", "exponents", None), "exponents: is missing; it must be I8 (2,)"),
     (changed("tensors", "bconv2d3.weight", None), "bconv2d3.weight: is missing; it must be I8 (16, 288)"),
     (changed("tensors", "bconv2d1.weight", np.zeros((16, 288), np.int8)), "bconv2d1.weight: is a tensor that this"),
     (changed("tensors", "replay.classes", None), "replay.classes: must be there and have at most 24 elements"),
@@ -174,7 +173,6 @@ BAD = [
     (retyped("head", np.int32), "head: is I32 (5, 64), but the learner has I16 (5, 64)"),
     (retyped("head", np.uint16), "head: is U16"),
     (retyped("bconv2d6.weight", np.uint8), "bconv2d6.weight: is U8"),
-    (retyped("exponents", np.uint8), "exponents: is U8"),
     (retyped("past", np.int32), "past: is I32"),
     (retyped("rng", np.uint8), "rng: is U8"),
     (retyped("replay.latents", np.int32), "replay.latents: is I32"),
@@ -185,7 +183,6 @@ BAD = [
     (resized("past", 6), "past: is U32 (6,)"),
     (resized("bconv2d6.weight", 1023), "bconv2d6.weight: is I8 (1023,)"),
     (resized("bconv2d6.weight", 31, 32), "bconv2d6.weight: is I8 (31, 32), but the learner has I8 (32, 32)"),
-    (resized("exponents", 3), "exponents: is I8 (3,)"),
     (with_value("bconv2d6.weight", (31, 7), -128), "bconv2d6.weight: must be -127..127, got -128"),
     (with_value("bconv2d3.weight", (0, 0), -128), "bconv2d3.weight: must be -127..127, got -128"),
     (resized("replay.classes", 25), "replay.classes: must be there and have at most 24 elements"),
@@ -224,20 +221,8 @@ def test_the_files_below_are_bad_for_one_reason_only(deep_net, good, path):
 
 def test_a_state_of_trained_layers_for_a_head_alone(deep_net, good, path):
     write_changed(good, settings(train=0), path)
-    with pytest.raises(ValueError, match=r"(exponents|bconv2d\d.weight): is a tensor that this learner does not have"):
+    with pytest.raises(ValueError, match=r"bconv2d[36].weight: is a tensor that this learner does not have"):
         Learner.load(deep_net, path)
-
-
-@pytest.mark.parametrize("value", [-128, -127, 0, 127])
-def test_any_exponent_does_no_harm(deep_net, good, path, value):
-    """All of them can be: only the first step has another size."""
-    write_changed(good, with_value("exponents", slice(None), value), path)
-    me = Learner.load(deep_net, path)
-    assert list(me.trainer.exponents) == [value] * 2
-    me.learn(1, progress=False)
-    assert all(abs(exponent) < 40 for exponent in me.trainer.exponents)
-    me.save(path)
-    assert Learner.load(deep_net, path).digest() == me.digest()
 
 
 @pytest.mark.parametrize("change, message", BAD, ids=[message[:50] for _, message in BAD])

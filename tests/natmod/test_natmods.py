@@ -15,7 +15,7 @@ import models
 ROOT = Path(__file__).resolve().parents[2]
 ARCHITECTURES = ["x64", *MACHINES]
 SHIPPED = ["x64", "xtensawin"]  # where two learners with the shipped model fit, and do not take long
-STEPS = 5  # of the training
+STEPS = 20  # of the trainings, 5 each
 IMPORT = """
 import gc
 gc.collect()
@@ -81,7 +81,7 @@ def small_model(tmp_path):
 def matches(target, model, directory, capsys):
     """All of `bitreplay verify`."""
     assert list(verify.kernels(target, seed=1, repeats=8)) == []
-    assert list(verify.training(target, model, 1, directory)) == []
+    assert list(verify.trainings(target, model, {"train": 1}, 1, directory)) == []
     lines = capsys.readouterr().out.splitlines()
     assert sum(line.endswith(" ok") for line in lines) == len(golden.KERNELS) + STEPS == len(lines)
 

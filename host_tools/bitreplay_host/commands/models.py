@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from bitreplay import trainer
+
 from .. import models, paths
 from ..tables import table
 
@@ -23,6 +25,9 @@ def run(args: argparse.Namespace) -> None:
         net = models.load(path)
         shapes = ["x".join(map(str, shape)) for shape in (net.image_shape, net.latent_shape)]
         classes = len(net.labels or ())
-        rows.append([path.stem, path.stat().st_size, *shapes, net.latent_bytes, net.scratch_bytes, classes])
-    print(table(["model", "bytes", "image", "latent", "bytes a latent", "bytes of RAM to run", "own classes"], rows))
+        numbers = net.latent_bytes, trainer.most(net), net.scratch_bytes, classes
+        rows.append([path.stem, path.stat().st_size, *shapes, *numbers])
+    sizes = ["bytes", "image", "latent", "bytes a latent"]
+    head = ["model", *sizes, "layers to train", "bytes of RAM to run", "own classes"]
+    print(table(head, rows))
     print(f"\nin {paths.MODELS}; the .md file beside each tells how it was trained, and how well it does")

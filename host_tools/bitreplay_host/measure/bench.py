@@ -7,8 +7,8 @@ import platform
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
-import bitreplay
 from bitreplay import budget
 from tqdm import tqdm
 
@@ -29,7 +29,7 @@ BATCH = budget.batch({"train": 1})
 Run = Callable[[str, dict], Iterable[dict]]
 
 
-def sizes(net: bitreplay.Network) -> dict[str, int]:
+def sizes(net: Any) -> dict[str, int]:
     """The replay memory and the fresh samples of the learners that are timed, as a Pico has room for them."""
     return {name: min(n, size // net.latent_bytes) for name, (n, size) in (("replay", REPLAY), ("fresh", FRESH))}
 
@@ -69,7 +69,8 @@ def measure(start: Run, model: Path, path: str, learners: list[dict], repeats: i
     """Runs onboard/time_kernels.py, and teach_class.py for each learner: the lines of the one, the others' results."""
     graph, lines = models.graph(model), []
     backbone = [layer["op"] for layer in graph["layers"]]
-    above = len({tuple(layer.geometry) for layer in models.load(model).above if layer.op == "bconv2d"})
+    net: Any = models.load(model)
+    above = len({tuple(layer.geometry) for layer in net.above if layer.op == "bconv2d"})
     total = OTHER_LINES + LAYER_LINES * above + 8 * above
     total += sum(op in ("conv2d", "bconv2d") for op in backbone[: backbone.index("latent")])
     configuration = {"model": path, "graph": graph, "repeats": repeats}
@@ -88,7 +89,7 @@ def measure(start: Run, model: Path, path: str, learners: list[dict], repeats: i
     return lines, found
 
 
-def summary(target: str, clock: int | None, net: bitreplay.Network, lines: list[dict], taught: list[dict]) -> dict:
+def summary(target: str, clock: int | None, net: Any, lines: list[dict], taught: list[dict]) -> dict:
     """What is written: lines and taught are what the scripts of onboard/ print, clock is in Hz or None."""
     kernels = []
     for line in lines:

@@ -27,10 +27,10 @@ from . import deep, golden
 
 IMAGES = 40  # that onboard/train_digests.py shows the learner
 CALLS, STATE, DEEP = VERIFY  # files, for a moment, of the target
-DEEP_TRAININGS = {
+DEEP_TRAININGS: dict[str, dict] = {  # with a rate at which signs flip
     "head": {"train": "head"},
-    "all layers": {"train": "all"},
-    "a quarter": {"train": "all", "channels": 0.25},
+    "all layers": {"train": "all", "conv_rate": 0.05},
+    "a quarter": {"train": "all", "channels": 0.25, "conv_rate": 0.05},
 }
 
 

@@ -61,8 +61,8 @@ def test_learners_are_those_that_are_asked_for(bench, deep_model):
     assert (head["train"], deep["train"], deep["channels"]) == ("head", "all", 0.25)
     assert {(one["replay"], one["fresh"]) for one in (head, deep)} == {(40, 12)}
     (head,) = bench("--model", str(deep_model), "--train", "head")["taught"]
-    # A latent has 256 bytes.
-    assert (head["train"], head["replay"], head["fresh"]) == ("head", 250, 50)
+    # A latent has 64 bytes.
+    assert (head["train"], head["replay"], head["fresh"]) == ("head", 500, 100)
 
 
 def test_what_cannot_be_written_is_printed(micropython, capsys):
@@ -81,10 +81,10 @@ def test_shapes_are_those_of_the_model(bench, small_model, deep_model):
     assert (layer["binary_macs"], layer["padded_macs"]) == (10 * 10 * 32 * 32, 12 * 12 * 32 * 32)
     result = bench("--model", str(deep_model))
     shapes = [
-        "8x8x32 to 8x8x32, 3x3",
-        "8x8x32 to 4x4x64, 3x3",
-        "4x4x64 to 4x4x64, 1x1, 2 groups",
-        "4x4x64 to 4x4x64, 3x3",
+        "4x4x32 to 4x4x32, 3x3",
+        "4x4x32 to 2x2x64, 3x3",
+        "2x2x64 to 2x2x64, 1x1, 2 groups",
+        "2x2x64 to 3x3x32, 2x2",
     ]
     assert [k["shape"] for k in result["kernels"] if k["name"] == "bconv2d_masks"] == shapes
     for kind in KINDS:

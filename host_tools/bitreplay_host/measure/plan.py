@@ -1,0 +1,283 @@
+"""What each choice of trained layers would take on a board: RAM by the learner's own formula, and time.
+
+Time is that of an emulated Pico, where a file of docs/measured has it for this model and choice, or follows from how
+many operations of each kind there are, and cycles of each on its core. For other boards it is scaled by their clock.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from bitreplay import budget, trainer
+from bitreplay.graph import count
+
+from .. import paths
+from ..tables import table
+from . import instructions
+
+SHARES = 1.0, 0.5, 0.25, 0.125
+LEAST = 0.25  # share of the channels below which fewer layers are the better choice, if more of these can be trained
+SPARE = 24 * 1024  # bytes of heap that a program should have beside the learner
+BITS, HEAD_BITS = 4, 16  # of gradients and of the head's master copy, as Learner has them
+
+
+@dataclass(frozen=True)
+class Board:
+    """heap, block: bytes free in all and in one piece before a model is loaded, with BitReplay in the firmware."""
+
+    title: str
+    clock: int
+    heap: int
+    block: int
+    source: str
+
+
+BOARDS = {
+    "RPI_PICO": Board("Raspberry Pi Pico", 125_000_000, 221_664, 205_440, "measured, emulated (docs/pico.md)"),
+    "RPI_PICO_W": Board("Raspberry Pi Pico W", 125_000_000, 190_000, 176_000, "the least reported of an RP2040"),
+    "RPI_PICO2": Board("Raspberry Pi Pico 2", 150_000_000, 483_808, 467_584, "a Pico's and the RAM that it has more"),
+    "ESP32": Board("ESP32", 160_000_000, 112_000, 56_000, "reported: 112 to 134 KB in pieces, half taken as one"),
+    "ESP32_C3": Board("ESP32-C3", 160_000_000, 200_000, 136_000, "reported: 64 and 136 KB"),
+    "ESP32_S3": Board("ESP32-S3 without PSRAM", 240_000_000, 139_000, 139_000, "reported: the largest block"),
+    "ESP32_S3_PSRAM": Board("ESP32-S3 with PSRAM", 240_000_000, 8_000_000, 7_900_000, "reported, with 8 MB of PSRAM"),
+}
+
+# Bytes of Python's objects beside buffers: of a model, a learner, each layer that it trains (`bitreplay report`).
+MODEL_OBJECTS, LEARNER_OBJECTS, LAYER_OBJECTS = 7500, 4500, 500
+
+# Cycles on a Cortex-M0+: of `bitreplay bench` (docs/measured), and 1.38 for each of the instructions that
+# `bitreplay bench --board instructions` counts where that is newer.
+CYCLES_PER_INSTRUCTION = 1.38
+INT8_MAC = 9.0  # of the first layer
+OUTPUT, WORD = 112.0, 14.3  # of a binary convolution: each output, and each 32 MACs
+MASKS = 1.09  # times as many with its masks
+OTHERS = 1.1  # times as many for a backbone, with what is between its convolutions
+BINARIZE, EXPAND, POOL = 27.0, 18.0, 44.0  # of an element forward
+MASK, ADD, POOL_BACK, RECORD = 12.0, 72.0, 60.0, 36.0  # and backward
+QUANTIZE = 180.0  # of an element of a gradient
+PLANE_WORD = 17.0  # of a bit plane's 32 products
+DX_ROW, DW_ROW = 331.0, 408.0  # of what they are added up to
+TRANSPOSE = 102.0  # of 32 bits
+DENSE, SOFTMAX, HEAD_BACK = 13.5, 900.0, 46.0  # of a weight, a class, a weight
+HEAD_STEP, HEAD_SAMPLE = 202.0, 14.3  # of a weight, and of that for each sample
+CALL = 5000.0  # of a kernel by MicroPython
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a learner would take. train: layers, 0 is the head. seconds: of a class; measured: by a Pico's cycles."""
+
+    train: int
+    channels: float
+    total: int
+    block: int
+    free: int
+    fits: bool
+    minibatch: float
+    seconds: float
+    measured: bool
+
+    @property
+    def roomy(self) -> bool:
+        """Whether it leaves a program enough."""
+        return self.fits and self.free >= SPARE
+
+
+def choices(net: Any, graph: dict, board: Board, settings: dict[str, int], epochs: int) -> list[Choice]:
+    """All choices, from the head alone up. settings: replay, fresh and classes of a learner."""
+    return [
+        choice(net, graph, board, {**settings, "train": train, "channels": share}, epochs)
+        for train in range(trainer.most(net) + 1)
+        for share in (SHARES if train else SHARES[:1])
+    ]
+
+
+def choice(net: Any, graph: dict, board: Board, settings: dict[str, Any], epochs: int) -> Choice:
+    """settings: replay, fresh, classes, train and channels of a learner."""
+    config = {**settings, "head_bits": HEAD_BITS, "q_b": BITS}
+    buffers = budget.buffers(net, config)
+    total, block, train = budget.memory(net, config)["total"], max(buffers.values()), config["train"]
+    objects = MODEL_OBJECTS + LEARNER_OBJECTS + LAYER_OBJECTS * train
+    free = board.heap - total - objects
+    found = measured(net, train, config["channels"])
+    image, minibatch = found or (image_cycles(net, graph), minibatch_cycles(net, config))
+    batch = budget.batch(config)
+    minibatches = epochs * -(-(config["fresh"] + config["replay"]) // batch)
+    seconds = (config["fresh"] * image + minibatches * minibatch) / board.clock
+    fits = free >= 0 and block <= board.block
+    return Choice(train, config["channels"], total, block, free, fits, minibatch / board.clock, seconds, bool(found))
+
+
+def measured(net: Any, train: int, channels: float) -> tuple[float, float] | None:
+    """The cycles of an image that is seen and of a minibatch, if a Pico's were measured for this model and choice."""
+    for result in results():
+        if result["model"]["sha256"] != net.digest:
+            continue
+        for one in result["taught"]:
+            layers = {"head": 0, "all": trainer.most(net)}.get(one["train"], one["train"])
+            if (layers, one["channels"]) == (train, channels) or layers == train == 0:
+                return tuple(one[name] * result["clock_hz"] / 1e3 for name in ("image_ms", "minibatch_ms"))
+    return None
+
+
+def results() -> Iterator[dict]:
+    """What `bitreplay bench --board emulated` wrote to docs/measured, where there is a clone."""
+    for path in sorted(paths.clone("docs/measured").glob("pico*.json")) if paths.CLONE else ():
+        result = json.loads(path.read_text())
+        if "taught" in result and "emulated" in result["target"]:
+            yield result
+
+
+def convolution(geometry: tuple[int, ...], shape: tuple[int, int, int]) -> float:
+    """Cycles of a binary convolution."""
+    return OUTPUT * count(shape) + WORD * instructions.executed_macs(geometry) / 32
+
+
+def image_cycles(net: Any, graph: dict) -> float:
+    """Cycles of an image, to its latent."""
+    above = sum(layer.op == "bconv2d" for layer in net.above)
+    layers = list(instructions.geometries(net, graph))
+    cycles = INT8_MAC * net.int8_macs
+    for op, geometry, _ in layers[: len(layers) - above]:
+        if op == "bconv2d":
+            sides = [instructions.executed_taps(side, *geometry[4:7])[0] for side in geometry[:2]]
+            cycles += convolution(geometry, (sides[0], sides[1], geometry[3]))
+    return OTHERS * cycles
+
+
+def minibatch_cycles(net: Any, config: dict[str, Any]) -> float:
+    """Cycles of a minibatch of a learner with this config."""
+    batch = budget.batch(config)
+    parts = {part.index: part for part in trainer.parts(net, config, batch)}
+    lowest, weights = min(parts, default=len(net.above)), config["classes"] * net.features
+    sample = DENSE * weights + SOFTMAX * config["classes"] + CALL * (len(net.above) + 4)
+    cycles = weights * (HEAD_STEP + HEAD_SAMPLE * batch)
+    if parts:
+        sample += HEAD_BACK * weights
+    for i, layer in enumerate(net.above):
+        sample += forward(layer) * (MASKS if i >= lowest else 1)
+        if i >= lowest:
+            sample += CALL * 2 + backward(layer)
+            if i in parts:
+                sample += RECORD * len(parts[i].channels) * parts[i].positions
+                cycles += CALL + dw_cycles(parts[i], config["q_b"])
+            if i > lowest and layer.op == "bconv2d":
+                sample += dx_cycles(layer, config["q_b"])
+    return cycles + batch * sample
+
+
+def forward(layer: Any) -> float:
+    """Cycles of a layer above the latent."""
+    if layer.op in ("bconv2d", "bconv2d_sign"):
+        return convolution(tuple(layer.geometry), layer.shape)
+    each = {"binarize": BINARIZE, "expand": EXPAND}.get(layer.op, POOL)
+    return each * count(layer.shape_in)
+
+
+def backward(layer: Any) -> float:
+    """Cycles of what passes a gradient on, but for dX."""
+    each = {"bconv2d": MASK, "avg_pool": POOL_BACK}.get(layer.op, ADD)
+    return each * count(layer.shape if layer.op == "bconv2d" else layer.shape_in)
+
+
+def dx_cycles(layer: Any, bits: int) -> float:
+    """Cycles of dX of a sample: for each tap inside the image and input channel a row of bit planes."""
+    height, width, inputs, outputs, kernel, stride, padding, groups = layer.geometry
+    taps = [instructions.executed_taps(side, kernel, stride, padding)[1] for side in (height, width)]
+    words = bits * outputs / groups / 32
+    return taps[0] * taps[1] * inputs * (DX_ROW + PLANE_WORD * words) + QUANTIZE * count(layer.shape)
+
+
+def dw_cycles(part: Any, bits: int) -> float:
+    """Cycles of dW of a minibatch, with the update: for each trained channel and weight a row of bit planes."""
+    geometry, channels, words = part.layer.geometry, len(part.channels), part.columns / 32
+    transposed = geometry[4] ** 2 * geometry[2] * words * TRANSPOSE
+    rows = channels * part.fan_in * (DW_ROW + PLANE_WORD * bits * words)
+    return transposed + rows + QUANTIZE * channels * part.columns
+
+
+def recommend(found: list[Choice], longest: float | None = None) -> Choice | None:
+    """The most layers of which a quarter of the channels or more can be trained, then the most channels.
+
+    Of what leaves a program enough memory and takes at most so many seconds. If there is no such layer, the most
+    layers with a smaller share; the head alone if nothing else is left.
+    """
+    good = [c for c in found if c.roomy and (longest is None or c.seconds <= longest)]
+    return max(good, key=lambda c: (c.channels >= LEAST and c.train > 0, c.train, c.channels), default=None)
+
+
+def describe(
+    net: Any, name: str, settings: dict[str, int], epochs: int, found: list[Choice], best: Choice | None
+) -> str:
+    """The choices as a table, and the one that is recommended."""
+    board = BOARDS[name]
+    text = f"{net.name} on {board.title} ({name}): {board.heap} bytes of heap, {board.block} in one piece, "
+    text += f"{board.source}\n{settings['replay']} latents of {net.latent_bytes} bytes to replay, "
+    text += f"{settings['fresh']} fresh ones, {settings['classes']} classes, {epochs} epochs\n\n"
+    rows = []
+    for c in found:
+        fits = "yes" if c.roomy else "hardly" if c.fits else "no"
+        how = "measured" if c.measured else "estimated"
+        share = f"{c.channels:g}" if c.train else ""
+        rows.append(
+            [
+                label(c.train),
+                share,
+                c.total,
+                c.block,
+                c.free,
+                fits,
+                f"{1e3 * c.minibatch:.0f}",
+                f"{c.seconds:.0f}",
+                how,
+            ]
+        )
+    head = ["train", "channels", "bytes", "in one piece", "bytes left", "fits", "a minibatch, ms", "a class, s", ""]
+    text += table(head, rows) + "\n\n"
+    text += (
+        f"bytes: the learner's buffers and {net.scratch_bytes} for the network to run; left: less Python's objects.\n"
+    )
+    text += f"hardly: less than {SPARE} bytes are left. Times: {times(name, found)}\n\n"
+    if best is None:
+        return text + "Nothing of this fits: make --replay or --fresh smaller, or take another model."
+    return text + f"recommended: {call(best, settings)}"
+
+
+def times(name: str, found: list[Choice]) -> str:
+    """Where they come from."""
+    pico = (
+        "cycles of an emulated Pico" if any(c.measured for c in found) else "operations, and a Pico's cycles of each"
+    )
+    return pico if name == "RPI_PICO" else f"{pico}, scaled by the clock: an estimate"
+
+
+def label(train: int) -> str:
+    """What Learner takes as `train`."""
+    return str(train) if train else "head"
+
+
+def call(chosen: Choice, settings: dict[str, int]) -> str:
+    """How the learner is made."""
+    arguments = [f"{name}={value}" for name, value in settings.items()]
+    if chosen.train:
+        arguments.append(f"train={chosen.train}")
+    if chosen.channels != 1:
+        arguments.append(f"channels={chosen.channels:g}")
+    return f"bitreplay.Learner(net, {', '.join(arguments)})"
+
+
+def result(
+    net: Any, name: str, settings: dict[str, int], epochs: int, found: list[Choice], best: Choice | None
+) -> dict:
+    """What is written as JSON."""
+    lines = [{**vars(c), "train": c.train or "head", "roomy": c.roomy} for c in found]
+    return {
+        "model": {"name": net.name, "sha256": net.digest},
+        "board": {"name": name, **vars(BOARDS[name])},
+        "settings": {**settings, "epochs": epochs},
+        "choices": lines,
+        "recommended": found.index(best) if best else None,
+    }
