@@ -71,13 +71,13 @@ print(some)
     "settings, held, steps",
     [
         ({"replay": 8}, "board", NETWORK),
-        ({"replay": 8}, "board", LEARNER),
-        ({"replay": 8}, "board", SAVE),
-        ({"replay": 8}, "board", LOAD),
-        ({"replay": 0}, "thread", LEARN),
-        ({"replay": 8, "conv": False, "policy": "reservoir"}, "thread", LEARN),
-        ({"replay": 0, "conv": False, "cwr": False, "head_bits": 32}, "board", LEARN),
-        ({"replay": 8, "policy": "reservoir"}, "board", LEARN),
+        ({"replay": 8, "train": 1}, "board", LEARNER),
+        ({"replay": 8, "train": 1}, "board", SAVE),
+        ({"replay": 8, "train": 1}, "board", LOAD),
+        ({"replay": 0, "train": "all", "cwr": True}, "thread", LEARN),
+        ({"replay": 8, "policy": "reservoir"}, "thread", LEARN),
+        ({"replay": 0, "cwr": False, "head_bits": 32}, "board", LEARN),
+        ({"replay": 8, "train": 1, "channels": 0.5, "policy": "reservoir"}, "board", LEARN),
     ],
     ids=lambda value: str(value if "replay" in value else next(iter(value))) if isinstance(value, dict) else value,
 )
@@ -92,7 +92,7 @@ def test_every_allocation_fails(tmp_path, micropython_of_tests, settings, held, 
     for line in map(json.loads, lines):
         found.setdefault(line["step"], []).append(line)
         assert line["allocations"] == sum(line["outcomes"].values())
-        assert line["outcomes"].get("done", 0) < line["allocations"] / 4, line
+        assert line["outcomes"].get("done", 0) <= line["allocations"] / 4, line
     assert list(found) == list(steps)
     for step, (alone, with_all_later) in found.items():
         assert alone["allocations"] == with_all_later["allocations"] > 5
