@@ -75,7 +75,6 @@ class Learner:
     labels: list[_Label]
     experiences: int
     learning: bool
-    past: array[int]
 
     def __init__(
         self,
