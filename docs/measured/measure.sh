@@ -39,6 +39,7 @@ measure() {
         memory) file report --board emulated ;;
         pico) file bench --board emulated ;;
         pico-c) plain_c ;;
+        pico-deep) file bench --board emulated --model small_8x8 --train all --channels 0.125 --replay 125 --fresh 25 ;;
         pico-small) file bench --board emulated "${small[@]}" ;;
         stock-small) stock bench "${small[@]}" ;;
         stock-memory) stock report "${small[@]}" --replay 200 --fresh 50 ;;

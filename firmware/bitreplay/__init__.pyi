@@ -1,6 +1,5 @@
 # The types of what `bitreplay` offers, for editors and type checkers. Not for boards.
 
-from array import array
 from collections.abc import Callable
 from os import PathLike
 from typing import Any, Literal, Self, TypedDict
@@ -75,6 +74,11 @@ class Learner:
     labels: list[_Label]
     experiences: int
     learning: bool
+    config: dict[str, Any]
+    batch: int  # samples of a minibatch
+    head: Any  # head.py
+    trainer: Any  # trainer.py, or None
+    above: Any  # above.py
 
     def __init__(
         self,
@@ -94,7 +98,8 @@ class Learner:
         rate: float = 0.005,
         conv_rate: float = 0.0025,
     ) -> None:
-        """replay: latents kept. fresh: samples seen before learn(). classes: capacity for labels. docs/learning.md"""
+        """replay: latents kept. fresh: samples seen before learn(). classes: capacity for labels. train: the head, or
+        also so many layers from the top; channels: the share of them. docs/learning.md"""
 
     def see(self, image: ReadableBuffer, label: _Label) -> None:
         """Keeps the latent of an image (uint8, net.image_bytes) as a fresh sample of a label."""

@@ -77,7 +77,7 @@ class Head:
 
     def set_rate(self, step, steps):
         """Sets the rate for one of so many steps."""
-        self.hyper[1], self.hyper[2] = decayed(*self.rate, step, steps)
+        self.hyper[1], self.hyper[2] = decayed(self.rate[0], self.rate[1], step, steps)
 
     def update(self, errors, features, rng):
         """One step of a minibatch: errors i16[batch * classes], features i8[batch * features]."""

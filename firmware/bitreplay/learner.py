@@ -267,8 +267,9 @@ class Learner:
         return hits
 
     def _set_rates(self, step, steps):
-        self.head.set_rate(step, steps)
+        # A head alone learns as well or better with one rate from first to last.
         if self.trainer:
+            self.head.set_rate(step, steps)
             self.trainer.set_rate(step, steps)
 
     def _step(self, present):

@@ -57,8 +57,11 @@ class Part:
     """A trained layer: which output channels are trained, and the sizes that follow.
 
     index: its place in net.above; source: of the layer whose bits it reads, None for the latent; channels u16[T];
-    fan_in: weights of a channel; positions: of its output; columns: of a minibatch, a multiple of 32.
+    fan_in: weights of a channel; positions: of its output; columns: of a minibatch, a multiple of 32. A Trainer adds
+    weight, the latent weights i8[T * fan_in]; packed, the signs of the layer; and what it needs of a minibatch.
     """
+
+    weight = packed = gradient = exponents = x = scratch = None
 
     def __init__(self, net, index, config, batch):
         self.index, self.layer = index, net.above[index]
@@ -86,10 +89,10 @@ class Part:
 
 def _start(part):
     """Sets the latent weights of a layer to its signs times a small magnitude."""
+    levels = bytes([256 - LATENT_WEIGHT, LATENT_WEIGHT]) * 32
     for t in range(len(part.channels)):
         weight, packed = part.row(t)
-        for i in range(len(weight)):
-            weight[i] = LATENT_WEIGHT if packed[i >> 3] >> (i & 7) & 1 else 256 - LATENT_WEIGHT
+        kernels.expand(packed, levels, weight)
 
 
 def _planes(layer):
@@ -273,7 +276,7 @@ class Trainer(Above):
 
     def set_rate(self, step, steps):
         """Sets the rate for one of so many steps."""
-        self.now = decayed(*self.rate, step, steps)
+        self.now = decayed(self.rate[0], self.rate[1], step, steps)
         self.fall = 1 if step % FALL == 0 else 0
 
     def update(self, latents, rng):

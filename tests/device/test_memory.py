@@ -42,6 +42,8 @@ def test_the_plan_is_right(capsys, tmp_path):
     assert cli.main(["report", "--board", "emulated", "--out", str(files[0])]) == 0
     assert cli.main(["plan", "--out", str(files[1])]) == 0
     report, plan = (json.loads(file.read_text()) for file in files)
+    told = {(c["train"] or "head", c["channels"]): (c["bytes"], c["block"]) for c in report["choices"]}
+    assert told == {(c["train"], c["channels"]): (c["total"] - report["scratch"], c["block"]) for c in plan["choices"]}
     (choice,) = [c for c in plan["choices"] if (c["train"], c["channels"]) == (1, 1)]
     assert choice["total"] == report["scratch"] + sum(report["buffers"].values())
     assert choice["block"] == max(report["buffers"].values())

@@ -67,7 +67,7 @@ DEFAULTS = {"kernel": 1, "stride": 1, "padding": 0, "groups": 1}
 def deep(name="blocks", seed=0):
     """An 8x8x3 image, a latent of 4x4x32 bits (64 bytes), these layers and no head."""
     rng = np.random.default_rng(seed)
-    stem = models.convolution("conv2d", "stem", 32, 3, 2, 1, shift=13)
+    stem = models._conv("conv2d", "stem", 32, 3, 2, 1, shift=13)
     layers = [stem, {"op": "binarize", "tensor": "latent"}, {"op": "latent"}]
     tensors = {
         "stem.weight": rng.integers(-20, 20, (32, 3, 3, 3), dtype=np.int8),

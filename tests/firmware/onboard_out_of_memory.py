@@ -186,7 +186,8 @@ for name, step in (
 # Learning.
 
 
-def signs(me):
+def packed(me):
+    """The signs of the trained layers."""
     return [bytes(part.packed) for part in me.trainer.parts] if me.trainer else []
 
 
@@ -196,7 +197,7 @@ def usable(me):
     me.predict(image)
     me.save(path)
     other = bitreplay.Learner.load(net, path)
-    assert other.digest() == me.digest() and signs(other) == signs(me)
+    assert other.digest() == me.digest() and packed(other) == packed(me)
     for one in (me, other):
         one.see(image, "new")
         one.learn(1, progress=False)
@@ -218,7 +219,7 @@ def report(*_):
 
 
 after = digest_after(learn)
-kept_before = kept(ready())
+kept_before, packed_before = kept(ready()), packed(ready())
 
 
 def has_learned_or_not(me, failed):
@@ -230,6 +231,7 @@ def has_learned_or_not(me, failed):
     # Not absorbed, nor even in part.
     assert kept(me) == kept_before
     if digest == before:
+        assert packed(me) == packed_before
         learn(me)
         assert me.digest() == after
         return "failed, nothing learned"

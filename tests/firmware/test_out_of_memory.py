@@ -3,13 +3,15 @@
 import json
 from pathlib import Path
 
+import deep
 import pytest
 
 import models
 
 HERE = Path(__file__).parent
 # By step what it may come to. Each group is a test of its own, so that they can run side by side.
-NETWORK = {"load the network": {"failed"}, "classify": {"failed"}, "construct": {"failed"}}
+CONSTRUCT = {"construct": {"failed"}}
+NETWORK = {"load the network": {"failed"}, "classify": {"failed"}, **CONSTRUCT}
 LEARN = {"learn": {"failed, nothing learned", "failed, consolidated", "failed, not consolidated"}}
 LEARNER = {
     "see": {"failed"},
@@ -24,6 +26,7 @@ SAVE = {
     "save over a torn save": {"failed, old", "failed, new"},
     "save over a torn rename": {"failed, old", "failed, new"},
 }
+DEEP = {"model": "deep"}
 LOAD = {"load": {"failed"}, "load after a torn rename": {"failed"}}
 
 
@@ -71,20 +74,26 @@ print(some)
     "settings, held, steps",
     [
         ({"replay": 8}, "board", NETWORK),
-        ({"replay": 8, "train": 1}, "board", LEARNER),
-        ({"replay": 8, "train": 1}, "board", SAVE),
-        ({"replay": 8, "train": 1}, "board", LOAD),
-        ({"replay": 0, "train": "all", "cwr": True}, "thread", LEARN),
+        ({"replay": 8}, "board", LEARNER),
+        ({"replay": 8}, "board", SAVE),
+        ({"replay": 8}, "board", LOAD),
+        ({"replay": 0, "train": 1}, "thread", LEARN),
         ({"replay": 8, "policy": "reservoir"}, "thread", LEARN),
         ({"replay": 0, "cwr": False, "head_bits": 32}, "board", LEARN),
-        ({"replay": 8, "train": 1, "channels": 0.5, "policy": "reservoir"}, "board", LEARN),
+        ({"replay": 8, "train": 1, "policy": "reservoir"}, "board", LEARN),
+        ({"replay": 8, "train": "all", **DEEP}, "board", CONSTRUCT),
+        ({"replay": 8, "train": "all", **DEEP}, "board", LEARN),
+        ({"replay": 8, "train": "all", "channels": 0.3, "cwr": True, **DEEP}, "thread", LEARN),
+        ({"replay": 8, "train": 2, **DEEP}, "board", SAVE),
+        ({"replay": 8, "train": 2, **DEEP}, "board", LOAD),
     ],
     ids=lambda value: str(value if "replay" in value else next(iter(value))) if isinstance(value, dict) else value,
 )
 def test_every_allocation_fails(tmp_path, micropython_of_tests, settings, held, steps):
     """What each step may come to is checked on board; here, that every step was there and that every way was taken."""
-    model = models.tiny_model(tmp_path / "model.safetensors")
-    settings = json.dumps({"fresh": 12, "classes": 5, **settings})
+    settings = {"fresh": 12, "classes": 5, "model": "tiny", **settings}
+    model = models.save(tmp_path / "model.safetensors", deep.any_model(settings.pop("model")))
+    settings = json.dumps(settings)
     script = (HERE / "onboard_out_of_memory.py").read_text()
     names = json.dumps(list(steps))
     lines = micropython_of_tests(script, HERE, model, tmp_path, settings, held, names, heap="1m").splitlines()
@@ -92,7 +101,7 @@ def test_every_allocation_fails(tmp_path, micropython_of_tests, settings, held, 
     for line in map(json.loads, lines):
         found.setdefault(line["step"], []).append(line)
         assert line["allocations"] == sum(line["outcomes"].values())
-        assert line["outcomes"].get("done", 0) <= line["allocations"] / 4, line
+        assert line["outcomes"].get("done", 0) < line["allocations"] / 4, line
     assert list(found) == list(steps)
     for step, (alone, with_all_later) in found.items():
         assert alone["allocations"] == with_all_later["allocations"] > 5

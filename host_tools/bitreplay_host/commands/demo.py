@@ -1,8 +1,8 @@
-"""Teach CIFAR-10's classes to the shipped backbone on the unix port, as a board would meet them.
+"""Teach two worlds to the shipped models on the unix port, as a board would meet them.
 
-Two classes first, then one at a time: 9 experiences, 500 fresh images a class, with CWR* and binary latent replay,
-beside four baselines. Prints a table and what it needs in bytes; writes results.json, curves.png and the learner's
-state.
+CIFAR-10's photographs, two classes and then one at a time; drawings of Quick, Draw!, ten classes at a time. With
+binary latent replay, the head alone or with three binary layers below it, beside three baselines. Prints tables and
+what it needs in bytes; writes results.json, two plots and the deep learner's state.
 """
 
 from __future__ import annotations
@@ -21,11 +21,10 @@ EPILOG = """examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
-    options.add_model(parser)
-    parser.add_argument("--test", type=int, default=0, help="test images a class; 0, the default, for all 1000")
+    parser.add_argument("--test", type=int, default=0, help="test images a class; 0, the default, for all")
     options.add_places(parser)
     parser.add_argument("--out", type=Path, default=Path("demo"), help="folder (default: %(default)s)")
 
 
 def run(args: argparse.Namespace) -> None:
-    demo.run(args.model, args.test, options.places(args), args.out)
+    demo.run(args.test, options.places(args), args.out)

@@ -1,69 +1,99 @@
-"""CIFAR-10's classes, taught to the shipped backbone on the unix port as a board would meet them, beside baselines."""
+"""Two worlds taught to the shipped models on the unix port, as a board would meet them: near, and far.
+
+CIFAR-10's photographs are like those of CIFAR-100, with which the models were pretrained; drawings of Quick, Draw! are
+not. The head alone learns from latents of 128 bytes; the deep learner has fewer latents, of 512 bytes, in as much
+memory.
+"""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 from .. import models, paths
-from ..datasets import cifar
+from ..datasets import registry
 from ..errors import UserError
 from ..tables import table
 from . import curves as plots
-from .class_incremental import LEARNERS, TITLES, ClassIncremental, Run
+from .class_incremental import TITLES, ClassIncremental, Run
 from .class_incremental import run as learn
 from .latents import Places
 
+REPLAY_BYTES = 129_000  # 1000 latents of the one model, 251 of the other, with a byte of label each
+SHALLOW, DEEP = "backbone", "backbone_4x4"
 BOARD = ClassIncremental(samples=50, test=10, epochs=1, learner={"replay": 500})
 PARTS = "replay", "fresh", "weights", "gradients", "activations"
 
 
-def run(model: Path, test: int, places: Places, out: Path) -> None:
-    """Prints a table and what it needs in bytes; writes results.json, curves.png and the learner's state to `out`.
+@dataclass(frozen=True)
+class World:
+    """A dataset, how it differs from the pretraining's, what is learned in which order, and by which methods."""
 
-    test: test images a class, 0..1000; 0 for all.
+    title: str
+    protocol: ClassIncremental
+    methods: tuple[str, ...]
+
+
+WORLDS = (
+    World("CIFAR-10, near the pretraining's world", ClassIncremental(), ("naive", "cwr", "replay_head", "joint")),
+    World(
+        "Quick, Draw!, far from it",
+        ClassIncremental("quickdraw", first=10, step=10, samples=75),
+        ("naive", "cwr", "replay_head", "joint"),
+    ),
+)
+
+
+def run(test: int, places: Places, out: Path) -> None:
+    """Prints tables and what it needs in bytes; writes results.json, a plot a world and a learner's state to `out`.
+
+    test: test images a class; 0 for all.
     """
-    if not 0 <= test <= 1000:
-        raise UserError("--test must be 0..1000")
-    models.load(model)  # before 170 MB are fetched
-    plan = ClassIncremental(test=test)
+    if test < 0:
+        raise UserError("--test must be at least 0")
+    shallow, deep = paths.model(SHALLOW), paths.model(DEEP)
     paths.make_folder(out)
-    cifar.cifar10(places.data)
-    state = out / "learner.safetensors"
-    runs = [Run(m, state=state if m == "replay_conv" else None) for m in LEARNERS]
-    done = learn(model, plan, runs, places)
-    results = {one.method: result for one, result in zip(runs, done, strict=True)}
-    board = learn(model, BOARD, [Run("replay_conv")], places, quiet=True)[0]
-    curves = {method: result["curve"] for method, result in results.items()}
-    classes = list(range(plan.first, 11, plan.step))
-    ours = results["replay_conv"]
-    tested = f"{test} test images a class" if test else "the full test set"
-    print(f"\nAccuracy (%) on {tested} of the classes seen so far, {plan.samples} fresh images a class:\n")
-    print(plots.accuracy_table(curves, classes))
-    print("\nBytes that each needs beside the frozen backbone (by formula, and the peak of the heap as measured):\n")
-    memory = {m: {"formula": r["memory"], "measured": r["heap"]} for m, r in (results | {"board": board}).items()}
+    worlds, memory = {}, {}
+    for world in WORLDS:
+        ensure, _ = registry.DATASETS[world.protocol.dataset]
+        ensure(places.data, None)
+        one, found = _world(world, test, shallow, deep, places, out)
+        worlds[world.protocol.dataset] = one
+        memory |= {m: {"formula": r["memory"], "measured": r["heap"]} for m, r in found.items()}
+    board = learn(shallow, BOARD, [Run("replay_head")], places, quiet=True)[0]
+    memory["board"] = {"formula": board["memory"], "measured": board["heap"]}
+    print("\nBytes that each needs beside the frozen model (by formula, and the peak of the heap as measured):\n")
     print(memory_table(memory))
-    print("\n* replay + head + conv with 500 latents, learning 100 fresh samples at a time")
-    replay = plan.learner["replay"]
-    size = ours["memory"]["replay"] // replay - 1
-    plots.plot(
-        out / "curves.png",
-        curves,
-        classes,
-        f"CIFAR-10, one class at a time; {replay} latents of {size} bytes",
-    )
+    print("\n* replay + head with 500 latents, learning 100 fresh samples at a time")
+    (out / "results.json").write_text(json.dumps({"worlds": worlds, "memory": memory}, indent=1) + "\n")
+    digest = worlds[WORLDS[-1].protocol.dataset]["digests"]["replay_deep"]
+    print(f"\n{out}/results.json, {', '.join(f'{name}.png' for name in worlds)}; the deep learner of drawings is")
+    print(f"{out}/learner.safetensors, digest {digest[:16]}...")
+
+
+def _world(world: World, test: int, shallow: Path, deep: Path, places: Places, out: Path) -> tuple[dict, dict]:
+    """(what results.json says of it, what each method's run reported)."""
+    found: dict[str, dict] = {}
+    for model, methods in ((shallow, world.methods), (deep, ("replay_deep",))):
+        replay = REPLAY_BYTES // (models.load(model).latent_bytes + 1)
+        settings = vars(world.protocol) | {"test": test, "learner": {"replay": replay}}
+        layers = {"train": "all"} if model == deep else {}
+        runs = [Run(m, learner=layers, state=out / "learner.safetensors" if layers else None) for m in methods]
+        found |= dict(zip(methods, learn(model, ClassIncremental(**settings), runs, places), strict=True))
+    curves = {method: found[method]["curve"] for method in (*world.methods[:-1], "replay_deep", "joint")}
+    classes = found["replay_head"]["classes"]
+    tested = f"{test} test images a class" if test else "the full test set"
+    print(f"\n{world.title}: accuracy (%) on {tested} of the classes seen so far, {world.protocol.samples} fresh")
+    print(f"images a class, {REPLAY_BYTES:,} bytes of replay memory:\n")
+    print(plots.accuracy_table(curves, classes))
+    plots.plot(out / f"{world.protocol.dataset}.png", curves, classes, world.title)
     summary = {
-        "dataset": plan.dataset,
-        "experiences": len(classes),
-        "replay_bytes": ours["memory"]["replay"],
-        "peak_heap_bytes": ours["heap"]["peak"] - ours["heap"]["file"],
-        "digest": ours["digest"],
         "final_accuracy": {method: curve[-1] for method, curve in curves.items()},
         "curves": curves,
-        "memory": memory,
+        "digests": {method: result["digest"] for method, result in found.items()},
     }
-    (out / "results.json").write_text(json.dumps(summary, indent=1) + "\n")
-    print(f"\n{out}/results.json, {out}/curves.png; the learner is {state}, digest {ours['digest'][:16]}...")
+    return summary, found
 
 
 def memory_table(memory: dict[str, dict]) -> str:

@@ -101,7 +101,9 @@ class FloatLayers:
         trained = {part.index: part for part in parts}
         self.lowest = min(trained, default=len(net.above))
         self.pooling, self.layers = net.pooling, net.above
-        self.convolutions = {i: FloatConv(one, trained.get(i)) for i, one in enumerate(net.above) if one.op == "bconv2d"}
+        self.convolutions = {
+            i: FloatConv(one, trained.get(i)) for i, one in enumerate(net.above) if one.op == "bconv2d"
+        }
 
     def forward(self, bits):
         """Bits, +-1 (n, height, width, channels), to features (n, features)."""

@@ -61,7 +61,8 @@ class FloatLearner(bitreplay.Learner):
         return present
 
     def _set_rates(self, step, steps):
-        self.now, self.fall = np.float32(1 - 0.9 * step / steps), int(step % FALL == 0)
+        if self.trainer:
+            self.now, self.fall = np.float32(1 - 0.9 * step / steps), int(step % FALL == 0)
 
     def _step(self, present):
         self.layers.step(self.config["conv_rate"] * self.now, self.fall)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from .. import models
 from ..device.board import Board
 from ..device.connect import with_model
 from ..tables import table
+from . import plan
 
 
 def measure(board: Board, emulated: bool, model: Path, learner: dict) -> dict:
@@ -19,7 +21,20 @@ def measure(board: Board, emulated: bool, model: Path, learner: dict) -> dict:
     found["flash"]["/"][1] = board.free_bytes()  # without what the script needed
     settings = ", ".join(f"{name}={value}" for name, value in learner.items())
     name = board.machine() + (", emulated" if emulated else "")
-    return {"target": f"{name}: {model.name} and Learner(net, {settings})", **found}
+    return {
+        "target": f"{name}: {model.name} and Learner(net, {settings})",
+        **found,
+        "choices": choices(model, learner),
+    }
+
+
+def choices(model: Path, learner: dict) -> list[dict]:
+    """Bytes of learners that are alike but for what they train, and of the largest buffer."""
+    net, found = models.load(model), []
+    for trained in plan.alternatives(net):
+        total, block = plan.needs(net, {**learner, **trained})
+        found.append({**trained, "bytes": total - net.scratch_bytes, "block": block})
+    return found
 
 
 def describe(found: dict) -> str:
@@ -40,5 +55,12 @@ def describe(found: dict) -> str:
     text += table(["heap", "used", "free", "largest free block"], heaps) + "\n\n"
     sizes = sorted(found["buffers"].items(), key=lambda item: -item[1])
     text += table(["buffer of the learner", "bytes"], [list(item) for item in sizes]) + "\n\n"
+    text += "With the model loaded, by formula; Python's objects are not in it:\n\n"
+    rows = []
+    for c in found["choices"]:
+        fits = c["bytes"] <= loaded["free"] and c["block"] <= loaded["block"]
+        share = f"{c['channels']:g}" if c["train"] else ""
+        rows.append([plan.label(c["train"]), share, c["bytes"], c["block"], "yes" if fits else "no"])
+    text += table(["train", "channels", "a learner, bytes", "in one piece", "fits"], rows) + "\n\n"
     flash = [[place, size, free] for place, (size, free) in found["flash"].items()]
     return text + table(["flash", "bytes", "free"], flash)

@@ -88,18 +88,25 @@ class Choice:
 
 def choices(net: Any, graph: dict, board: Board, settings: dict[str, int], epochs: int) -> list[Choice]:
     """All choices, from the head alone up. settings: replay, fresh and classes of a learner."""
-    return [
-        choice(net, graph, board, {**settings, "train": train, "channels": share}, epochs)
-        for train in range(trainer.most(net) + 1)
-        for share in (SHARES if train else SHARES[:1])
-    ]
+    return [choice(net, graph, board, {**settings, **trained}, epochs) for trained in alternatives(net)]
+
+
+def alternatives(net: Any) -> list[dict[str, Any]]:
+    """What can be trained of a model: arguments of Learner, train as a number."""
+    numbers = range(trainer.most(net) + 1)
+    return [{"train": n, "channels": share} for n in numbers for share in (SHARES if n else SHARES[:1])]
+
+
+def needs(net: Any, settings: dict[str, Any]) -> tuple[int, int]:
+    """Bytes of RAM of a learner and the network's scratch, and of the largest buffer."""
+    config = {**settings, "head_bits": HEAD_BITS, "q_b": BITS}
+    return budget.memory(net, config)["total"], max(budget.buffers(net, config).values())
 
 
 def choice(net: Any, graph: dict, board: Board, settings: dict[str, Any], epochs: int) -> Choice:
     """settings: replay, fresh, classes, train and channels of a learner."""
-    config = {**settings, "head_bits": HEAD_BITS, "q_b": BITS}
-    buffers = budget.buffers(net, config)
-    total, block, train = budget.memory(net, config)["total"], max(buffers.values()), config["train"]
+    config = {**settings, "q_b": BITS}
+    (total, block), train = needs(net, settings), config["train"]
     objects = MODEL_OBJECTS + LEARNER_OBJECTS + LAYER_OBJECTS * train
     free = board.heap - total - objects
     found = measured(net, train, config["channels"])
