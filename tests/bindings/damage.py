@@ -81,6 +81,20 @@ def change(value):
     return json.loads(random.choice(TEXTS))
 
 
+def reorder(graph):
+    """Another order of layers, which reads what is not there, or leaves some that nothing needs."""
+    layers, kind = graph["layers"], random.randrange(4)
+    i = random.randrange(len(layers))
+    if kind == 0:
+        layers.pop(i)
+    elif kind == 1:
+        layers.insert(random.randrange(len(layers)), layers.pop(i))
+    elif kind == 2:
+        layers.insert(i, {"op": random.choice(("avg_pool", "max_pool")), "size": 1, "repeat": 1})
+    else:
+        layers[i] = {"op": random.choice(("global_avg_pool", "flatten", "latent"))}
+
+
 def tweak(graph):
     """A setting of a layer that does not decide the size of its tensors."""
     layer = random.choice(graph["layers"])
@@ -101,7 +115,7 @@ def change_header(whole):
         parsed = json.loads(metadata[field])
         for _ in range(random.randint(1, 2)):
             if field == "graph" and random.getrandbits(2):
-                tweak(parsed)
+                random.choice((tweak, tweak, reorder))(parsed)
             else:
                 parsed = change(parsed)
                 break
