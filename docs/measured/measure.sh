@@ -34,7 +34,10 @@ plain_c() {
 }
 
 small=(--model models/small.safetensors)
-digits=(--dataset fsdd --model backbone_4x4 --methods replay_deep --fresh 100 --epochs 12 --replay-bytes 131072)
+deep=(--model backbone_4x4 --methods replay_deep)
+head=(--methods replay_head ncm nearest slda)
+digits=(--dataset fsdd --fresh 100 --epochs 12)
+drawings=(--dataset quickdraw --first 10 --step 10 --fresh 75)
 measure() {
     case $1 in
         memory) file report --board emulated ;;
@@ -49,7 +52,13 @@ measure() {
         methods) folder experiment --methods naive cwr replay_head joint --train head ;;
         replay) folder experiment --methods replay_head --replay 250 500 1000 2000 ;;
         reservoir) folder experiment --methods replay_head --policy reservoir ;;
-        gradient-bits) folder experiment "${digits[@]}" --q-b 2 4 8 16 --rounding stochastic nearest ;;
+        digits-head) folder experiment "${digits[@]}" "${head[@]}" --replay-bytes 131072 262144 ;;
+        digits-deep) folder experiment "${digits[@]}" "${deep[@]}" --replay-bytes 131072 --q-b 4 16 ;;
+        digits-deep-256) folder experiment "${digits[@]}" "${deep[@]}" --replay-bytes 262144 ;;
+        drawings-head) folder experiment "${drawings[@]}" "${head[@]}" --replay-bytes 131072 262144 ;;
+        drawings-deep) folder experiment "${drawings[@]}" "${deep[@]}" --replay-bytes 131072 262144 ;;
+        fashion-head) folder experiment --dataset fashion "${head[@]}" --replay-bytes 262144 ;;
+        fashion-deep) folder experiment --dataset fashion "${deep[@]}" --replay-bytes 262144 ;;
         head-bits-32) folder experiment --methods replay_head --head-bits 32 ;;
         q-f-4) folder experiment --methods replay_head --q-f 4 ;;
         q-f-2) folder experiment --methods replay_head --q-f 2 ;;

@@ -96,7 +96,7 @@ class Learner:
         q_b: int = 4,
         rounding: Literal["stochastic", "nearest"] = "stochastic",
         rate: float = 0.005,
-        conv_rate: float = 0.0025,
+        conv_rate: float = 0.005,
     ) -> None:
         """replay: latents kept. fresh: samples seen before learn(). classes: capacity for labels. train: the head, or
         also so many layers from the top; channels: the share of them. docs/learning.md"""

@@ -59,7 +59,7 @@ class Learner:
         q_b=4,
         rounding="stochastic",
         rate=0.005,
-        conv_rate=0.0025,
+        conv_rate=0.005,
     ):
         self.net = check_network(net)
         self.config = config.check(

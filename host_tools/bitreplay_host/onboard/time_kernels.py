@@ -219,7 +219,8 @@ def training(net, rng, pool):
         yield case("bconv2d_dx", text + ", 4 bits", shape + (4,), rng, weight=pool, slope=slope, stochastic=1)
         told = "%s, minibatch of %d, %d channels, 4 bits" % (text, BATCH, count)
         g = noise(2 * count * columns(layer), rng)
-        given = {"slope": slope, "packed": pool, "mantissa": 10, "exponent": -40, "update": 1, "stochastic": 1}
+        packed = noise(len(memoryview(layer.weight)), rng)
+        given = {"slope": slope, "packed": packed, "mantissa": 10, "exponent": -40, "update": 1, "stochastic": 1}
         yield case("bconv2d_dw", told, shape + (BATCH, count, 4), rng, g=g, **given)
 
 
@@ -278,8 +279,16 @@ def whole(net, rng):
     yield {"kernel": "layers above", "shape": "one latent"}, lambda: above.features(latent, features)
 
 
+def weights(graph, net, rng):
+    """Bits for the weights of all layers: the largest of the model's own, which lie in flash, or noise."""
+    own = [arguments[2] for kernel, arguments in net._calls if kernel is kernels.bconv2d]
+    size = largest(graph, net)
+    found = max(own, key=len)
+    return found if len(found) >= size else noise(size, rng)
+
+
 def largest(graph, net):
-    """Bytes of the largest weights that pool must offer."""
+    """Bytes of the largest weights that are needed."""
     channels, most = net.image_shape[2], 9 * net.latent_shape[2] * net.latent_shape[2] // 8
     for layer in graph["layers"]:
         if layer["op"] == "latent":
@@ -301,7 +310,7 @@ def main(config):
     repeats, rng = config["repeats"], array("I", [1])
     net = bitreplay.load(config["model"])
     graph = config["graph"]
-    pool = noise(largest(graph, net), rng)
+    pool = weights(graph, net, rng)
     measure(layers(graph, net, rng, pool), repeats)
     measure(sign(net, rng, pool), repeats)
     measure(training(net, rng, pool), repeats)
