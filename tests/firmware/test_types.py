@@ -1,5 +1,6 @@
 """The type checker of what runs on boards (firmware/mypy.ini, which `make lint` runs) finds what is wrong there."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -31,3 +32,15 @@ def test_mistakes_are_found(tmp_path):
     shown = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8").stdout
     found = re.findall(r"^([\w/]+\.py):\d+: error: .*\[([\w-]+)\]$", shown, re.MULTILINE)
     assert {(path, error) for path, (_, _, error) in MISTAKES.items()} <= set(found), shown
+
+
+def test_the_stubs_have_the_arguments_of_the_learner():
+    """Their names, order and defaults."""
+    found = []
+    for name in ("learner.py", "__init__.pyi"):
+        tree = ast.parse((ROOT / "firmware" / "bitreplay" / name).read_text())
+        (learner,) = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Learner"]
+        (init,) = [node for node in learner.body if getattr(node, "name", "") == "__init__"]
+        names = [argument.arg for argument in init.args.args]
+        found.append((names, [ast.literal_eval(default) for default in init.args.defaults]))
+    assert found[0] == found[1]
