@@ -90,7 +90,7 @@ def case(kernel, text, shape, rng, **given):
         if argument.name not in given:
             return noise(size, rng) if argument.role == "input" else bytearray(size)
         buffer = given[argument.name]
-        return memoryview(buffer)[:size] if type(buffer) is bytearray else buffer
+        return memoryview(buffer)[:size] if type(buffer) in (bytearray, memoryview) else buffer
 
     function, arguments = getattr(kernels, kernel), values(KERNELS[kernel](*shape), number, content)
     return {"kernel": kernel, "shape": text}, lambda: function(*arguments)
