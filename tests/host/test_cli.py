@@ -92,7 +92,7 @@ MISTAKES = {
     "evaluate --test -1": "--test must be at least 0",
     "evaluate --test 101": "--test must be 0..100, the test images that there are",
     "experiment --micropython /bin/true": "/bin/true does not answer as MicroPython with BitReplay",
-    "experiment --arithmetic float32 --methods cwr --model PLAIN": "float32 needs a model with a trainable layer",
+    "experiment --methods replay_deep --model PLAIN": "train: ",
     "evaluate HEADLESS": "the model has no pretrained head",
     "experiment --out TEXT": "TEXT: no files can be made there (File exists)",
     "experiment --json FOLDER": "FOLDER is a folder: name a file in it",
@@ -235,7 +235,7 @@ def test_ctrl_c_while_images_run_through_the_backbone(endless, tmp_path):
 
 
 def test_ctrl_c_in_float32(endless, tmp_path):
-    process = endless("--arithmetic", "float32", "--methods", "replay_conv")
+    process = endless("--arithmetic", "float32", "--methods", "replay_deep")
     wait_for(lambda: len(list(tmp_path.glob("cache/*.latents"))) == 2)
     time.sleep(0.5)
     os.kill(process.pid, signal.SIGINT)

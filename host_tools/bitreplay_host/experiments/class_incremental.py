@@ -26,7 +26,7 @@ METHODS: dict[str, dict] = {
     "naive": {"replay": 0, "cwr": False},
     "cwr": {"replay": 0, "cwr": True},
     "replay_head": {},
-    "replay_deep": {},
+    "replay_deep": {"train": "all"},
     "joint": {"replay": 0},
     "ncm": {"replay": 0},
     "nearest": {},

@@ -39,7 +39,7 @@ def variants(
         memory = {} if METHODS[method].get("replay") == 0 else {"replay": replay}
         arithmetic = "float64" if method in BASELINES else arithmetic
         deep = method in DEEP and train != "head"
-        layers: dict = {"train": train, "channels": share} if deep else {}
+        layers: dict = {"train": train, "channels": share} if deep else {"train": "head"} if method in DEEP else {}
         gradient = {"q_b": q_b, "rounding": rounding} if deep and arithmetic == "integer" else {}
         options = layers | memory | gradient
         unique[json.dumps([method, options, arithmetic])] = (method, options, arithmetic)

@@ -283,7 +283,7 @@ def weights(graph, net, rng):
     """Bits for the weights of all layers: the largest of the model's own, which lie in flash, or noise."""
     own = [arguments[2] for kernel, arguments in net._calls if kernel is kernels.bconv2d]
     size = largest(graph, net)
-    found = max(own, key=len)
+    found = max(own + [b""], key=len)
     return found if len(found) >= size else noise(size, rng)
 
 

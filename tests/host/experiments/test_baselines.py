@@ -5,6 +5,7 @@ import threading
 import bitreplay
 import numpy as np
 import pytest
+from bitreplay.above import Above
 from bitreplay_host.errors import UserError
 from bitreplay_host.experiments import baselines, class_incremental
 from bitreplay_host.experiments.class_incremental import ClassIncremental
@@ -34,7 +35,7 @@ def test_features_are_the_heads(features, samples):
     found = features(samples[0])
     assert found.dtype == np.int8 and found.std() > 1
     for latent, row in zip(samples[0], found, strict=True):
-        net.features_of(bytearray(latent.tobytes()), net.pack_signs(), out)
+        Above(net).features(bytearray(latent.tobytes()), out)
         np.testing.assert_array_equal(np.frombuffer(out, np.int8), row)
     np.testing.assert_array_equal(features(samples[0][::-1]), found[::-1])
 

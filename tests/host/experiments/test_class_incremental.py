@@ -88,7 +88,7 @@ def test_joint_learning_takes_as_many_minibatches():
     assert joint["learner"] == {"replay": 0, "q_b": 2, "seed": 3, "fresh": 500, "classes": 10}
     ours = class_incremental._configuration(class_incremental.Run("replay_head", 3), rows, plan, 10)
     assert (ours["epochs"], ours["experiences"]) == (4, rows)
-    assert ours["learner"] == {"replay": 150, "conv": False, "seed": 3, "fresh": 100, "classes": 10}
+    assert ours["learner"] == {"replay": 150, "seed": 3, "fresh": 100, "classes": 10}
 
 
 def test_too_many_samples_for_a_learner():
@@ -191,7 +191,7 @@ def test_run_on_the_unix_port_and_in_float32(settings, small_model, capsys, tmp_
     plan = ClassIncremental(step=4, epochs=8, learner={"replay": 60, "rate": 0.05})
     state = tmp_path / "state.safetensors"
     runs = [class_incremental.Run(method) for method in class_incremental.LEARNERS]
-    runs += [class_incremental.Run("replay_conv", 1, state=state), class_incremental.Run("replay_conv", 2)]
+    runs += [class_incremental.Run("replay_deep", 1, state=state), class_incremental.Run("replay_deep", 2)]
     runs += [class_incremental.Run(method, arithmetic="float32") for method in class_incremental.LEARNERS]
     results = class_incremental.run(small_model, plan, runs, settings)
     for one, result in zip(runs, results, strict=True):
@@ -211,7 +211,7 @@ def test_run_on_the_unix_port_and_in_float32(settings, small_model, capsys, tmp_
     assert me.digest() == digests[3] and sorted(me.labels) == sorted(registry.class_names("cifar10"))
     assert results[3]["memory"] == me.memory() and me.replay.n == 60
     shown = capsys.readouterr().out
-    assert "replay + head + conv, seed 2: 6 classes, " in shown and "joint" not in shown
+    assert "replay + deep, seed 2: 6 classes, " in shown and "joint" not in shown
     class_incremental.run(small_model, plan, runs[:1], settings, quiet=True)
     assert capsys.readouterr().out == ""
 
@@ -313,7 +313,7 @@ def test_parallel_results_are_in_order():
 
 def test_results_are_json(settings, small_model):
     plan = ClassIncremental(step=8, samples=2, test=1, epochs=1)
-    (result,) = class_incremental.run(small_model, plan, [class_incremental.Run("replay_conv")], settings)
+    (result,) = class_incremental.run(small_model, plan, [class_incremental.Run("replay_deep")], settings)
     assert json.loads(json.dumps(result)) == result
     assert set(result) == {"classes", "curve", "digest", "memory", "heap"}
     heap = result["heap"]

@@ -40,7 +40,7 @@ def test_every_method_has_a_title_and_a_colour():
     "curves",
     [
         {method: [50.0, 40.0, 30.0] for method in METHODS if method != "joint"} | {"joint": [60.0]},
-        {"replay_conv q_b 2": [0, 0, 0], "replay_conv q_b 16 nearest": [100, 100, 100]},
+        {"replay_deep q_b 2": [0, 0, 0], "replay_deep q_b 16 nearest": [100, 100, 100]},
         {f"naive q_b {q_b}": [q_b, q_b, q_b] for q_b in range(2, 17)},
     ],
     ids=["methods", "extremes", "many of one method"],

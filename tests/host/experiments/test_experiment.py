@@ -73,7 +73,7 @@ def test_real_images(real_data, micropython, tmp_path):
     final = {r["method"]: r["final"] for r in runs}
     # Better than a guess (10 %), and replay keeps more.
     assert min(final.values()) > 15 and final["replay_head"] > final["naive"], final
-    assert "replay + head + conv, seed 1: 10 classes, " in done.stdout
+    assert "replay + deep, seed 1: 10 classes, " in done.stdout
     picture = matplotlib.image.imread(tmp_path / "out" / "curves.png")
     assert picture.ndim == 3 and picture.std() > 0.01
     assert not list((tmp_path / "cache").glob("tmp*"))
@@ -87,35 +87,33 @@ def test_variants(run, monkeypatch):
     )
     few = ["--fresh", "4", "--step", "3", "--epochs", "1", "--seeds", "1", "2"]
     table, runs, rows = run(
-        "--q-b", "2", "8", "--replay", "10", "20", "--methods", "naive", "cwr", "replay_conv", *few
+        "--q-b", "2", "8", "--replay", "10", "20", "--methods", "naive", "cwr", "replay_deep", *few
     )
     settings = [(line["method"], line["replay"], line["q_b"], line["rounding"]) for line in table]
     assert settings == [
-        ("naive fine-tuning", "", "2", "stochastic"),
-        ("naive fine-tuning", "", "8", "stochastic"),
+        ("naive fine-tuning", "", "", ""),
         ("CWR* alone", "", "", ""),
-        ("replay + head + conv", "10", "2", "stochastic"),
-        ("replay + head + conv", "10", "8", "stochastic"),
-        ("replay + head + conv", "20", "2", "stochastic"),
-        ("replay + head + conv", "20", "8", "stochastic"),
+        ("replay + deep", "10", "2", "stochastic"),
+        ("replay + deep", "10", "8", "stochastic"),
+        ("replay + deep", "20", "2", "stochastic"),
+        ("replay + deep", "20", "8", "stochastic"),
     ]
-    assert len(runs) == 14 and len(rows) == 14 * 4
-    assert len({r["digest"] for r in runs}) == 14
+    assert len(runs) == 12 and len(rows) == 12 * 4
+    assert len({r["digest"] for r in runs}) == 12
     ((curves, seen, title),) = plots
     assert list(curves) == [
-        "naive q_b 2",
-        "naive q_b 8",
+        "naive",
         "cwr",
-        "replay_conv replay 10 q_b 2",
-        "replay_conv replay 10 q_b 8",
-        "replay_conv replay 20 q_b 2",
-        "replay_conv replay 20 q_b 8",
+        "replay_deep replay 10 q_b 2",
+        "replay_deep replay 10 q_b 8",
+        "replay_deep replay 20 q_b 2",
+        "replay_deep replay 20 q_b 8",
     ]
     assert seen == [2, 5, 8, 10] and title == "cifar10, 4 images a class"
     mean = np.mean(
-        [r["curve"] for r in runs if (r["method"], r.get("replay"), r.get("q_b")) == ("replay_conv", 20, 2)], 0
+        [r["curve"] for r in runs if (r["method"], r.get("replay"), r.get("q_b")) == ("replay_deep", 20, 2)], 0
     )
-    np.testing.assert_array_equal(curves["replay_conv replay 20 q_b 2"], mean)
+    np.testing.assert_array_equal(curves["replay_deep replay 20 q_b 2"], mean)
 
 
 def test_float32_beside_the_integers(run, tmp_path):
@@ -126,7 +124,7 @@ def test_float32_beside_the_integers(run, tmp_path):
         "integer",
         "float32",
         "--methods",
-        "replay_conv",
+        "replay_deep",
         "--rounding",
         "stochastic",
         "nearest",
@@ -165,9 +163,9 @@ def test_the_same_seed_is_the_same_run(run):
     few = ["--fresh", "4", "--step", "8", "--epochs", "1"]
     digests = [
         {(r["method"], r["seed"]): r["digest"] for r in run(*few, *more)[1]}
-        for more in (["--seeds", "1", "2"], ["--seeds", "2", "--methods", "replay_conv"])
+        for more in (["--seeds", "1", "2"], ["--seeds", "2", "--methods", "replay_deep"])
     ]
-    assert digests[1] == {("replay_conv", 2): digests[0]["replay_conv", 2]}
+    assert digests[1] == {("replay_deep", 2): digests[0]["replay_deep", 2]}
 
 
 def test_cifar100(run):
@@ -197,17 +195,17 @@ def test_baselines_beside_learners(run):
 def test_replay_bytes_and_json(run, tmp_path, capsys):
     """A latent of the small model has 16 bytes, and its label one."""
     few = ["--fresh", "4", "--step", "8", "--epochs", "1", "--seeds", "2", "--replay-bytes", "170", "356"]
-    methods = ["naive", "cwr", "replay_head", "replay_conv", "joint", "nearest", "ncm"]
+    methods = ["naive", "cwr", "replay_head", "replay_deep", "joint", "nearest", "ncm"]
     _, runs, _ = run("--methods", *methods, *few, "--json", tmp_path / "new" / "runs.json")
     told = json.loads((tmp_path / "new" / "runs.json").read_text())
     assert list(told) == ["dataset", "runs"] and told["dataset"] == "cifar10"
     found = [(r["method"], r["train"], r["replay"], r["replay_bytes"]) for r in told["runs"]]
     assert sorted(found) == sorted([
-        ("naive", "all", 0, 0), ("cwr", "head", 0, 0), ("joint", "all", 0, 0), ("ncm", "head", 0, 0),
-        ("replay_head", "head", 10, 170), ("replay_head", "head", 20, 340), ("replay_conv", "all", 10, 170),
-        ("replay_conv", "all", 20, 340), ("nearest", "head", 10, 170), ("nearest", "head", 20, 340)
+        ("naive", "head", 0, 0), ("cwr", "head", 0, 0), ("joint", "all", 0, 0), ("ncm", "head", 0, 0),
+        ("replay_head", "head", 10, 170), ("replay_head", "head", 20, 340), ("replay_deep", "all", 10, 170),
+        ("replay_deep", "all", 20, 340), ("nearest", "head", 10, 170), ("nearest", "head", 20, 340)
     ])  # fmt: skip
-    keys = ["method", "train", "seed", "replay", "replay_bytes", "fresh", "curve", "final", "digest"]
+    keys = ["method", "train", "channels", "seed", "replay", "replay_bytes", "fresh", "curve", "final", "digest"]
     for one, run_of_results in zip(told["runs"], runs, strict=True):
         assert list(one) == keys and one["seed"] == 2 and one["fresh"] == 4
         for key in ("method", "seed", "curve", "final"):

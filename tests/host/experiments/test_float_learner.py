@@ -5,6 +5,7 @@ import threading
 import bitreplay
 import numpy as np
 import pytest
+from bitreplay.above import Above
 from bitreplay_host.experiments import float_learner
 from bitreplay_host.experiments.float_learner import FloatLearner
 from synthetic_data import models
@@ -45,13 +46,13 @@ def net(tmp_path_factory):
 @pytest.mark.parametrize(
     ("arguments", "least"),
     [
-        ({"replay": 60, "conv_rate": 0.5}, 80),
-        ({"replay": 60, "conv": False}, 80),
-        ({"replay": 60, "conv": False, "policy": "reservoir"}, 80),
-        ({"replay": 0, "conv": False}, 0),
-        ({"replay": 0, "cwr": False, "conv_rate": 0.5}, 0),
+        ({"replay": 60, "train": "all"}, 80),
+        ({"replay": 60}, 80),
+        ({"replay": 60, "policy": "reservoir"}, 80),
+        ({"replay": 0}, 0),
+        ({"replay": 0, "cwr": False}, 0),
     ],
-    ids=["replay + conv", "replay + head", "reservoir", "CWR* alone", "naive"],
+    ids=["replay + deep", "replay + head", "reservoir", "CWR* alone", "naive"],
 )
 def test_accuracy_is_that_of_the_integers(net, arguments, least):
     latents, classes = made_latents(30, 0.15, seed=1)
@@ -69,10 +70,10 @@ def test_forward_is_that_of_the_integers(net):
     """Features differ by the rounding to 1/16 alone, where nothing saturates."""
     latents, _ = made_latents(8, 0.3, seed=3)
     learner = FloatLearner(net, replay=10)
-    found, _ = learner._forward(float_learner.unpack(latents, 4))
-    out = bytearray(net.features)
+    found = learner.layers.forward(float_learner.unpack(latents, net.latent_shape))
+    out, above = bytearray(net.features), Above(net)
     for row, features in zip(latents, found, strict=True):
-        net.features_of(row.tobytes(), net.pack_signs(), out)
+        above.features(row.tobytes(), out)
         integers = np.frombuffer(out, np.int8) / 16
         inside = np.abs(features) < 4  # each position's value is at most 8, so that their mean did not saturate
         assert inside.mean() > 0.5
@@ -80,48 +81,52 @@ def test_forward_is_that_of_the_integers(net):
 
 
 def test_unpack():
-    bits = float_learner.unpack(np.array([[1, 0, 0, 128], [255, 0, 2, 0]], np.uint8), 2)
+    bits = float_learner.unpack(np.array([[1, 0, 0, 128], [255, 0, 2, 0]], np.uint8), (2, 16))
     assert bits.shape == (2, 2, 16) and bits.dtype == np.float32
     assert bits[0].ravel().tolist() == [1] + [-1] * 30 + [1]
     assert bits[1].ravel().tolist() == [1] * 8 + [-1] * 9 + [1] + [-1] * 14
 
 
 def test_gradient_of_the_binary_layer(net):
-    """A step of the latent weights goes along the numerical gradient of the loss with float weights in the sum."""
-    learner = FloatLearner(net, replay=0, classes=2, rate=0.00001, conv_rate=0.01)
-    latents, classes = made_latents(16, 0.3, seed=4)
-    latents, classes = latents[classes < 2], classes[classes < 2]
-    for x, c in zip(latents, classes, strict=True):
-        learner.see_latent(x, NAMES[c])
-    learner._begin()
-    head = np.random.default_rng(0).normal(0, 0.1, (2, net.features)).astype(np.float32)
-    learner.training[:] = head
-    x = float_learner.unpack(latents, 4)
-    features, slope = learner._forward(x)
+    """dW is the numerical gradient of a function of the features, with float weights in the sums."""
+    learner = FloatLearner(net, replay=0, classes=2, train=1)
+    latents, _ = made_latents(16, 0.3, seed=4)
+    x, (layer,) = float_learner.unpack(latents, net.latent_shape), learner.layers.convolutions.values()
+    weights = np.random.default_rng(0).normal(0, 1, (len(x), net.features)).astype(np.float32)
+    learner.layers.forward(x)
+    learner.layers.backward(weights)
+    sign = np.where(layer.weight >= 0, 1.0, -1.0)[:, 0, 0]
+    local, passes = layer.local, layer.passes
 
     def loss(sign):
-        """With the slopes of the forward pass, to which the gradient belongs."""
-        acc = np.einsum("npi,oi->npo", x, sign)
-        f = (x * learner.shortcut + acc * slope + learner.bias).mean(axis=1)
-        z = f @ head.T
-        return (np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(x)), labels]).mean()
+        """With the slopes and masks of the forward pass, to which the gradient belongs."""
+        acc = np.einsum("nhwi,oi->nhwo", x, sign)
+        return (((x + acc * local + layer.bias) * passes).mean(axis=(1, 2)) * weights).sum()
 
-    labels = np.array([learner.labels.index(NAMES[c]) for c in classes])
-    before, sign = learner.latent_weight.copy(), np.where(learner.latent_weight >= 0, 1.0, -1.0)
-    learner._minibatch(list(range(32)))
-    step = (before - learner.latent_weight) / 0.01
-    inside = np.abs(before) < 0.9  # not at the clamp
     for o, i in [(0, 0), (3, 7), (31, 31), (12, 5), (20, 1)]:
-        if inside[o, i]:
-            change = np.zeros_like(sign)
-            change[o, i] = 1e-3
-            assert step[o, i] == pytest.approx((loss(sign + change) - loss(sign - change)) / 2e-3, rel=0.01, abs=1e-4)
+        change = np.zeros_like(sign)
+        change[o, i] = 1e-3
+        expected = (loss(sign + change) - loss(sign - change)) / 2e-3
+        assert layer.dw[o, 0, 0, i] == pytest.approx(expected, rel=0.01, abs=1e-3)
 
 
-def test_model_without_a_trainable_layer(tmp_path):
-    plain = bitreplay.load(models.tiny_model(tmp_path / "plain.safetensors", trainable=False))
-    with pytest.raises(ValueError, match="float32 needs a model with a trainable layer"):
-        FloatLearner(plain, conv=False)
+def test_a_step_follows_the_size_of_the_gradient(net):
+    """The first one only measures it; then its power of two rises at once, and falls by one at most, when it may."""
+    learner = FloatLearner(net, replay=0, classes=2, train=1)
+    (layer,) = learner.layers.convolutions.values()
+    before, ones = layer.weight.copy(), np.ones_like(layer.weight)
+    for size, fall, rms, moved in (
+        (4, 0, 2, 0),
+        (4, 0, 2, 0.01),
+        (16, 0, 4, 0.04),
+        (2, 0, 4, 0.00125),
+        (2, 1, 3, 0.00125),
+    ):
+        layer.dw = ones * np.float32(size)
+        layer.step(0.01, fall)
+        assert layer.rms == rms
+        np.testing.assert_allclose(before - layer.weight, moved, atol=1e-6)
+        before = layer.weight.copy()
 
 
 def test_stop(net, tmp_path):
