@@ -102,6 +102,7 @@ $(BUILD)/libbitreplay.so: $(CORE) $(wildcard usermod_c/core/*.h)
 
 data: setup
 	@$(BIN)/bitreplay data cifar10
+	@$(BIN)/bitreplay data quickdraw
 	@$(BIN)/bitreplay data hapt
 
 figures: setup unix firmware emulator natmods mip stock-pico data

@@ -45,7 +45,8 @@ def micropython():
 
 @pytest.fixture(scope="session")
 def real_data():
-    """The folder with the real CIFAR-10."""
-    if not (paths.DATA / "cifar10_test_images.npy").exists():
-        pytest.fail(f"CIFAR-10 is not in {paths.DATA}: run `make data`")
+    """The folder with the real CIFAR-10 and drawings."""
+    for name in "cifar10", "quickdraw":
+        if not (paths.DATA / f"{name}_test_images.npy").exists():
+            pytest.fail(f"{name} is not in {paths.DATA}: run `make data`")
     return paths.DATA
