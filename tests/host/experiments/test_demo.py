@@ -17,7 +17,7 @@ METHODS = ["naive", "cwr", "replay_head", "replay_deep", "joint"]
 CLASSES = {"cifar10": range(2, 11), "quickdraw": range(10, 41, 10)}
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("real_data", "micropython")
 def test_demo(tmp_path):
     command = [sys.executable, "-m", "bitreplay_host.cli", "demo", "--test", str(TESTED), "--out", str(tmp_path)]
