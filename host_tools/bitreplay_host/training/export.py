@@ -6,10 +6,11 @@ import json
 from pathlib import Path
 
 import numpy as np
+import torch
 from bitreplay import safetensors
 from bitreplay.network import FORMAT, VERSION
 
-from .net import HEAD_SCALE, STEM_SCALE, STREAM, int8_weight, threshold_units
+from .net import HEAD_SCALE, LATENT, STEM_SCALE, STREAM, int8_weight, saturate, threshold_units
 
 DTYPES = {"int8": "I8", "int16": "I16", "int32": "I32", "uint32": "U32"}
 
@@ -48,16 +49,18 @@ class _Exporter:
         self.tensors[f"{name}.threshold"] = threshold_units(threshold).numpy().astype(np.int8)
         self.layers.append({"op": "binarize", "tensor": name})
 
-    def bconv(self, name, layer, stride, groups, latent_weights):
+    def latent(self):
+        self.layers.append({"op": "latent"})
+
+    def expand(self, name, levels):
+        """levels: of bits 0 and 1, (channels, 2), in units of 1.0."""
+        self.tensors[f"{name}.levels"] = (saturate(levels.detach()) * STREAM).numpy().astype(np.int8)
+        self.layers.append({"op": "expand", "tensor": name})
+
+    def bconv(self, name, layer, stride, groups):
         weight = layer.weight.detach().permute(0, 2, 3, 1).numpy()
-        cout, kernel, _, inputs = weight.shape
-        if latent_weights:
-            units = np.floor(weight * 127 + 0.5).clip(-127, 127)
-            # A weight's sign is that of its latent: negative ones must stay negative.
-            units = np.where((weight < 0) & (units >= 0), -1, units)
-            self.tensors[f"{name}.weight"] = units.reshape(cout, inputs).astype(np.int8)
-        else:
-            self.tensors[f"{name}.weight"] = pack(weight >= 0)
+        cout, kernel = weight.shape[:2]
+        self.tensors[f"{name}.weight"] = pack(weight >= 0)
         shift = self.affine(name, layer)
         self.layers.append(
             {
@@ -83,15 +86,19 @@ def convert(net, head: bool) -> tuple[list[dict], dict[str, np.ndarray]]:
     out.stem("stem", net.stem)
     for i, block in enumerate(net.blocks):
         out.binarize(f"block{i}", block.threshold)
+        if i == net.cut_at:
+            out.latent()
+            out.expand(f"block{i}", block.levels)
         if block.stride == 2:
             out.pool(2, 2)
-        out.bconv(f"block{i}", block, block.stride, 1, latent_weights=False)
+        out.bconv(f"block{i}", block, block.stride, 1)
     out.pool(2, 1)
-    out.binarize("latent", net.threshold)
-    out.layers.append({"op": "latent"})
-    out.layers.append({"op": "expand", "value": STREAM})
-    out.bconv("tail", net.trainable, 1, net.trainable.groups, latent_weights=True)
-    out.pool(2, 1)
+    out.binarize(LATENT, net.threshold)
+    if net.cut_at == len(net.blocks):
+        out.latent()
+    out.expand("expand", torch.tensor([[-1.0, 1.0]]).repeat(len(net.threshold), 1))
+    out.bconv("tail", net.trainable, 1, net.trainable.groups)
+    out.layers.append({"op": "global_avg_pool"})
     if head:
         weight = int8_weight(net.head.detach(), HEAD_SCALE).numpy() * HEAD_SCALE
         out.tensors["head.weight"] = weight.round().astype(np.int8)

@@ -6,6 +6,7 @@ import os
 import bitreplay
 import numpy as np
 import pytest
+from bitreplay.above import Above
 from bitreplay_host import cli
 from bitreplay_host.datasets import registry
 from bitreplay_host.errors import UserError
@@ -23,22 +24,28 @@ from bitreplay_host.training import net as torch_net  # noqa: E402
 SHIPPED = ROOT / "models" / "backbone.safetensors"
 LABELS = registry.class_names("cifar100")
 SMALL = 32, 32, 64, 64, 128  # of models/small.safetensors
+# Seeds and latents: of those in SMALL, block0's are of the stem, and the strides of block1 and block3 are 2.
+NETS = [(0,), (1,), (2,), (1, "block0"), (1, "block2"), (1, "block3"), (0, "block5"), (2, "block6")]
 REQUIRED = 99.5  # percent of predictions that must agree; all of them are expected to
 
 
-def random_net(seed):
-    """A Net as training could leave it: batch norm that fits, slopes and thresholds of either sign."""
+def random_net(seed, latent="latent"):
+    """A Net as training could leave it: batch norm that fits, slopes, thresholds and levels of either sign."""
     torch.manual_seed(seed)
-    net = torch_net.Net(groups=[1, 2, 4][seed % 3], widths=[WIDTHS, SMALL, WIDTHS][seed % 3])
+    net = torch_net.Net(groups=[1, 2, 4][seed % 3], widths=[WIDTHS, SMALL, WIDTHS][seed % 3], latent=latent)
     images = images_of(seed, 16)
     with torch.no_grad():
         for threshold in net.thresholds().values():
             threshold.normal_(0, 0.3)
-        for layer, _ in net.affine_layers().values():
+        for layer in net.affine_layers().values():
             layer.affine.slope.uniform_(-0.3, 0.8)
             layer.affine.norm.weight.normal_(0.6, 0.4)
             layer.affine.norm.bias.normal_(0, 0.3)
             layer.affine.norm.momentum = None  # the statistics of what it sees
+        for name, levels in net.named_parameters():
+            if name.endswith(".levels"):
+                levels.normal_(0, 1.5)
+                levels[:2] = torch.tensor([[-9.0, 9.0], [7.94, -8.04]])  # saturate
         net.train()
         net(as_input(images))
     return net.eval()
@@ -60,12 +67,12 @@ def as_input(images):
 @pytest.fixture
 def exported(request, tmp_path):
     """A random net, and the model exported from it."""
-    net, path = random_net(getattr(request, "param", 1)), tmp_path / "net.safetensors"
+    net, path = random_net(*getattr(request, "param", [1])), tmp_path / "net.safetensors"
     export.export(net, path, "random", LABELS)
     return net, path
 
 
-@pytest.mark.parametrize("exported", range(3), indirect=True)
+@pytest.mark.parametrize("exported", NETS, indirect=True)
 def test_the_integers_compute_what_the_folded_net_does(exported):
     """On random nets: latents, features and scores are the same, and so are all predictions."""
     original, path = exported
@@ -76,11 +83,11 @@ def test_the_integers_compute_what_the_folded_net_does(exported):
     x = as_input(images).double()
     with torch.no_grad():
         bits = folded.latent(x).permute(0, 2, 3, 1).numpy() > 0
-        features = torch_net.average(folded.trainable(folded.latent(x)), 2).flatten(1).numpy() * torch_net.STREAM
-    packed, latent, out = model.pack_signs(), bytearray(model.latent_bytes), bytearray(model.features)
+        features = folded.features(folded.latent(x)).numpy() * torch_net.STREAM
+    above, latent, out = Above(model), bytearray(model.latent_bytes), bytearray(model.features)
     for i, image in enumerate(images):
         model.latent(image.tobytes(), latent)
-        model.features_of(latent, packed, out)
+        above.features(latent, out)
         assert bytes(latent) == np.packbits(bits[i], bitorder="little").tobytes()
         np.testing.assert_array_equal(np.frombuffer(out, np.int8), features[i])
     assert 0.05 < bits.mean() < 0.95 and len(np.unique(bits, axis=0)) == len(images), "the net is trivial"
@@ -89,7 +96,7 @@ def test_the_integers_compute_what_the_folded_net_does(exported):
         assert evaluate.predict(net, images).tolist() == found, name
 
 
-@pytest.mark.parametrize("exported", range(3), indirect=True)
+@pytest.mark.parametrize("exported", NETS, indirect=True)
 def test_a_net_from_a_model_is_exported_as_that_model(exported, tmp_path):
     _, path = exported
     export.export(restore.from_model(path), tmp_path / "again.safetensors", "random", LABELS)
@@ -123,25 +130,50 @@ def test_threshold_on_the_grid_and_beside_it():
     np.testing.assert_array_equal(torch_net.threshold_units(torch.tensor([99.0, 7.94])), [127, 127])
 
 
-def test_latent_weights_keep_their_signs(tmp_path):
-    """Also those that round to 0; and 0, of either sign, is +1."""
-    net = torch_net.Net()
-    weights = [0.0, -0.0, 1e-30, -1e-30, 0.0039, -0.0039, 0.5, -0.5, 1.0, -1.0, 3.0, -3.0]
-    with torch.no_grad():
-        net.trainable.weight.view(-1)[: len(weights)] = torch.tensor(weights)
-    _, tensors = export.convert(net, head=False)
-    found = tensors["tail.weight"].reshape(-1)
-    assert found[: len(weights)].tolist() == [0, 0, 0, -1, 0, -1, 64, -63, 127, -127, 127, -127]
-    np.testing.assert_array_equal(found >= 0, net.trainable.signs().detach().numpy().reshape(-1) > 0)
-
-
 def test_packed_weights_are_the_signs():
+    """Above the latent too; 0, of either sign, is +1."""
     net = random_net(0)
+    with torch.no_grad():
+        net.trainable.weight.view(-1)[:4] = torch.tensor([0.0, -0.0, 1e-30, -1e-30])
     _, tensors = export.convert(net, head=False)
-    for i, block in enumerate(net.blocks):
-        bits = np.unpackbits(tensors[f"block{i}.weight"].view(np.uint8), axis=-1, bitorder="little")
-        signs = block.signs().detach().permute(0, 2, 3, 1).numpy()
+    for name, layer in [*((f"block{i}", block) for i, block in enumerate(net.blocks)), ("tail", net.trainable)]:
+        bits = np.unpackbits(tensors[f"{name}.weight"].view(np.uint8), axis=-1, bitorder="little")
+        signs = layer.signs().detach().permute(0, 2, 3, 1).numpy()
         np.testing.assert_array_equal(bits, signs > 0)
+    assert tensors["tail.weight"].reshape(-1)[0] & 15 == 0b0111
+
+
+def test_calibration():
+    """The levels are the means of the stream, as the integers have it, below the threshold and not below it."""
+    net, images = random_net(1), images_of(7, 530)
+    with torch.no_grad():
+        for c, threshold in enumerate([-20.0, 7.9375]):  # never below; hardly ever above
+            net.blocks[3].threshold[c] = threshold
+    net.cut("block3")
+    net.calibrate(images)
+    folded, means = net.fold(), []
+    with torch.no_grad():
+        x = folded.below(as_input(images[:500]).double()).permute(1, 0, 2, 3).flatten(1).numpy()
+    for channel, threshold in zip(x, folded.thresholds()["block3"].tolist(), strict=True):
+        sides = [channel[channel < threshold], channel[channel >= threshold]]
+        means.append([side.mean() if len(side) else None for side in sides])
+    means = np.array([[a if b is None else b for a, b in zip(m[::-1], m, strict=True)] for m in means])
+    levels = folded.blocks[3].levels.detach().numpy()
+    np.testing.assert_array_equal(levels, np.floor(means * 16 + 0.5) / 16)
+    assert levels[0, 0] == levels[0, 1] and (levels[2:, 0] <= levels[2:, 1]).all() and len(np.unique(levels)) > 20
+
+
+def test_calibrated_levels_are_closer_than_those_of_a_sign():
+    """The features of a cut net against those of the net before."""
+    net, images = random_net(1), images_of(7, 500)
+    x = as_input(images[:50])
+    with torch.no_grad():
+        expected, distances = net.features(net.latent(x)), []
+        net.cut("block2")
+        for _ in range(2):
+            distances.append((net.features(net.latent(x)) - expected).abs().mean().item())
+            net.calibrate(images)
+    assert distances[1] < distances[0], distances
 
 
 def bound(slope, bias, shift, largest):
@@ -214,6 +246,75 @@ def test_what_is_no_checkpoint(content, tmp_path, capsys):
     assert not (tmp_path / "model").exists()
 
 
+def write_checkpoint(path, net):
+    torch.save({"net": net.state_dict(), "epoch": 1}, path)
+    return path
+
+
+@pytest.fixture
+def export_command(tmp_path, capsys):
+    """A function: exports a file to tmp_path / "model" by the command line, whose errors are those."""
+    make_dataset(tmp_path, "cifar100", 1, 1, side=32)
+
+    def run(source, *more):
+        out = tmp_path / "model"
+        status = cli.main(["export", "--data", str(tmp_path), *more, str(source), str(out)])
+        return status, out, capsys.readouterr().err
+
+    return run
+
+
+def test_export_with_another_latent(export_command, tmp_path):
+    """A checkpoint is cut as its net is; a model, as the checkpoint that it was made from."""
+    checkpoint = write_checkpoint(tmp_path / "net.pt", random_net(1))
+    status, out, _ = export_command(checkpoint, "--latent", "block2", "--name", "cut")
+    assert status == 0
+    found, again = bitreplay.load(out), out.read_bytes()
+    assert (found.latent_shape, found.name, found.labels) == ((8, 8, 64), "cut", LABELS)
+    assert [layer.op for layer in found.above[:2]] == ["expand", "bconv2d"]
+    net = random_net(1)
+    net.cut("block2")
+    net.calibrate(registry.load("cifar100", "train", tmp_path)[0])
+    export.export(net, tmp_path / "expected", "cut", LABELS)
+    assert (tmp_path / "expected").read_bytes() == again
+    export.export(random_net(1), tmp_path / "whole", "whole", LABELS)
+    assert export_command(tmp_path / "whole", "--latent", "block2", "--name", "cut")[0] == 0
+    assert out.read_bytes() == again
+
+
+def test_export_of_a_cut_checkpoint(export_command, tmp_path):
+    """Its own levels stay, whether --latent names its latent or not; another latent goes without them."""
+    net = random_net(1, "block2")
+    checkpoint = write_checkpoint(tmp_path / "net.pt", net)
+    for more in ((), ("--latent", "block2")):
+        status, out, _ = export_command(checkpoint, *more)
+        levels = load_file(out)["block2.levels"]
+        assert status == 0 and levels[:2].tolist() == [[-128, 127], [127, -128]]
+    export_command(checkpoint, "--latent", "latent")
+    assert bitreplay.load(out).latent_shape == (2, 2, 128) and "block2.levels" not in load_file(out)
+
+
+def test_export_keeps_the_labels_of_a_model(export_command, tmp_path):
+    export.export(random_net(1), tmp_path / "few", "few", LABELS)
+    with safe_open(tmp_path / "few", "np") as file:
+        metadata = file.metadata()
+    mine = [f"class {i}" for i in range(100)]
+    save_file(load_file(tmp_path / "few"), tmp_path / "mine", metadata | {"labels": json.dumps(mine)})
+    status, out, _ = export_command(tmp_path / "mine", "--latent", "block3")
+    assert status == 0 and bitreplay.load(out).labels == mine
+    export.export(random_net(1), tmp_path / "none", "none", None)
+    status, out, _ = export_command(tmp_path / "none", "--latent", "block3")
+    assert status == 0 and bitreplay.load(out).labels is None
+
+
+@pytest.mark.parametrize("name", ["block4", "block", "Latent", ""])
+def test_latents_that_a_net_does_not_have(export_command, tmp_path, name):
+    checkpoint = write_checkpoint(tmp_path / "net.pt", random_net(1))
+    status, out, error = export_command(checkpoint, "--latent", name)
+    assert status == 2 and not out.exists()
+    assert error == f"bitreplay: --latent {name}: this network has block0, block1, block2, block3, latent\n"
+
+
 def test_from_model_refuses_what_is_not_this_net(exported, tmp_path, small_model):
     _, path = exported
     tensors = load_file(path)
@@ -236,5 +337,7 @@ def test_from_model_refuses_what_is_not_this_net(exported, tmp_path, small_model
     refused(tmp_path / "stride")
     save_file(tensors | {"head.shift": tensors["head.shift"] - 1}, tmp_path / "shift", metadata)
     refused(tmp_path / "shift")
+    save_file(tensors | {"expand.levels": tensors["expand.levels"] + 1}, tmp_path / "levels", metadata)
+    refused(tmp_path / "levels")
     save_file({k: v for k, v in tensors.items() if k != "block3.weight"}, tmp_path / "less", metadata)
     refused(tmp_path / "less")
