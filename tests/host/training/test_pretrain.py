@@ -10,8 +10,8 @@ from synthetic_data import make_dataset
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
 
-from bitreplay_host.training import net as torch_net  # noqa: E402
 from bitreplay_host.training import export, pretrain, restore  # noqa: E402
+from bitreplay_host.training import net as torch_net  # noqa: E402
 
 
 @pytest.fixture(scope="module")
