@@ -60,6 +60,8 @@ def from_model(path: Path) -> Net:
         with safe_open(path, "np") as file:
             layers = json.loads(file.metadata()["graph"])["layers"]
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            if file.metadata()["version"] == "1":
+                layers = _upgraded(layers, tensors)
         found = {layer["tensor"]: layer for layer in layers if layer["op"] in ("conv2d", "bconv2d")}
         widths = [layer["cout"] for name, layer in found.items() if name != "tail"]
         latent = layers[[layer["op"] for layer in layers].index("latent") - 1]["tensor"]
@@ -89,6 +91,16 @@ def from_model(path: Path) -> Net:
         return net
     except (SafetensorError, KeyError, TypeError, ValueError, UserError) as error:
         raise UserError(f"{path} is not a model that `bitreplay export` wrote ({error})") from error
+
+
+def _upgraded(layers: list[dict], tensors: dict[str, np.ndarray]) -> list[dict]:
+    """The layers of a model in version 1 of the format as version 2 has them, and so the tensors, in place."""
+    at = [layer["op"] for layer in layers].index("expand")
+    value, weight = layers[at]["value"], tensors["tail.weight"]
+    tensors["expand.levels"] = np.array([[-value, value]] * len(weight), np.int8)
+    tensors["tail.weight"] = np.where(weight < 0, -1, 1)
+    above = [{"op": "expand", "tensor": "expand"}, layers[at + 1], {"op": "global_avg_pool"}]
+    return [*layers[:at], *above, *layers[at + 3 :]]
 
 
 def is_model(path: Path) -> bool:

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.torch
 from bitreplay_host.training import WIDTHS, evaluate, export, restore  # noqa: E402
 from bitreplay_host.training import net as torch_net  # noqa: E402
 
-SHIPPED = ROOT / "models" / "backbone.safetensors"
+MODELS = ROOT / "models"
 LABELS = registry.class_names("cifar100")
 SMALL = 32, 32, 64, 64, 128  # of models/small.safetensors
 # Seeds and latents: of those in SMALL, block0's are of the stem, and the strides of block1 and block3 are 2.
@@ -103,17 +103,18 @@ def test_a_net_from_a_model_is_exported_as_that_model(exported, tmp_path):
     assert (tmp_path / "again.safetensors").read_bytes() == path.read_bytes()
 
 
-def test_shipped_model_against_pytorch(real_data, micropython, tmp_path):
+@pytest.mark.parametrize("shipped", [MODELS / "backbone.safetensors", MODELS / "backbone_4x4.safetensors"])
+def test_shipped_model_against_pytorch(real_data, micropython, tmp_path, shipped):
     """The shipped model's integers, on the unix port, against PyTorch in float64, on CIFAR-10's test images."""
     images, _ = registry.load("cifar10", "test", real_data)
     count = int(os.environ.get("BITREPLAY_AGREEMENT_IMAGES", 1000))
     rows = np.linspace(0, len(images) - 1, count).astype(int)
     settings = Places(micropython, real_data, tmp_path)
-    file = latents(SHIPPED, "cifar10", "test", rows.tolist(), settings, classify=True)
+    file = latents(shipped, "cifar10", "test", rows.tolist(), settings, classify=True)
     found = np.frombuffer(file.read_bytes(), np.uint8)
-    expected = evaluate.predict(restore.from_model(SHIPPED), images[rows])
+    expected = evaluate.predict(restore.from_model(shipped), images[rows])
     agreement = 100 * (found == expected).mean()
-    print(f"{agreement:.2f} % of {count} predictions of {SHIPPED.name} agree with PyTorch")
+    print(f"{agreement:.2f} % of {count} predictions of {shipped.name} agree with PyTorch")
     assert agreement >= REQUIRED, f"{agreement:.2f} % of {count} predictions agree with PyTorch"
     assert len(np.unique(found)) > 20, "the model tells hardly any classes apart"
 
@@ -244,6 +245,32 @@ def test_what_is_no_checkpoint(content, tmp_path, capsys):
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and error.startswith(f"bitreplay: {path}") and "Traceback" not in error
     assert not (tmp_path / "model").exists()
+
+
+def test_a_model_of_version_1_is_exported_as_version_2(exported, export_command, tmp_path):
+    """Version 1 had latent weights of the layer after the latent; `value` for all levels; and the mean over 2x2."""
+    _, path = exported
+    tensors = load_file(path)
+    with safe_open(path, "np") as file:
+        metadata = file.metadata()
+    layers = json.loads(metadata["graph"])["layers"]
+    at = [layer["op"] for layer in layers].index("expand")
+    assert layers[at + 2] == {"op": "global_avg_pool"}
+    layers[at : at + 3] = [
+        {"op": "expand", "value": 16},
+        layers[at + 1],
+        {"op": "avg_pool", "size": 2, "repeat": 1},
+    ]
+    signs = np.unpackbits(tensors["tail.weight"].view(np.uint8), axis=-1, bitorder="little").reshape(128, 64)
+    sizes = np.random.default_rng(0).integers(0, 127, signs.shape)
+    tensors["tail.weight"] = np.where(signs, sizes, -1 - sizes).astype(np.int8)
+    del tensors["expand.levels"]
+    graph = json.dumps({"image": [32, 32, 3], "layers": layers})
+    save_file(tensors, tmp_path / "old", metadata | {"version": "1", "graph": graph})
+    with pytest.raises(ValueError, match="export"):
+        bitreplay.load(tmp_path / "old")
+    status, out, _ = export_command(tmp_path / "old", "--name", "random")
+    assert status == 0 and out.read_bytes() == path.read_bytes()
 
 
 def write_checkpoint(path, net):
