@@ -5,7 +5,8 @@ tells how well the integers agree with PyTorch.
 
 With --latent the model is cut at a block, from a checkpoint or from a model that was exported before: the latent is
 what that block's binary convolution reads, and the layers from there on can be trained on the board. The levels that
-stand in for the shortcut there are means over the first 1000 of CIFAR-100's training images.
+stand in for the shortcut there are those of a net that was trained so; else means over the first 1000 of CIFAR-100's
+training images, which costs some accuracy.
 """
 
 from __future__ import annotations
@@ -13,14 +14,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import bitreplay
-
 from ..datasets import registry
-from ..errors import UserError, as_user_error
-from ..paths import BACKBONE, SUFFIX
-from .options import add_data
-
-CALIBRATION = 1000  # images
+from ..errors import UserError
+from ..paths import SUFFIX
+from .options import LATENT_HELP, add_data
 
 EPILOG = """examples:
   bitreplay export pretrain/backbone.pt backbone.safetensors
@@ -35,8 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path, help="the .safetensors file to write")
     parser.add_argument("--name", help="the model's name (default: that of a model, else backbone)")
     parser.add_argument("--no-head", action="store_true", help="leave out the pretrained classes")
-    text = "where the frozen part ends: latent, block0, block1, ... (default: latent, as the net was trained)"
-    parser.add_argument("--latent", metavar="NAME", default="latent", help=text)
+    parser.add_argument("--latent", metavar="NAME", help=f"{LATENT_HELP} (default: where the source has it)")
     add_data(parser)
 
 
@@ -46,17 +42,10 @@ def run(args: argparse.Namespace) -> None:
         raise UserError(f"{args.model} is the {kind} itself: choose another name for the model")
     from ..training import export, restore
 
-    if args.source.suffix == SUFFIX:
-        with as_user_error():
-            source = bitreplay.load(args.source)
-        net, name, labels = restore.from_model(args.source), source.name, source.labels
-    else:
-        net, name, labels = restore.from_checkpoint(args.source), BACKBONE, registry.class_names("cifar100")
-    export.check_latent(net, args.latent)
-    levels = None
-    if args.latent != export.LATENT:
-        images, _ = registry.load("cifar100", "train", args.data)
-        levels = export.calibrate(net, args.latent, images[:CALIBRATION])
-    labels = None if args.no_head else labels
-    export.export(net, args.model, args.name or name, labels, args.latent, levels)
+    net, name, labels = restore.read(args.source)
+    if args.latent not in (None, net.latent_name):
+        net.cut(args.latent)
+        if args.latent != export.LATENT:
+            net.calibrate(registry.load("cifar100", "train", args.data)[0])
+    export.export(net, args.model, args.name or name, None if args.no_head else labels)
     print(f"{args.model}: {args.model.stat().st_size} bytes")

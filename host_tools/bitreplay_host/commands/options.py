@@ -15,6 +15,10 @@ from .. import paths
 from ..errors import UserError, as_user_error
 from ..experiments.latents import Places
 
+LATENT_HELP = (
+    "where only bits go on, and what is above can be trained on a board: block0, block1, ..., the bits of this block; "
+    "latent, those after the last"
+)
 MODEL = "a file, or the name of a shipped model, see `bitreplay models`"
 
 

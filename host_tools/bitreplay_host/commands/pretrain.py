@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..training import WIDTHS
-from .options import add_data
+from .options import LATENT_HELP, add_data
 
 if TYPE_CHECKING:
     from ..training.pretrain import Settings
@@ -21,6 +21,7 @@ EPILOG = """examples:
   bitreplay pretrain --epochs 60 --out backbone.pt     stop it, run it again: it goes on
   bitreplay pretrain --init backbone.pt --out last.pt --epochs 14 --rate 1e-3 --cutmix 0
   bitreplay pretrain --widths 32 32 64 64 128 --cutmix 0 --out small.pt
+  bitreplay pretrain --init models/backbone.safetensors --latent block5 --out deep.pt --epochs 6 --rate 1e-3
   bitreplay export backbone.pt backbone.safetensors
 """
 
@@ -29,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     parser.add_argument("--out", type=Path, default=Path("pretrain/backbone.pt"), help="default: %(default)s")
     parser.add_argument(
-        "--init", type=Path, help="start from this checkpoint's weights; blocks it lacks start as identity"
+        "--init", type=Path, help="start from this checkpoint's or model's weights; blocks it lacks start as identity"
     )
     parser.add_argument(
         "--widths",
@@ -38,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=WIDTHS,
         help="channels of the first layer and of each block; two blocks double them (default: %(default)s)",
     )
+    parser.add_argument("--latent", default="latent", help=LATENT_HELP)
     parser.add_argument("--epochs", type=int, default=60, help="default: %(default)s")
     parser.add_argument("--rate", type=float, default=3e-3, help="peak rate of binary weights; 2/3 of it for the rest")
     parser.add_argument("--cutmix", type=float, default=0.5, help="share of the minibatches (default: %(default)s)")
@@ -68,5 +70,6 @@ def settings(args: argparse.Namespace) -> Settings:
         batch=args.batch,
         seed=args.seed,
         init=args.init,
+        latent=args.latent,
         compile=not args.no_compile,
     )

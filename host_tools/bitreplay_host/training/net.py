@@ -3,12 +3,14 @@
 Activations between blocks ("the stream") are int8 multiples of 1/16, weights of the blocks are +-1, the first
 layer and the head have int8 weights: all of it is simulated while training, so that only the folding of batch norm
 into 16-bit slopes remains for the export. `Net.fold` does it in PyTorch, which then computes what the integers do.
+A net that was read from a model has slopes in place of batch norm; it can be trained further with them.
 
 Sources: Bi-Real-Net (Liu et al. 2018: one real-valued shortcut per binary convolution, piecewise polynomial
 gradient of sign), ReActNet (Liu et al. 2020: learned thresholds, PReLU, down-sampling by average pooling and
 channel duplication).
 """
 
+import copy
 import itertools
 
 import numpy as np
@@ -24,6 +26,8 @@ STEM_SCALE = 64  # first layer: weight units per 1.0
 PIXEL_SCALE = 64  # a pixel p is (p - 128) / 64
 HEAD_SCALE = 128  # head: weight units per 1.0
 SCORE = 1024  # units of a score per 1.0
+CALIBRATION = 1000  # images
+LATENT = "latent"  # the name of the sign after the last block
 
 
 def to_input(images):
@@ -61,6 +65,10 @@ class _Sign(torch.autograd.Function):
         return grad * (2 - 2 * x.abs()).clamp_(min=0)
 
 
+def _sign(x, threshold):
+    return _Sign.apply(x - threshold.to(x.dtype).view(1, -1, 1, 1))
+
+
 def _straight_through(x, quantized):
     return x + (quantized - x).detach()
 
@@ -93,43 +101,73 @@ class Affine(nn.Module):
         super().__init__()
         self.slope = nn.Parameter(torch.full((channels,), 0.25))
         self.norm = nn.BatchNorm2d(channels)
-        self.folded = None
 
     def forward(self, acc):
-        if self.folded is not None:
-            positive, negative, bias = (v.view(1, -1, 1, 1) for v in self.folded)
-            return acc * torch.where(acc < 0, negative, positive) + bias
         return self.norm(F.prelu(acc, self.slope.to(acc.dtype)))
 
     def coefficients(self):
         """The folded slopes for acc >= 0 and acc < 0 and the bias, float64, shape (channels,)."""
-        if self.folded is not None:
-            return self.folded
         norm = self.norm
         gain = norm.weight.detach().double() / torch.sqrt(norm.running_var.double() + norm.eps)
         bias = norm.bias.detach().double() - norm.running_mean.double() * gain
         return gain, gain * self.slope.detach().double(), bias
 
-    def fixed_point(self, unit, largest):
-        """(slope i16 (channels, 2), bias i32, shift) for accumulators of `unit` per 1.0, up to `largest`."""
-        positive, negative, bias = (v.numpy() for v in self.coefficients())
-        slopes = np.stack([positive, negative], axis=1) * (STREAM / unit)
-        return fixed_point(slopes, bias * STREAM, largest)
 
-    def fold(self, unit, slope, bias, shift):
-        """From now on computes what fixed_point() returned, given that unit."""
-        scale = 2.0**-shift / STREAM
-        slope = torch.from_numpy(slope.astype(np.float64)) * scale * unit
-        self.folded = slope[:, 0], slope[:, 1], torch.from_numpy(bias.astype(np.float64)) * scale
-
-
-class Stem(nn.Module):
-    """uint8 image to stream: 3x3 convolution of int8 weights, stride 2."""
+class Slopes(nn.Module):
+    """What an Affine is folded into, as parameters: acc * slopes[acc < 0] + bias. New ones are 0."""
 
     def __init__(self, channels):
         super().__init__()
+        self.slopes = nn.Parameter(torch.zeros(channels, 2))  # for acc >= 0 and acc < 0, times `scale`
+        self.bias = nn.Parameter(torch.zeros(channels))
+        # A power of two, so that the largest of `slopes` is about 1: optimizers take steps of one size for all.
+        self.register_buffer("scale", torch.tensor(2.0**-5))
+
+    @classmethod
+    def of(cls, slopes, bias):
+        """With these values, float64 (channels, 2) and (channels,)."""
+        new = cls(len(bias)).double()
+        new.scale = torch.exp2(torch.ceil(torch.log2(slopes.abs().max().clamp_min(2.0**-24))))
+        new.slopes.data, new.bias.data = slopes / new.scale, bias
+        return new
+
+    def forward(self, acc):
+        positive, negative = (self.slopes * self.scale).t().reshape(2, 1, -1, 1, 1)
+        return acc * torch.where(acc < 0, negative, positive) + self.bias.view(1, -1, 1, 1)
+
+    def coefficients(self):
+        """As those of Affine."""
+        slopes = self.slopes.detach().double() * self.scale.double()
+        return slopes[:, 0], slopes[:, 1], self.bias.detach().double()
+
+
+class _Layer(nn.Module):
+    """A convolution and what its accumulators, in `unit` per 1.0, go through: `affine`."""
+
+    unit = 1
+
+    def _fixed_point(self, largest):
+        """(slope i16 (channels, 2), bias i32, shift) for accumulators of up to `largest`."""
+        positive, negative, bias = (v.numpy() for v in self.affine.coefficients())
+        slopes = np.stack([positive, negative], axis=1) * (STREAM / self.unit)
+        return fixed_point(slopes, bias * STREAM, largest)
+
+    def fold(self, slope, bias, shift):
+        """From now on computes what fixed_point() returned."""
+        scale = 2.0**-shift / STREAM
+        slopes = torch.from_numpy(slope.astype(np.float64)) * (scale * self.unit)
+        self.affine = Slopes.of(slopes, torch.from_numpy(bias.astype(np.float64)) * scale)
+
+
+class Stem(_Layer):
+    """uint8 image to stream: 3x3 convolution of int8 weights, stride 2."""
+
+    unit = STEM_SCALE * PIXEL_SCALE
+
+    def __init__(self, channels, affine):
+        super().__init__()
         self.weight = nn.Parameter(torch.randn(channels, 3, 3, 3) * 0.3)
-        self.affine = Affine(channels)
+        self.affine = affine(channels)
 
     def forward(self, x):
         acc = F.conv2d(x, int8_weight(self.weight, STEM_SCALE), stride=2, padding=1)
@@ -137,10 +175,10 @@ class Stem(nn.Module):
 
     def fixed_point(self):
         units = int8_weight(self.weight.detach(), STEM_SCALE).double().numpy() * STEM_SCALE
-        return self.affine.fixed_point(STEM_SCALE * PIXEL_SCALE, 128 * np.abs(units).sum(axis=(1, 2, 3)))
+        return self._fixed_point(128 * np.abs(units).sum(axis=(1, 2, 3)))
 
 
-class _Binary(nn.Module):
+class _Binary(_Layer):
     """A layer of +-1 weights, of which `weight` holds the latent ones."""
 
     def signs(self):
@@ -148,36 +186,52 @@ class _Binary(nn.Module):
 
     def fixed_point(self):
         outputs, *filter_shape = self.weight.shape
-        return self.affine.fixed_point(1, np.full(outputs, float(np.prod(filter_shape))))
+        return self._fixed_point(np.full(outputs, float(np.prod(filter_shape))))
 
 
 class Block(_Binary):
     """stream to stream: threshold, binary convolution, affine, shortcut."""
 
-    def __init__(self, inputs, outputs, kernel=3, stride=1):
+    def __init__(self, inputs, outputs, affine, stride):
         super().__init__()
         self.threshold = nn.Parameter(torch.zeros(inputs))
-        self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel) * 0.1)
-        self.affine = Affine(outputs)
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, 3, 3) * 0.1)
+        self.affine = affine(outputs)
         self.stride = stride
+        self.register_parameter("levels", None)
 
     def forward(self, x):
-        bits = _Sign.apply(x - self.threshold.to(x.dtype).view(1, -1, 1, 1))
-        acc = F.conv2d(bits, self.signs(), stride=self.stride, padding=self.weight.shape[2] // 2)
+        return self.convolve(self.bits(x), x)
+
+    def bits(self, x):
+        return _sign(x, self.threshold)
+
+    def convolve(self, bits, x):
+        """The stream after this block, of its bits and the stream before it."""
+        acc = F.conv2d(bits, self.signs(), stride=self.stride, padding=1)
         shortcut = x
         if self.stride == 2:
             shortcut = average(x, 2)
             shortcut = torch.cat((shortcut, shortcut), 1)
         return saturate(shortcut + self.affine(acc))
 
+    def cut(self, levels):
+        """From now on nothing but the bits is known here: `levels` (channels, 2) of bits 0 and 1 are the stream."""
+        self.levels = nn.Parameter(levels)
+
+    def above(self, bits):
+        """The stream after this block, of its bits alone."""
+        low, high = saturate(self.levels).to(bits.dtype).t().reshape(2, 1, -1, 1, 1)
+        return self.convolve(bits, low + (high - low) * (bits + 1) / 2)
+
 
 class TrainableLayer(_Binary):
-    """Latent bits to stream, trained on the board: 1x1, grouped; the bits themselves are its shortcut."""
+    """Bits to stream: 1x1, grouped; the bits themselves are its shortcut."""
 
-    def __init__(self, channels, groups):
+    def __init__(self, channels, groups, affine):
         super().__init__()
         self.weight = nn.Parameter(torch.randn(channels, channels // groups, 1, 1) * 0.1)
-        self.affine = Affine(channels)
+        self.affine = affine(channels)
         self.groups = groups
 
     def forward(self, bits):
@@ -188,33 +242,88 @@ class Net(nn.Module):
     """32x32x3 pixels, as float (p - 128) / 64, to class scores.
 
     widths: channels of the stem, at 16x16, and of each block; where they double, the sides halve, to 4x4 in the end.
-    The latent is 2x2 of the last, and the trainable layer 1x1 from the last to the last.
+    Then the mean of 2x2, its sign, and a 1x1 layer from the last to the last. latent: one of latents(), where nothing
+    but bits goes on. norm: with batch norm, else with Slopes. A net of 0 classes has no head.
     """
 
-    def __init__(self, classes=100, groups=2, widths=WIDTHS):
+    def __init__(self, classes=100, groups=2, widths=WIDTHS, latent=LATENT, norm=True):
         super().__init__()
-        self.stem = Stem(widths[0])
-        self.blocks = nn.ModuleList(Block(a, b, stride=b // a) for a, b in itertools.pairwise(widths))
+        affine = Affine if norm else Slopes
+        self.stem = Stem(widths[0], affine)
+        self.blocks = nn.ModuleList(Block(a, b, affine, b // a) for a, b in itertools.pairwise(widths))
         self.threshold = nn.Parameter(torch.zeros(widths[-1]))
-        self.trainable = TrainableLayer(widths[-1], groups)
+        self.trainable = TrainableLayer(widths[-1], groups, affine)
         self.head = nn.Parameter(torch.randn(classes, widths[-1]) * 0.05)
+        self.integer = False  # whether it computes just what the integers do
+        self.cut(latent)
+
+    def latents(self):
+        """The names that a latent can have: of a block, its bits, or `latent`, the sign of the mean after the last."""
+        return [*(f"block{i}" for i in range(len(self.blocks))), LATENT]
+
+    @property
+    def latent_name(self):
+        return self.latents()[self.cut_at]
+
+    def cut(self, latent):
+        """Cut at this one of latents(); UserError if it is none of them. The levels of a block are those of a sign."""
+        if latent not in self.latents():
+            raise UserError(f"--latent {latent}: the net can be cut at {', '.join(self.latents())}")
+        self.cut_at = self.latents().index(latent)
+        for block in self.blocks:
+            block.levels = None
+        if latent != LATENT:
+            threshold = self.blocks[self.cut_at].threshold
+            self.blocks[self.cut_at].cut(torch.tensor([-1.0, 1.0]).to(threshold).repeat(len(threshold), 1))
+
+    def calibrate(self, images):
+        """Set the levels of the latent from the first CALIBRATION of these images, (n, 32, 32, 3) uint8.
+
+        They are the means of the stream where it is below the threshold, and where it is not; by this net folded, so
+        that equal nets have equal levels everywhere. Where there is none: the value next to the threshold.
+        """
+        if self.cut_at == len(self.blocks):
+            return
+        net, sums, counts = copy.deepcopy(self).fold(), 0.0, 0.0
+        with torch.no_grad():
+            for batch in torch.from_numpy(images[:CALIBRATION]).permute(0, 3, 1, 2).split(100):
+                x = net.below(to_input(batch).double())
+                bits = net.blocks[net.cut_at].bits(x)
+                sides = torch.stack([bits < 0, bits > 0], -1)
+                sums = sums + (x.unsqueeze(-1) * sides).sum((0, 2, 3))
+                counts = counts + sides.sum((0, 2, 3))
+        threshold = threshold_units(net.blocks[net.cut_at].threshold)
+        beside = torch.stack([(threshold - 1).clamp(min=-128), threshold], -1) / STREAM
+        levels = self.blocks[self.cut_at].levels
+        levels.data = torch.where(counts > 0, round_half_up(sums / counts, STREAM), beside).to(levels)
+
+    def below(self, x):
+        """The stream that the latent is the sign of."""
+        x = self.stem(x)
+        for block in self.blocks[: self.cut_at]:
+            x = block(x)
+        return average(x, 2) if self.cut_at == len(self.blocks) else x
 
     def latent(self, x):
-        x = self.stem(x)
-        for block in self.blocks:
-            x = block(x)
-        x = average(x, 2)
-        return _Sign.apply(x - self.threshold.to(x.dtype).view(1, -1, 1, 1))
+        x = self.below(x)
+        return _sign(x, self.threshold) if self.cut_at == len(self.blocks) else self.blocks[self.cut_at].bits(x)
+
+    def features(self, bits):
+        """The latent's bits to features."""
+        if self.cut_at < len(self.blocks):
+            x = self.blocks[self.cut_at].above(bits)
+            for block in self.blocks[self.cut_at + 1 :]:
+                x = block(x)
+            bits = _sign(average(x, 2), self.threshold)
+        return average(self.trainable(bits), 2).flatten(1)
 
     def forward(self, x):
-        features = average(self.trainable(self.latent(x)), 2).flatten(1)
-        scores = F.linear(features, int8_weight(self.head, HEAD_SCALE))
-        return scores if self.trainable.affine.folded is None else torch.floor(scores * SCORE) / SCORE
+        scores = F.linear(self.features(self.latent(x)), int8_weight(self.head, HEAD_SCALE))
+        return torch.floor(scores * SCORE) / SCORE if self.integer else scores
 
     def affine_layers(self):
-        """The layers with a batch norm by the names that export gives them, with their accumulators' units per 1.0."""
-        blocks = {f"block{i}": (block, 1) for i, block in enumerate(self.blocks)}
-        return {"stem": (self.stem, STEM_SCALE * PIXEL_SCALE), **blocks, "tail": (self.trainable, 1)}
+        """The layers with an affine by the names that export gives them."""
+        return {"stem": self.stem, **{f"block{i}": b for i, b in enumerate(self.blocks)}, "tail": self.trainable}
 
     def thresholds(self):
         """The thresholds of the signs by the names that export gives them."""
@@ -224,13 +333,14 @@ class Net(nn.Module):
         """Fold batch norm into the slopes and biases that export writes, in place; returns the net, in float64.
 
         float64 holds the product of an accumulator and a slope exactly, so the folded net computes what the integers
-        compute. It cannot be trained further.
+        compute.
         """
         self.eval().double()
-        for layer, unit in self.affine_layers().values():
-            layer.affine.fold(unit, *layer.fixed_point())
+        for layer in self.affine_layers().values():
+            layer.fold(*layer.fixed_point())
         for threshold in self.thresholds().values():
             threshold.data = threshold_units(threshold) / STREAM
+        self.integer = True
         return self
 
 

@@ -18,16 +18,16 @@ from tqdm import tqdm
 
 from ..datasets import registry
 from ..errors import UserError
-from .net import Net, to_input
-from .restore import checkpoint
+from .net import LATENT, Net, to_input
+from .restore import checkpoint, has_norm, weights_to_train
 from .steps import LABEL_SMOOTHING, Steps
 
 
 @dataclass(frozen=True)
 class Settings:
-    """out: the checkpoint. init: another one, whose weights to start from. data: the folder with CIFAR-100.
+    """out: the checkpoint. init: another one, or a model, whose weights to start from. data: where CIFAR-100 is.
 
-    widths: as Net takes them. rate: the peak for binary weights. cutmix: share of the minibatches. compile: by
+    widths, latent: as Net takes them. rate: the peak for binary weights. cutmix: share of the minibatches. compile: by
     torch.compile, which needs a C++ compiler.
     """
 
@@ -40,6 +40,7 @@ class Settings:
     batch: int
     seed: int
     init: Path | None = None
+    latent: str = LATENT
     compile: bool = True
 
 
@@ -98,7 +99,9 @@ class Training:
         steps = [b / a for a, b in zip(widths, widths[1:], strict=False) if a > 0]
         if any(w < 32 or w % 32 for w in widths) or sorted(steps) != [1.0] * (len(widths) - 3) + [2.0, 2.0]:
             raise UserError("--widths must be multiples of 32, each the one before or, twice, its double")
-        self.net = Net(widths=widths)
+        weights = self._weights()
+        # A net that comes from a model has no batch norm, as none can be made of what it was folded into.
+        self.net = Net(widths=widths, latent=settings.latent, norm=has_norm(weights))
         self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if settings.epochs < 1 or not 1 <= settings.batch <= len(self.x):
             raise UserError(f"--epochs must be at least 1 and --batch 1..{len(self.x)}, the training images")
@@ -109,7 +112,7 @@ class Training:
         if settings.out.exists():
             self._resume()
         elif settings.init:
-            self._initialize()
+            self._initialize(weights)
 
     def _load(self, split):
         images, labels = registry.load("cifar100", split, self.settings.data)
@@ -117,7 +120,7 @@ class Training:
 
     def _kept(self) -> dict:
         """The settings that a checkpoint keeps, as training cannot go on with others."""
-        kept = {name: getattr(self.settings, name) for name in ("epochs", "rate", "cutmix", "batch", "seed")}
+        kept = {name: getattr(self.settings, name) for name in ("epochs", "rate", "cutmix", "batch", "seed", "latent")}
         return kept | {"widths": list(self.settings.widths)}
 
     def _parts(self):
@@ -141,8 +144,13 @@ class Training:
         except (KeyError, RuntimeError, ValueError) as error:
             raise UserError(f"{out} is not a checkpoint that training can go on from: choose another --out") from error
 
-    def _initialize(self):
-        weights = checkpoint(self.settings.init)["net"]
+    def _weights(self) -> dict[str, torch.Tensor]:
+        """Those of the net that this run begins or goes on with; none for a new one."""
+        if self.settings.out.exists():
+            return checkpoint(self.settings.out)["net"]
+        return weights_to_train(self.settings.init) if self.settings.init else {}
+
+    def _initialize(self, weights):
         try:
             missing, _ = self.net.load_state_dict(weights, strict=False)
         except RuntimeError as error:
@@ -151,6 +159,8 @@ class Training:
             for name, parameter in self.net.named_parameters():
                 if name in missing and name.endswith("norm.weight"):
                     parameter.zero_()
+        if any(name.endswith(".levels") for name in missing):
+            self.net.calibrate(self.x.permute(0, 2, 3, 1).numpy())
 
     def run(self) -> None:
         settings = self.settings

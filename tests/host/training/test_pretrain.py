@@ -10,8 +10,8 @@ from synthetic_data import make_dataset
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
 
+from bitreplay_host.training import export, pretrain, restore  # noqa: E402
 from bitreplay_host.training import net as torch_net  # noqa: E402
-from bitreplay_host.training import pretrain, restore  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -87,24 +87,120 @@ def test_init(folder, tmp_path):
     net = torch_net.Net().eval()
     lacking = {name: value for name, value in net.state_dict().items() if not name.startswith("blocks.5.")}
     torch.save({"net": lacking}, tmp_path / "shallow.pt")
-    parser, command = cli._parser("pretrain")
-    line = [
-        "pretrain",
-        "--init",
-        tmp_path / "shallow.pt",
-        "--out",
-        tmp_path / "new.pt",
-        "--data",
-        folder,
-        "--batch",
-        10,
-    ]
-    training = pretrain.Training(command.settings(parser.parse_args([str(part) for part in line])))
-    assert training.epoch == 0
-    found = training.net.eval()
+    started = training(folder, tmp_path / "new.pt", "--init", tmp_path / "shallow.pt")
+    assert started.epoch == 0
+    found = started.net.eval()
     assert equal({k: v for k, v in found.state_dict().items() if k in lacking}, lacking)
     x = torch.randn(2, 256, 4, 4).mul(16).round().div(16).clamp(-8, 7.9375)
     assert torch.equal(found.blocks[5](x), x) and not torch.equal(net.blocks[5](x), x)
+
+
+def training(folder, out, *more):
+    """What `bitreplay pretrain` makes before its first step."""
+    parser, command = cli._parser("pretrain")
+    line = ["pretrain", "--data", folder, "--out", out, "--batch", 10, *more]
+    return pretrain.Training(command.settings(parser.parse_args([str(part) for part in line])))
+
+
+SMALL = "--widths", 32, 64, 128  # two blocks, block0 and block1
+
+
+@pytest.fixture
+def model(tmp_path):
+    """A model, and the net that it was exported from, folded."""
+    torch.manual_seed(7)
+    net = torch_net.Net(widths=SMALL[1:])
+    with torch.no_grad():
+        for layer in net.affine_layers().values():
+            layer.affine.slope.uniform_(-0.3, 0.8)
+            layer.affine.norm.running_var.fill_(layer.weight[0].numel())
+            layer.affine.norm.bias.normal_(0, 0.3)
+        for threshold in net.thresholds().values():
+            threshold.normal_(0, 0.3)
+    path = tmp_path / "model"
+    export.export(net, path, "model", [f"class {i}" for i in range(100)])
+    return path, net.fold()
+
+
+def test_init_from_a_model(folder, tmp_path, model):
+    """It computes what the model does, from latent weights near 0, and what it was folded into is trained."""
+    path, folded = model
+    found = training(folder, tmp_path / "new.pt", "--init", path, *SMALL)
+    found.net.eval()
+    x = pretrain.to_input(found.x_test)
+    with torch.no_grad():
+        assert torch.equal(found.net.latent(x).double(), folded.latent(x.double()))
+        scores = found.net(x)
+        assert (scores.double() - folded(x.double())).abs().max() <= 2 / torch_net.SCORE
+    for layer in [*found.net.blocks, found.net.trainable]:
+        assert torch.equal(layer.weight.abs(), torch.full_like(layer.weight, restore.START))
+        assert 0.5 <= layer.affine.slopes.abs().max() <= 1
+    assert not any(".norm." in name for name in found.net.state_dict())
+    # A block that the model lacks starts as identity.
+    deeper = training(folder, tmp_path / "new.pt", "--init", path, "--widths", 32, 64, 128, 128).net.eval()
+    with torch.no_grad():
+        assert torch.equal(deeper(x), scores)
+
+
+def test_training_from_a_model(train, folder, tmp_path, model):
+    """Every parameter moves; the checkpoint can be gone on with, exported, and started from."""
+    path, folded = model
+    out = tmp_path / "new.pt"
+    line = [out, "--latent", "block1", *SMALL]
+    assert train(*line, "--init", path)[0] == 0
+    assert train(*line)[::2] == (0, "")
+    net = restore.from_checkpoint(out)
+    assert net.latent_name == "block1"
+    start = dict(training(folder, tmp_path / "other.pt", "--init", path, *line[1:]).net.named_parameters())
+    for name, parameter in net.named_parameters():
+        assert not torch.equal(parameter, start[name]), name
+    export.export(net, tmp_path / "deep", "deep", None)
+    assert restore.from_model(tmp_path / "deep").latent_name == "block1"
+    assert train(tmp_path / "again.pt", "--init", tmp_path / "deep", *line[1:])[0] == 0  # it has no head
+
+
+@pytest.mark.parametrize("content", ["text", "other widths", "other classes"])
+def test_models_that_are_no_start(train, tmp_path, model, content):
+    path, folded = model
+    if content == "text":
+        path.write_text("12345678{}")
+    elif content == "other classes":
+        folded.head.data = folded.head.data[:3]
+        export.export(folded, path, "model", ["a", "b", "c"])
+    status, _, error = train(tmp_path / "new.pt", "--init", path, *(SMALL if content != "other widths" else ()))
+    assert status == 2 and error.count("\n") == 1 and str(path) in error
+    assert re.search("is not a model" if content == "text" else "holds the weights of another network", error)
+
+
+@pytest.mark.parametrize("init", ["checkpoint", "model", "cut"])
+def test_latent(folder, tmp_path, model, init):
+    """The levels are those of the weights that it starts from, else of images; without weights those of a sign."""
+    path, _ = model
+    settings = [*SMALL, "--latent", "block1"]
+    torch.manual_seed(3)
+    net = torch_net.Net(widths=SMALL[1:], latent="block1" if init == "cut" else "latent")
+    if init == "cut":
+        net.blocks[1].levels.data.normal_()
+    torch.save({"net": net.state_dict()}, tmp_path / "net.pt")
+    found = training(
+        folder, tmp_path / "new.pt", *settings, "--init", path if init == "model" else tmp_path / "net.pt"
+    )
+    levels = found.net.blocks[1].levels
+    if init == "cut":
+        assert torch.equal(levels, net.blocks[1].levels)
+    else:
+        if init == "model":
+            net = restore.from_model(path)
+        net.cut("block1")
+        net.calibrate(np.load(folder / "cifar100_train_images.npy"))
+        assert torch.equal(levels.double(), net.blocks[1].levels.double())
+    new = training(folder, tmp_path / "new.pt", *settings).net.blocks[1].levels
+    assert torch.equal(new, torch.tensor([-1.0, 1.0]).expand(64, 2))
+
+
+def test_latents_that_a_net_does_not_have(train, tmp_path):
+    status, _, error = train(tmp_path / "net.pt", "--latent", "block2", *SMALL)
+    assert (status, error) == (2, "bitreplay: --latent block2: the net can be cut at block0, block1, latent\n")
 
 
 @pytest.mark.parametrize("option", ["--init", "--out"])
@@ -147,6 +243,7 @@ def begin(folder, out, *more):
         (("--rate", 1e-3), "was begun with --rate 0.003, not 0.001: give the same again"),
         (("--seed", 2), "was begun with --seed 1, not 2"),
         (("--cutmix", 0), "was begun with --cutmix 0.5, not 0.0"),
+        (("--latent", "block1"), "was begun with --latent latent, not block1"),
         (("--widths", 64, 128, 256), "was begun with --widths 32 64 128, not 64 128 256"),
         (("--init", "{}"), "is there already: go on with it without --init"),
     ],
@@ -284,10 +381,11 @@ def test_to_input():
     np.testing.assert_array_equal(x[:, 1, 5, 7] * 64, [-128, 0, 127])
 
 
+@pytest.mark.parametrize("latent", ["latent", "block3", "block5"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_gradients_reach_every_parameter(dtype):
+def test_gradients_reach_every_parameter(dtype, latent):
     torch.manual_seed(0)
-    net = torch_net.Net(classes=10)
+    net = torch_net.Net(classes=10, latent=latent)
     images = torch.randint(0, 256, (16, 3, 32, 32), dtype=torch.uint8)
     with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
         scores = net(pretrain.to_input(images)).float()
