@@ -131,31 +131,6 @@ def ratio(result, bits):
     return sum(g["sign_and_add_us"] for g in lines) / sum(g["bit_serial_us"] for g in lines)
 
 
-def natmod_speed():
-    firmware, module = measured("pico-small"), measured("stock-small")
-
-    def row(what, first, second, form):
-        return [what, form(first), form(second), f"{second / first:.2f}"]
-
-    def kernel(name, shape, what):
-        kernels = [*firmware["kernels"], *module["kernels"]]
-        cycles = [k["cycles"] for k in kernels if (k["name"], k["shape"]) == (name, shape)]
-        return row(what, *cycles, "{:,}".format)
-
-    for name, shape in ("bconv2d", "16x16x32 to 16x16x32"), ("bconv2d", "8x8x64 to 8x8x64"):
-        yield kernel(name, shape, f"{name} {shape}")
-    yield kernel("conv2d", "32x32x3 to 16x16x32", "conv2d 32x32x3 to 16x16x32")
-    layer = "2x2x128 to 2x2x128, 1x1, 2 groups"
-    yield kernel("bconv2d_dx", f"{layer}, 4 bits", f"bconv2d_dx {layer}, 4 bits")
-    dw = f"{layer}, minibatch of {bench.BATCH}, 8 channels, 4 bits"
-    yield kernel("bconv2d_dw", dw, f"bconv2d_dw {dw}")
-    yield kernel("head_update", "minibatch of 32", "head_update, minibatch of 32")
-    yield kernel("random", "one draw", "random, one draw: all but a call from Python")
-    yield row("an inference", firmware["inference_ms"], module["inference_ms"], "{:.1f} ms".format)
-    what = "a class of 100 images, 500 replayed, 4 epochs"
-    yield row(what, *(deepest(result)["class_s"] for result in (firmware, module)), "{:.1f} s".format)
-
-
 def natmod_memory():
     found = measured("stock-memory")
     for what, key in ("the package imported", "start"), ("with the model", "loaded"), ("with the learner", "made"):
@@ -169,7 +144,6 @@ TABLES = [
     ("docs/results.md", float_table),
     ("docs/results.md", two_classes_table),
     ("docs/pico.md", pico_targets),
-    ("docs/natmod.md", natmod_speed),
     ("docs/natmod.md", natmod_memory),
     ("models/small.md", small_table),
 ]
