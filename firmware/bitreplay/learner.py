@@ -319,9 +319,9 @@ class Learner:
         labels = ", ".join([repr(label) for label in self.labels[:10]]) + (", ..." if len(self.labels) > 10 else "")
         parts = (
             "<Learner of %d/%d classes [%s]" % (len(self.labels), self.config["classes"], labels),
-            "trains " + budget.trained(self.config),
             "replay %d/%d" % (self.replay.n, self.replay.capacity),
             "fresh %d/%d" % (self.fresh.n, self.fresh.capacity),
+            "trains " + budget.trained(self.config),
             "experiences %d; %.1f KB of RAM" % (self.experiences, self.memory()["total"] / 1024),
             "model %.1f KB in %s>" % (self.net.weights_bytes / 1024, "flash" if self.net.in_place else "RAM"),
         )

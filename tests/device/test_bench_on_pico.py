@@ -93,7 +93,8 @@ def test_cycles_are_exact(times):
     whole = {name for name in others if name.startswith(("backbone", "layers above"))}  # which pool
     for name in others - whole:
         assert made[name] == pytest.approx(first[name], rel=0.01, abs=3000), name
-    assert all(made[name] > first[name] + 3 * ROUNDS["avg_pool"] // 2 for name in whole)
+    backbone = [name for name in whole if name.startswith("backbone")]
+    assert backbone and all(made[name] > first[name] + 3 * ROUNDS["avg_pool"] // 2 for name in backbone)
     check_gradients(gradients)
 
 

@@ -77,7 +77,7 @@ def test_what_mpremote_deployed_stays(bitreplay, pico, mpremote, small_model, tm
 def test_too_much_changes_nothing(bitreplay, pico_with_model, mpremote):
     status, _, error = bitreplay(pico_with_model, "upload", MODEL, "--name", "second")
     assert status == 2 and error.count("\n") == 1
-    assert "does not fit" in error and "beside backbone.safetensors (371524)" in error and "--only" in error
+    assert "does not fit" in error and "beside backbone.safetensors (343428)" in error and "--only" in error
     assert mpremote(pico_with_model, "exec", LIST) == "['backbone.safetensors']"
 
 
