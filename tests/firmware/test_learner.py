@@ -31,7 +31,7 @@ print(bitreplay.Learner.load(net, sys.argv[3]).digest() == me.digest())
         assert lines[0].startswith("epoch 1/4: ") and " % of the minibatches' samples right, " in lines[0]
         assert lines[4:6] == ["mug True", "12"]
         assert lines[6].startswith(
-            "<Learner of 2/10 classes ['mug', 12], trains the head, replay 20/500, fresh 0/100, experiences 1; "
+            "<Learner of 2/10 classes ['mug', 12], replay 20/500, fresh 0/100, trains the head, experiences 1; "
         )
         assert lines[6].endswith(" KB in RAM>")
         assert lines[7:] == ["True"]
