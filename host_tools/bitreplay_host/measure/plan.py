@@ -36,7 +36,7 @@ class Board:
 
 
 BOARDS = {
-    "RPI_PICO": Board("Raspberry Pi Pico", 125_000_000, 221_664, 205_440, "measured, emulated (docs/pico.md)"),
+    "RPI_PICO": Board("Raspberry Pi Pico", 125_000_000, 213_600, 196_672, "measured, emulated (docs/pico.md)"),
     "RPI_PICO_W": Board("Raspberry Pi Pico W", 125_000_000, 190_000, 176_000, "the least reported of an RP2040"),
     "RPI_PICO2": Board("Raspberry Pi Pico 2", 150_000_000, 483_808, 467_584, "a Pico's and the RAM that it has more"),
     "ESP32": Board("ESP32", 160_000_000, 112_000, 56_000, "reported: 112 to 134 KB in pieces, half taken as one"),
