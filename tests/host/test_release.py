@@ -13,7 +13,7 @@ pytestmark = pytest.mark.toolchain
 ROOT = Path(__file__).resolve().parents[2]
 DIST = ROOT / "build" / "dist"
 ARCHITECTURES = {"x64", "armv6m", "armv7emsp", "rv32imc", "xtensawin"}
-LARGEST = 24 * 1024  # bytes of a native module
+LARGEST = 32 * 1024  # bytes of a native module: all gradients of any layers are in it
 
 
 @pytest.fixture(scope="module")
