@@ -11,6 +11,7 @@ STREAM = 16  # stream units per 1.0
 LATENT = 128  # latent weight units per 1.0
 LOW, HIGH = -128 / STREAM, 127 / STREAM  # where the stream saturates
 LIMIT = 127 / LATENT
+OPS = "expand", "binarize", "bconv2d", "avg_pool"
 
 
 def sign(x):
@@ -95,9 +96,12 @@ class FloatConv:
 
 
 class FloatLayers:
-    """All of them. parts: what a Trainer trains."""
+    """All of them. parts: what a Trainer trains. ValueError for a layer that is not in OPS."""
 
     def __init__(self, net, parts):
+        for layer in net.above:
+            if layer.op not in OPS:
+                raise ValueError(f"float32 has no {layer.op}; take a model without one above its latent")
         trained = {part.index: part for part in parts}
         self.lowest = min(trained, default=len(net.above))
         self.pooling, self.layers = net.pooling, net.above
@@ -118,10 +122,8 @@ class FloatLayers:
                 levels = _numbers(layer.levels, np.int8, 1 / STREAM).reshape(-1, 2)
                 self.kept[i] = (levels[:, 1] - levels[:, 0]) / 2
                 stream = np.where(bits > 0, levels[:, 1], levels[:, 0])
-            elif layer.op == "avg_pool":
-                stream = self._pool(layer.pool, stream)
             else:
-                raise ValueError(f"float32 has no {layer.op}; take a model without one above its latent")
+                stream = self._pool(layer.pool, stream)
         self.shape = stream.shape
         return stream.mean(axis=(1, 2)) if self.pooling == "global_avg_pool" else stream.reshape(len(stream), -1)
 
@@ -154,7 +156,7 @@ class FloatLayers:
             elif layer.op == "binarize":
                 g, d = g + d * self.kept[i], None
             elif layer.op == "expand":
-                d = g * self.kept[i] + (0 if d is None else d)
+                g, d = 0, g * self.kept[i] + (0 if d is None else d)
             else:
                 g = self._unpool(layer.pool, g)
 
