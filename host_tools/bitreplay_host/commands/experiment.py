@@ -107,7 +107,7 @@ def run(args: argparse.Namespace) -> None:
 
 def _layers(text: str) -> str | int:
     """--train as a Learner takes it, who checks it."""
-    return int(text) if text.isdigit() else text
+    return int(text) if text.isdecimal() and len(text) < 10 else text
 
 
 def _latents(sizes: list[int], size: int) -> list[int]:
