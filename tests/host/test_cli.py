@@ -93,6 +93,17 @@ MISTAKES = {
     "evaluate --test 101": "--test must be 0..100, the test images that there are",
     "experiment --micropython /bin/true": "/bin/true does not answer as MicroPython with BitReplay",
     "experiment --methods replay_deep --model PLAIN": "train: ",
+    "experiment --train": "argument --train: expected at least one argument",
+    "experiment --train nonsense": 'train: must be "head", "all" or how many binary layers from the top, got ',
+    "experiment --train -1": "or how many binary layers from the top, got '-1'",
+    "experiment --train ²": "or how many binary layers from the top, got ",
+    "experiment --train 1000000000000": "or how many binary layers from the top, got '1000000000000'",
+    "experiment --train head 2": "train: the model has 1 binary layers above its latent, got 2",
+    "experiment --arithmetic float32 --train 2": "train: the model has 1 binary layers above its latent, got 2",
+    "experiment --train 2 --methods joint --model SIGNS": "train: no gradient reaches more than the upper 1 of 2",
+    "experiment --channels 0": "channels: must be a number above 0 and at most 1, got 0",
+    "experiment --channels 0.01": "channels: 0.01 of the 32 of tail is none; give more",
+    "experiment --arithmetic float32 --methods naive --model SIGNS": "float32 has no bconv2d_sign",
     "evaluate HEADLESS": "the model has no pretrained head",
     "experiment --out TEXT": "TEXT: no files can be made there (File exists)",
     "experiment --json FOLDER": "FOLDER is a folder: name a file in it",
@@ -115,6 +126,7 @@ def test_a_mistake_is_one_line(line, synthetic_data, small_model, micropython, t
     models.save(tmp_path / "OTHER", models.mixed())
     models.tiny_model(tmp_path / "HEADLESS", head=False)
     models.tiny_model(tmp_path / "PLAIN", trainable=False)
+    models.save(tmp_path / "SIGNS", models.plain())
     arguments = [tmp_path / word if word.isupper() else word for word in line.split()]
     paths = {"--data": synthetic_data, "--micropython": micropython, "--cache": tmp_path / "cache"}
     if arguments and arguments[0] == "experiment":
@@ -125,7 +137,7 @@ def test_a_mistake_is_one_line(line, synthetic_data, small_model, micropython, t
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and error.startswith("bitreplay"), error
     assert MISTAKES[line] in error
-    if "--out" in line.split() or "--json" in line.split():
+    if {"--out", "--json", "--train", "--channels", "--arithmetic"} & set(line.split()):
         assert not (tmp_path / "cache").exists(), "it was told after something was computed"
     assert not list(tmp_path.glob("cache/tmp*")), "something was left in the cache"
 
