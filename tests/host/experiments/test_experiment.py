@@ -22,7 +22,7 @@ def run(synthetic_data, small_model, micropython, tmp_path, capsys):
     def run(*arguments):
         paths = {"--model": small_model, "--data": synthetic_data, "--micropython": micropython}
         paths |= {"--cache": tmp_path / "cache", "--out": tmp_path / "out"}
-        line = ["experiment", *arguments, *(part for item in paths.items() for part in item)]
+        line = ["experiment", *(part for item in paths.items() for part in item), *arguments]
         assert cli.main([str(part) for part in line]) == 0
         return results(tmp_path / "out", capsys.readouterr().out)
 
@@ -114,6 +114,31 @@ def test_variants(run, monkeypatch):
         [r["curve"] for r in runs if (r["method"], r.get("replay"), r.get("q_b")) == ("replay_deep", 20, 2)], 0
     )
     np.testing.assert_array_equal(curves["replay_deep replay 20 q_b 2"], mean)
+
+
+def test_layers_and_channels(run, deep_model):
+    """Each choice of layers with each share of their channels; the head alone has no channels, and no gradients."""
+    few = ["--fresh", "4", "--step", "8", "--epochs", "1", "--seeds", "1", "--model", deep_model]
+    choices = ["--train", "head", "1", "3", "all", "--channels", "1", "0.5", "--q-b", "2", "8"]
+    methods = ["--methods", "naive", "replay_head", "replay_deep", "joint"]
+    table, runs, _ = run(*methods, *choices, *few)
+    deep = [(n, share, q_b) for n in ("1", "3", "all") for share in ("1.0", "0.5") for q_b in ("2", "8")]
+    found = [tuple(line[c] for c in ("method", "train", "channels", "q_b")) for line in table]
+    assert found == [
+        ("naive fine-tuning", "", "", ""),
+        ("replay + head", "", "", ""),
+        ("replay + deep", "head", "", ""),
+        *(("replay + deep", *one) for one in deep),
+        ("joint (upper bound)", "head", "", ""),
+        *(("joint (upper bound)", *one) for one in deep),
+    ]
+    # Each learner is another, but those whose head alone is trained with replay.
+    assert runs[1]["digest"] == runs[2]["digest"] and len({r["digest"] for r in runs}) == len(runs) - 1
+    weights = {(r["train"], r["channels"]): r["memory"]["weights"] for r in runs if "channels" in r}
+    for fewer, more in ((1, 3), (3, "all")):
+        for share in (1.0, 0.5):
+            assert weights[fewer, share] < weights[more, share]
+        assert weights[more, 0.5] < weights[more, 1.0]
 
 
 def test_float32_beside_the_integers(run, tmp_path):
