@@ -110,6 +110,47 @@ def test_gradient_of_the_binary_layer(net):
         assert layer.dw[o, 0, 0, i] == pytest.approx(expected, rel=0.01, abs=1e-3)
 
 
+def test_gradients_of_a_minibatch(net):
+    """Of the cross entropy, through the head: its mean by the head's weights, its sum by the binary layer's."""
+    learner = FloatLearner(net, replay=0, classes=3, train=1)
+    latents, classes = made_latents(16, 0.3, seed=4)
+    latents, classes = latents[classes < 2], classes[classes < 2]  # a class is not active
+    for x, c in zip(latents, classes, strict=True):
+        learner.see_latent(x, NAMES[c])
+    learner._begin(learner._classes())
+    learner.training[:2] = np.random.default_rng(0).normal(0, 0.1, (2, net.features))
+    head = learner.training[:2].astype(np.float64)
+    labels = np.array([learner.labels.index(NAMES[c]) for c in classes])
+    hits = learner._minibatch(list(range(len(latents))))
+    (layer,) = learner.layers.convolutions.values()
+    signs = np.where(layer.weight >= 0, 1.0, -1.0)[:, 0, 0]
+    local, passes, x = layer.local, layer.passes, float_learner.unpack(latents, net.latent_shape).astype(np.float64)
+    levels = np.frombuffer(net.above[0].levels, np.int8).reshape(-1, 2) / 16
+    shortcut = np.where(x > 0, levels[:, 1], levels[:, 0])
+
+    def scores(signs, head):
+        """With the slopes of the forward pass, to which the gradient belongs; nothing saturates."""
+        acc = np.einsum("nhwi,oi->nhwo", x, signs)
+        return (shortcut + acc * local + layer.bias).mean(axis=(1, 2)) @ head.T
+
+    def loss(signs, head):
+        z = scores(signs, head)
+        return (np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(x)), labels]).sum()
+
+    assert passes.all() and hits == (scores(signs, head).argmax(axis=1) == labels).sum()
+    for o, i in [(0, 0), (3, 7), (31, 31), (12, 5), (20, 1)]:
+        change = np.zeros_like(signs)
+        change[o, i] = 1e-3
+        expected = (loss(signs + change, head) - loss(signs - change, head)) / 2e-3
+        assert layer.dw[o, 0, 0, i] == pytest.approx(expected, rel=0.01, abs=1e-4)
+    for c, i in [(0, 0), (1, 0), (0, 31), (1, 17)]:
+        change = np.zeros_like(head)
+        change[c, i] = 1e-3
+        expected = (loss(signs, head + change) - loss(signs, head - change)) / 2e-3 / len(x)
+        assert learner.gradient[c, i] == pytest.approx(expected, rel=0.01, abs=1e-4)
+    assert not learner.gradient[2].any()
+
+
 def test_a_step_follows_the_size_of_the_gradient(net):
     """The first one only measures it; then its power of two rises at once, and falls by one at most, when it may."""
     learner = FloatLearner(net, replay=0, classes=2, train=1)
