@@ -1,10 +1,12 @@
 """Run a class-incremental protocol on the unix port and tabulate it.
 
-Every combination of method, seed and of the values given to --replay, --q-b and --rounding is one learner; it learns
-and is tested on MicroPython's unix port with the C kernels. Writes results.json, results.csv and curves.png to OUT.
+Every combination of method, seed and of the values given to --train, --channels, --replay, --q-b, --rounding and
+--arithmetic is one learner; with --arithmetic integer it learns and is tested on MicroPython's unix port with the C
+kernels. Writes results.json, results.csv and curves.png to OUT.
 
 Three methods train nothing and are computed in NumPy: ncm, the nearest class mean; nearest, the nearest replayed
-latent; slda, streaming linear discriminant analysis. All methods of a seed meet the same samples in the same order.
+latent; slda, streaming linear discriminant analysis. All methods of a seed meet the same samples in the same order,
+whatever the model.
 """
 
 from __future__ import annotations
