@@ -216,6 +216,36 @@ def test_run_on_the_unix_port_and_in_float32(settings, small_model, capsys, tmp_
     assert capsys.readouterr().out == ""
 
 
+def test_a_seed_is_one_order_for_all_models(settings, small_model, deep_model, monkeypatch):
+    """Models with other latents, other methods and other memories are taught the same images in the same order."""
+    rows, plans = [], []
+
+    def made(model, dataset, split, chosen, places, **more):
+        rows.append((split, chosen))
+        return latents(model, dataset, split, chosen, places, **more)
+
+    def taught(script, configuration, *places):
+        if script == "learn_classes.py":
+            plans.append(configuration["experiences"])
+        return original(script, configuration, *places)
+
+    original = unix_port.run
+    monkeypatch.setattr(class_incremental, "latents", made)
+    monkeypatch.setattr(unix_port, "run", taught)
+    for model, method, replay, seed in (
+        (small_model, "replay_head", 30, 2),
+        (deep_model, "replay_deep", 10, 2),
+        (deep_model, "replay_deep", 10, 3),
+    ):
+        plan = ClassIncremental(step=4, samples=3, test=1, epochs=1, learner={"replay": replay})
+        class_incremental.run(model, plan, [class_incremental.Run(method, seed)], settings, quiet=True)
+    # Images by experience: the plan numbers rows of what was made from the training images.
+    images = [
+        [np.asarray(train)[part].tolist() for part in plan] for (_, train), plan in zip(rows[::2], plans, strict=True)
+    ]
+    assert images[0] == images[1] != images[2] and rows[1] == rows[3]
+
+
 def test_state_that_cannot_be_written(settings, small_model, tmp_path):
     """An error on the unix port is told, with the reason."""
     one = class_incremental.Run("cwr", state=tmp_path / "nowhere" / "state")
