@@ -42,7 +42,7 @@ def test_the_shipped_model(pico, mpremote, flash_with_model, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     first, found, _, *session = done.stdout.splitlines()
-    assert first == "/rom/backbone.safetensors: 371524 bytes, verified"
+    assert first == f"/rom/backbone.safetensors: {MODEL.stat().st_size} bytes, verified"
     assert found.startswith("<Network backbone") and found.endswith("in flash>")
     assert len(session) == 4 and all(line.startswith(">>> ") for line in session)
     lines = "\n".join(line.removeprefix(">>> ") for line in session[:3])
