@@ -214,7 +214,7 @@ class Learner:
                 for batch in self.policy.minibatches(classes, self.batch, self.rng):
                     hits += self._minibatch(batch)
                     self._set_rates(step, steps)
-                    held(self._step, present)
+                    self._step(present)
                     step, total = step + 1, total + self.batch
                 self._report(progress, epoch + 1, epochs, 100 * hits / total, time() - start)
             held(self._end, True)
@@ -273,7 +273,11 @@ class Learner:
             self.trainer.set_rate(step, steps)
 
     def _step(self, present):
-        """One step of all that is trained, by the gradients of a minibatch. It must not be interrupted."""
+        """One step of all that is trained, by the gradients of a minibatch.
+
+        It may be interrupted: a kernel is whole, any layers may have taken the step, and in the first minibatch none
+        does but the head, in weights that count only if `learned` says so.
+        """
         if self.trainer:
             self.trainer.update(self.x, self.rng)
         self.head.update(self.e, self.f, self.rng)

@@ -288,10 +288,7 @@ class Trainer(Above):
         self.fall = 1 if step % FALL == 0 else 0
 
     def update(self, latents, rng):
-        """One step of the trained layers, by the gradients of the minibatch. latents: its bits, u8[batch * bytes].
-
-        Allocates nothing, so that all layers take the step or none.
-        """
+        """One step of the trained layers, by the gradients of the minibatch. latents: its bits, u8[batch * bytes]."""
         for j in range(len(self.parts)):
             part = self.parts[j]
             top = -32768
