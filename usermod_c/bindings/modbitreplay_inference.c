@@ -12,48 +12,53 @@ mp_obj_t mod_conv2d(size_t n_args, const mp_obj_t *a) {
     return mp_const_none;
 }
 
+// What every binary convolution takes first: (geometry, x, weight, ...).
+typedef struct _br_binary_t {
+    const br_geometry_t *g;
+    const uint32_t *x, *weight;
+    size_t outputs;
+} br_binary_t;
+
+// packed: whether the output channels make words of bits.
+static br_binary_t get_binary(br_args_t *args, const mp_obj_t *a, bool packed) {
+    br_binary_t in = { .g = br_get_geometry(args, a[0], true) };
+    if (packed && in.g->cout % 32) {
+        mp_raise_ValueError(MP_ERROR_TEXT("geometry: cout must be a multiple of 32"));
+    }
+    in.x = br_input(args, a[1], "x", (size_t)in.g->height * in.g->width * in.g->cin / 8, 4);
+    in.weight = br_input(args, a[2], "weight", in.g->cout * br_filter_words(in.g) * 4, 4);
+    in.outputs = br_output_pixels(in.g) * in.g->cout;
+    return in;
+}
+
 // bconv2d(geometry, x, weight, slope, bias, shift, y)
 mp_obj_t mod_bconv2d(size_t n_args, const mp_obj_t *a) {
     br_args_t args = { 0 };
-    const br_geometry_t *g = br_get_geometry(&args, a[0], true);
-    const uint32_t *x = br_input(&args, a[1], "x", (size_t)g->height * g->width * g->cin / 8, 4);
-    const uint32_t *weight = br_input(&args, a[2], "weight", g->cout * br_filter_words(g) * 4, 4);
-    br_affine_t affine = br_get_affine(&args, a[3], a[4], br_get_int(a[5], "shift"), g->cout);
-    br_bconv2d(g, x, weight, &affine, br_output(&args, a[6], "y", br_output_pixels(g) * g->cout, 1));
+    br_binary_t in = get_binary(&args, a, false);
+    br_affine_t affine = br_get_affine(&args, a[3], a[4], br_get_int(a[5], "shift"), in.g->cout);
+    br_bconv2d(in.g, in.x, in.weight, &affine, br_output(&args, a[6], "y", in.outputs, 1));
     return mp_const_none;
-}
-
-static void check_words(const br_geometry_t *g) {
-    if (g->cout % 32) {
-        mp_raise_ValueError(MP_ERROR_TEXT("geometry: cout must be a multiple of 32"));
-    }
 }
 
 // bconv2d_masks(geometry, x, weight, slope, bias, shift, y, passes, negative)
 mp_obj_t mod_bconv2d_masks(size_t n_args, const mp_obj_t *a) {
     br_args_t args = { 0 };
-    const br_geometry_t *g = br_get_geometry(&args, a[0], true);
-    check_words(g);
-    const uint32_t *x = br_input(&args, a[1], "x", (size_t)g->height * g->width * g->cin / 8, 4);
-    const uint32_t *weight = br_input(&args, a[2], "weight", g->cout * br_filter_words(g) * 4, 4);
-    br_affine_t affine = br_get_affine(&args, a[3], a[4], br_get_int(a[5], "shift"), g->cout);
-    size_t outputs = br_output_pixels(g) * g->cout;
-    int8_t *y = br_output(&args, a[6], "y", outputs, 1);
-    uint32_t *passes = br_output(&args, a[7], "passes", outputs / 8, 4);
-    br_bconv2d_masks(g, x, weight, &affine, y, passes, br_output(&args, a[8], "negative", outputs / 8, 4));
+    br_binary_t in = get_binary(&args, a, true);
+    br_affine_t affine = br_get_affine(&args, a[3], a[4], br_get_int(a[5], "shift"), in.g->cout);
+    int8_t *y = br_output(&args, a[6], "y", in.outputs, 1);
+    uint32_t *passes = br_output(&args, a[7], "passes", in.outputs / 8, 4);
+    uint32_t *negative = br_output(&args, a[8], "negative", in.outputs / 8, 4);
+    br_bconv2d_masks(in.g, in.x, in.weight, &affine, y, passes, negative);
     return mp_const_none;
 }
 
 // bconv2d_sign(geometry, x, weight, threshold, flip, y)
 mp_obj_t mod_bconv2d_sign(size_t n_args, const mp_obj_t *a) {
     br_args_t args = { 0 };
-    const br_geometry_t *g = br_get_geometry(&args, a[0], true);
-    check_words(g);
-    const uint32_t *x = br_input(&args, a[1], "x", (size_t)g->height * g->width * g->cin / 8, 4);
-    const uint32_t *weight = br_input(&args, a[2], "weight", g->cout * br_filter_words(g) * 4, 4);
-    const int16_t *threshold = br_input(&args, a[3], "threshold", g->cout * 2, 2);
-    const uint32_t *flip = br_input(&args, a[4], "flip", g->cout / 8, 4);
-    br_bconv2d_sign(g, x, weight, threshold, flip, br_output(&args, a[5], "y", br_output_pixels(g) * g->cout / 8, 4));
+    br_binary_t in = get_binary(&args, a, true);
+    const int16_t *threshold = br_input(&args, a[3], "threshold", in.g->cout * 2, 2);
+    const uint32_t *flip = br_input(&args, a[4], "flip", in.g->cout / 8, 4);
+    br_bconv2d_sign(in.g, in.x, in.weight, threshold, flip, br_output(&args, a[5], "y", in.outputs / 8, 4));
     return mp_const_none;
 }
 
