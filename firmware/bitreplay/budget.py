@@ -4,6 +4,9 @@ import gc
 
 from . import trainer
 
+SHARES = (1.0, 0.5, 0.25, 0.125)  # of a layer's channels that plans tell of
+BITS = {"head_bits": 16, "q_b": 4}  # of a learner by default
+
 
 def batch(config):
     """Samples of a minibatch: fewer where binary layers are trained, as each takes memory for its gradients."""
@@ -54,6 +57,11 @@ def trained(config):
     return "the head and %d binary layer%s%s" % (config["train"], "s" if config["train"] > 1 else "", share)
 
 
+def choices(net):
+    """What can be trained of a Network: [(train, channels)], from the head alone, train 0, up."""
+    return [(0, 1.0)] + [(train, share) for train in range(1, trainer.most(net) + 1) for share in SHARES]
+
+
 def plan(net, replay=500, fresh=100, classes=10):
     """Prints what a learner on a Network would need with each choice of train and channels, before one is made.
 
@@ -61,13 +69,12 @@ def plan(net, replay=500, fresh=100, classes=10):
     """
     found = []
     print("%-6s %-8s %9s" % ("train", "channels", "bytes"))
-    for train in range(trainer.most(net) + 1):
-        for channels in (1.0, 0.5, 0.25, 0.125) if train else (1.0,):
-            config = {"replay": replay, "fresh": fresh, "classes": classes, "train": train, "channels": channels}
-            config.update({"head_bits": 16, "q_b": 4})
-            sizes = memory(net, config)
-            found.append((train or "head", channels, sizes["total"] - sizes["activations"]))
-            print("%-6s %-8g %9d" % found[-1])
+    for train, channels in choices(net):
+        config = {"replay": replay, "fresh": fresh, "classes": classes, "train": train, "channels": channels}
+        config.update(BITS)
+        sizes = memory(net, config)
+        found.append((train or "head", channels, sizes["total"] - sizes["activations"]))
+        print("%-6s %-8g %9d" % found[-1])
     return found
 
 

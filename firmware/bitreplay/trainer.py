@@ -53,6 +53,11 @@ def check_train(net, train):
     return train
 
 
+def columns(batch, positions):
+    """Positions of a minibatch, filled up to whole words of a bit plane."""
+    return (batch * positions + 31) // 32 * 32
+
+
 class Part:
     """A trained layer: which output channels are trained, and the sizes that follow.
 
@@ -75,7 +80,7 @@ class Part:
         self.channels = array("H", [i * g[3] // number for i in range(number)])
         self.fan_in = g[4] * g[4] * (g[2] // g[7])
         self.positions = self.layer.shape[0] * self.layer.shape[1]
-        self.columns = (batch * self.positions + 31) // 32 * 32
+        self.columns = columns(batch, self.positions)
         self.source = None
         for i in range(index):
             if net.above[i].op in ("binarize", "bconv2d_sign"):
@@ -275,7 +280,7 @@ class Trainer(Above):
         gy, gx, y = self.views[i]
         k = kernels.avg_pool_backward(layer.pool, gy, y)
         gx[:] = y
-        return stream + k - 2 * (len(bin(layer.pool[3])) - 3)
+        return stream + k - 2 * log2(layer.pool[3], 1)
 
     def begin(self):
         """Before a learn(): how large the gradients are is not known."""

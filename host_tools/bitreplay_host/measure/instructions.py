@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bitreplay import budget
+from bitreplay import budget, trainer
 from tqdm import tqdm
 
 from .. import models, paths, reference
@@ -292,7 +292,7 @@ def others(net: Any, random: np.random.Generator) -> Iterator[Case]:
         yield from gradients(layer, batch, case)
     first = layers[0]
     height, width, channels = first.shape
-    inputs, positions = first.shape_in[2] // first.geometry[7], -(-batch * height * width // 32) * 32
+    inputs, positions = first.shape_in[2] // first.geometry[7], trainer.columns(batch, height * width)
     words, text = height * width * channels // 32, f"{height}x{width}x{channels}"
     yield case("binarize", text, {"n": height * width, "channels": channels})
     yield case("near_threshold", text, {"n": height * width, "channels": channels})
@@ -324,7 +324,7 @@ def gradients(layer: Any, batch: int, case: Callable[..., Case]) -> Iterator[Cas
     geometry, cout = tuple(layer.geometry), layer.geometry[3]
     shape, text = dict(zip(kernel_arguments.GEOMETRY, geometry, strict=True)), describe_geometry(geometry)
     positions, channels = layer.shape[0] * layer.shape[1], min(CHANNELS, cout)
-    columns = -(-batch * positions // 32) * 32
+    columns = trainer.columns(batch, positions)
     given = {"slope": np.full(2 * cout, 20000, np.int16), "bias": np.zeros(cout, np.int32), "shift": layer.affine[2]}
     yield case("bconv2d_masks", text, shape, **given)
     record = {"n": positions, "cout": cout, "count": channels, "width": columns}

@@ -18,10 +18,8 @@ from .. import paths
 from ..tables import table
 from . import instructions
 
-SHARES = 1.0, 0.5, 0.25, 0.125
 LEAST = 0.25  # share of the channels below which fewer layers are the better choice, if more of these can be trained
 SPARE = 24 * 1024  # bytes of heap that a program should have beside the learner
-BITS, HEAD_BITS = 4, 16  # of gradients and of the head's master copy, as Learner has them
 
 
 @dataclass(frozen=True)
@@ -93,19 +91,18 @@ def choices(net: Any, graph: dict, board: Board, settings: dict[str, int], epoch
 
 def alternatives(net: Any) -> list[dict[str, Any]]:
     """What can be trained of a model: arguments of Learner, train as a number."""
-    numbers = range(trainer.most(net) + 1)
-    return [{"train": n, "channels": share} for n in numbers for share in (SHARES if n else SHARES[:1])]
+    return [{"train": train, "channels": share} for train, share in budget.choices(net)]
 
 
 def needs(net: Any, settings: dict[str, Any]) -> tuple[int, int]:
     """Bytes of RAM of a learner and the network's scratch, and of the largest buffer."""
-    config = {**settings, "head_bits": HEAD_BITS, "q_b": BITS}
+    config = settings | budget.BITS
     return budget.memory(net, config)["total"], max(budget.buffers(net, config).values())
 
 
 def choice(net: Any, graph: dict, board: Board, settings: dict[str, Any], epochs: int) -> Choice:
     """settings: replay, fresh, classes, train and channels of a learner."""
-    config = {**settings, "q_b": BITS}
+    config = settings | budget.BITS
     (total, block), train = needs(net, settings), config["train"]
     objects = MODEL_OBJECTS + LEARNER_OBJECTS + LAYER_OBJECTS * train
     free = board.heap - total - objects

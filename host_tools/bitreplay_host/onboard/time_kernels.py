@@ -203,7 +203,7 @@ def parts(net, rng):
 
 def columns(layer):
     """Positions of a minibatch at a layer's output."""
-    return (BATCH * layer.shape[0] * layer.shape[1] + 31) // 32 * 32
+    return trainer.columns(BATCH, layer.shape[0] * layer.shape[1])
 
 
 def training(net, rng, pool):

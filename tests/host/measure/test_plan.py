@@ -6,7 +6,7 @@ import json
 import bitreplay
 import numpy as np
 import pytest
-from bitreplay import trainer
+from bitreplay import budget, trainer
 from bitreplay_host import cli, models, paths
 from bitreplay_host.measure import instructions, plan
 
@@ -31,7 +31,7 @@ def choices(net, deep_model):
 
 def test_bytes_are_those_of_the_learner(net, choices):
     found = choices()
-    assert [(c.train, c.channels) for c in found] == [(0, 1), *((n, s) for n in (1, 2, 3, 4) for s in plan.SHARES)]
+    assert [(c.train, c.channels) for c in found] == [(0, 1), *((n, s) for n in (1, 2, 3, 4) for s in budget.SHARES)]
     for c in found:
         me = bitreplay.Learner(net, train=c.train, channels=c.channels, **SETTINGS)
         assert c.total == me.memory()["total"]
@@ -55,7 +55,7 @@ def test_what_fits_is_told_by_the_byte(choices):
 def test_more_work_takes_longer(choices):
     found = {(c.train, c.channels): c for c in choices()}
     for train in 1, 2, 3, 4:
-        times = [found[train, share].minibatch for share in plan.SHARES]
+        times = [found[train, share].minibatch for share in budget.SHARES]
         assert times == sorted(times, reverse=True) and len(set(times)) == len(times)
     assert found[0, 1].minibatch / 32 < found[1, 1].minibatch / 8 < found[2, 1].minibatch / 8
     assert found[3, 1].minibatch < found[4, 1].minibatch
