@@ -99,6 +99,18 @@ def test_bconv2d_dx_is_its_parts(call):
         assert s == after
 
 
+def drawn(shape, largest, steepest, bits):
+    """Arguments for a shape, of random gradients and slopes below these sizes."""
+    random, geometry = np.random.default_rng(4), np.array(shape, np.uint16)
+    _, _, cin, cout, kernel, _, _, groups = shape
+    n = int(np.prod(positions(geometry))) * cout
+    g = random.integers(-largest, largest, n, np.int16)
+    slope = random.integers(-steepest, steepest, 2 * cout, np.int16)
+    negative = random.integers(*WORD, n // 32, np.uint32)
+    weight = random.integers(*WORD, cout * kernel**2 * cin // groups // 32, np.uint32)
+    return arguments(geometry, g, negative, slope, weight, bits, 1, np.array([5], np.uint32))
+
+
 MEANT = (
     (1, 1, 32, 32, 1, 1, 0, 1),
     (3, 4, 32, 64, 3, 1, 1, 1),
@@ -112,15 +124,10 @@ MEANT = (
 @pytest.mark.parametrize("shape", MEANT)
 def test_bconv2d_dx_is_a_gradient(shape):
     """16 bits for products below 2^15: nothing is rounded before the sums."""
-    random, geometry = np.random.default_rng(4), np.array(shape, np.uint16)
-    _, _, cin, cout, kernel, _, _, groups = shape
-    n = int(np.prod(positions(geometry))) * cout
-    g, slope = random.integers(-100, 100, n, np.int16), random.integers(-200, 200, 2 * cout, np.int16)
-    negative = random.integers(*WORD, n // 32, np.uint32)
-    weight = random.integers(*WORD, cout * kernel**2 * cin // groups // 32, np.uint32)
-    call = arguments(geometry, g, negative, slope, weight, 16, 1, np.array([5], np.uint32))
+    call = drawn(shape, 100, 200, 16)
+    geometry, weight = call[0], call[4]
     k, (*_, d, rng) = agree("bconv2d_dx", *call, scratch=SCRATCH)
-    check(d, k, outer(through_slopes(call).reshape(*positions(geometry), cout), geometry, weight))
+    check(d, k, outer(through_slopes(call).reshape(*positions(geometry), shape[3]), geometry, weight))
     assert rng == 5
 
 
@@ -135,15 +142,7 @@ LARGE = (
 @pytest.mark.parametrize("shape", LARGE)
 @pytest.mark.parametrize("bits", (4, 16))
 def test_bconv2d_dx_shapes(shape, bits):
-    random, geometry = np.random.default_rng(4), np.array(shape, np.uint16)
-    _, _, cin, cout, kernel, _, _, groups = shape
-    n = int(np.prod(positions(geometry))) * cout
-    g, slope = random.integers(-32768, 32768, n, np.int16), random.integers(-500, 500, 2 * cout, np.int16)
-    negative = random.integers(*WORD, n // 32, np.uint32)
-    weight = random.integers(*WORD, cout * kernel**2 * cin // groups // 32, np.uint32)
-    agree(
-        "bconv2d_dx", *arguments(geometry, g, negative, slope, weight, bits, 1, np.array([5], np.uint32)), scratch=(7,)
-    )
+    agree("bconv2d_dx", *drawn(shape, 32768, 500, bits), scratch=SCRATCH)
 
 
 @pytest.mark.parametrize("sign", (-1, 1))

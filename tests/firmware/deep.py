@@ -78,8 +78,7 @@ def deep(name="blocks", seed=0):
     stem = models._conv("conv2d", "stem", 32, 3, 2, 1, shift=13)
     layers = [stem, {"op": "binarize", "tensor": "latent"}, {"op": "latent"}]
     tensors = {
-        "stem.weight": rng.integers(-20, 20, (32, 3, 3, 3), dtype=np.int8),
-        **models._affine(rng, "stem", 32, 100),
+        **models._stem(rng),
         "latent.threshold": models._threshold(rng, 32),
     }
     channels = bits = 32
@@ -103,8 +102,7 @@ def deep(name="blocks", seed=0):
                 tensors.update(models._affine(rng, tensor, cout, int(6000 / np.sqrt(kernel * kernel * terms))))
                 channels = cout
             else:
-                tensors[f"{tensor}.threshold"] = rng.integers(-10, 10, cout, dtype=np.int16)
-                tensors[f"{tensor}.flip"] = models._words(rng, cout // 32)
+                tensors.update(models._sign(rng, tensor, cout))
                 bits = cout
         elif op.endswith("_pool") and op != "global_avg_pool":
             channels *= fields["repeat"]

@@ -70,6 +70,10 @@ def _conv(op, tensor, cout, kernel, stride, padding, **more):
     return {**layer, **more}
 
 
+def _stem(rng):
+    return {"stem.weight": rng.integers(-20, 20, (32, 3, 3, 3), dtype=np.int8), **_affine(rng, "stem", 32, 100)}
+
+
 def _head(rng, features):
     weight = rng.integers(-128, 128, (3, features), dtype=np.int8)
     return {"head.weight": weight, "head.shift": np.array([-2, -3, -2], np.int8)}
@@ -91,8 +95,7 @@ def tiny(seed=0, trainable=True, head=True):
         {"op": "expand", "tensor": "expand"},
     ]
     tensors = {
-        "stem.weight": rng.integers(-20, 20, (32, 3, 3, 3), dtype=np.int8),
-        **_affine(rng, "stem", 32, 100),
+        **_stem(rng),
         "block.threshold": _threshold(rng, 32),
         "block.weight": _words(rng, 32, 3, 3, 1),
         **_affine(rng, "block", 32, 300),
@@ -171,8 +174,7 @@ def deep(seed=0):
         {"op": "dense", "tensor": "head"},
     ]
     tensors = {
-        "stem.weight": rng.integers(-20, 20, (32, 3, 3, 3), dtype=np.int8),
-        **_affine(rng, "stem", 32, 100),
+        **_stem(rng),
         "latent.threshold": _threshold(rng, 32),
         "latent.levels": _levels(rng, 32),
         "same.threshold": _threshold(rng, 32),
@@ -207,8 +209,7 @@ def plain(seed=0):
         {"op": "dense", "tensor": "head"},
     ]
     tensors = {
-        "stem.weight": rng.integers(-20, 20, (32, 3, 3, 3), dtype=np.int8),
-        **_affine(rng, "stem", 32, 100),
+        **_stem(rng),
         "stem.threshold": _threshold(rng, 32),
         "latent.weight": _words(rng, 32, 3, 3, 1),
         **_sign(rng, "latent", 32),
