@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import bitreplay
+import numpy as np
+from bitreplay import safetensors
+from bitreplay.network import FORMAT, VERSION
 from safetensors import safe_open
 
 from . import paths
 from .errors import UserError, as_user_error
+
+DTYPES = {"int8": "I8", "int16": "I16", "int32": "I32", "uint32": "U32"}
 
 
 def load(path: Path) -> bitreplay.Network:
@@ -19,6 +25,22 @@ def load(path: Path) -> bitreplay.Network:
         raise UserError(f"{path}: No such file, and no model of this name is shipped, but {names}")
     with as_user_error():
         return bitreplay.load(path)
+
+
+def write(
+    path: str | Path,
+    name: str,
+    image: Sequence[int],
+    layers: list[dict],
+    tensors: dict[str, np.ndarray],
+    labels: list[str] | None = None,
+) -> None:
+    """Write a bitreplay-model file (docs/formats.md); the same parts are the same bytes."""
+    metadata = {"format": FORMAT, "version": VERSION, "name": name}
+    metadata["graph"] = json.dumps({"image": image, "layers": layers})
+    if labels is not None:
+        metadata["labels"] = json.dumps(labels)
+    safetensors.write(path, metadata, [(k, DTYPES[str(v.dtype)], v.shape, v.tobytes()) for k, v in tensors.items()])
 
 
 def graph(path: Path) -> dict:

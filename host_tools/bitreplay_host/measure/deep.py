@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
-from bitreplay import safetensors
-from bitreplay.network import FORMAT, VERSION
 
-DTYPES = {"int8": "I8", "int16": "I16", "int32": "I32", "uint32": "U32"}
+from .. import models
+
 LAYERS = 4  # that can be trained
 
 
@@ -31,10 +29,7 @@ def write(path: str) -> None:
     maker.binarize("fourth", 64)
     maker.bconv2d("fourth", 64, 32, 2, 1, 1, residual=False)  # to 3x3: a minibatch's 72 positions are rounded up
     maker.layers.append({"op": "global_avg_pool"})
-    graph = {"image": [8, 8, 3], "layers": maker.layers}
-    metadata = {"format": FORMAT, "version": VERSION, "name": "deep", "graph": json.dumps(graph)}
-    tensors = [(name, DTYPES[str(t.dtype)], t.shape, t.tobytes()) for name, t in maker.tensors.items()]
-    safetensors.write(path, metadata, tensors)
+    models.write(path, "deep", [8, 8, 3], maker.layers, maker.tensors)
 
 
 class _Maker:

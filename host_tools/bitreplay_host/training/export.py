@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import torch
-from bitreplay import safetensors
-from bitreplay.network import FORMAT, VERSION
 
+from .. import models
 from .net import HEAD_SCALE, LATENT, STEM_SCALE, STREAM, int8_weight, saturate, threshold_units
-
-DTYPES = {"int8": "I8", "int16": "I16", "int32": "I32", "uint32": "U32"}
 
 
 def pack(signs: np.ndarray) -> np.ndarray:
@@ -114,8 +110,4 @@ def export(net, path: Path, name: str, labels: list[str] | None) -> None:
     The same net is the same bytes.
     """
     layers, tensors = convert(net, labels is not None)
-    metadata = {"format": FORMAT, "version": VERSION, "name": name}
-    metadata["graph"] = json.dumps({"image": [32, 32, 3], "layers": layers})
-    if labels is not None:
-        metadata["labels"] = json.dumps(labels)
-    safetensors.write(path, metadata, [(k, DTYPES[str(v.dtype)], v.shape, v.tobytes()) for k, v in tensors.items()])
+    models.write(path, name, [32, 32, 3], layers, tensors, labels)
