@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--train",
-        type=_layers,
+        type=options.layers,
         nargs="+",
         default=["all"],
         metavar="N",
@@ -105,11 +105,6 @@ def run(args: argparse.Namespace) -> None:
     records = experiment.run(args.model, plan, chosen, args.seeds, options.places(args), args.out)
     if args.json:
         args.json.write_text(json.dumps(experiment.summary(plan, records, latent_bytes), indent=1) + "\n")
-
-
-def _layers(text: str) -> str | int:
-    """--train as a Learner takes it, who checks it."""
-    return int(text) if text.isdecimal() and len(text) < 10 else text
 
 
 def _latents(sizes: list[int], size: int) -> list[int]:

@@ -46,15 +46,20 @@ def micropython(args: argparse.Namespace) -> Path:
 def add_train(parser: argparse._ActionsContainer) -> None:
     """What train() reads."""
     text = "layers of the model that are trained: head, all, or how many binary ones from the top"
-    parser.add_argument("--train", help=f"{text} (default: 1, or head where there is none)")
+    parser.add_argument("--train", type=layers, help=f"{text} (default: 1, or head where there is none)")
     text = "share of their output channels that is trained, above 0 and at most 1 (default: %(default)s)"
     parser.add_argument("--channels", type=float, default=1.0, help=text)
 
 
+def layers(text: str) -> str | int:
+    """--train as a Learner takes it, who checks it."""
+    return int(text) if text.isdecimal() and len(text) < 10 else text
+
+
 def train(args: argparse.Namespace, net: bitreplay.Network) -> dict[str, Any]:
     """Keyword arguments of Learner. UserError if the model has no such layers."""
-    chosen = args.train or str(min(1, trainer.most(net)))
-    learner = {"train": int(chosen) if chosen.isdecimal() else chosen, "channels": args.channels}
+    chosen = min(1, trainer.most(net)) if args.train is None else args.train
+    learner = {"train": chosen, "channels": args.channels}
     with as_user_error():
         bitreplay.Learner(net, replay=0, fresh=1, **learner)
     return learner
