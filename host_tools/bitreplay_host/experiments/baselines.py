@@ -17,8 +17,7 @@ from bitreplay.above import Above
 from bitreplay.replay import Balanced, Samples
 
 from ..errors import UserError
-from .float_layers import STREAM
-from .float_learner import unpack
+from .float_layers import STREAM, unpack
 
 SHRINKAGE = 1e-4  # of the covariance towards the identity
 NUMBER = 4  # bytes of a float32 or an integer that is kept

@@ -6,16 +6,22 @@ Streams are in units of 1.0, which is 16 of the integers'; latent weights in uni
 from __future__ import annotations
 
 import numpy as np
+from bitreplay.trainer import LATENT_WEIGHT, PASSED
 
 STREAM = 16  # stream units per 1.0
 LATENT = 128  # latent weight units per 1.0
 LOW, HIGH = -128 / STREAM, 127 / STREAM  # where the stream saturates
 LIMIT = 127 / LATENT
-OPS = "expand", "binarize", "bconv2d", "avg_pool"
 
 
 def sign(x):
     return np.where(x >= 0, np.float32(1), np.float32(-1))
+
+
+def unpack(packed: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Packed bits, uint8 (n, bytes), to +-1, float32 (n, *shape)."""
+    bits = np.unpackbits(packed, axis=-1, bitorder="little").reshape(len(packed), *shape)
+    return bits.astype(np.float32) * 2 - 1
 
 
 def _numbers(view, dtype, scale):
@@ -29,9 +35,9 @@ class FloatConv:
         self.height, self.width, cin, cout, self.kernel, self.stride, self.padding, self.groups = map(
             int, layer.geometry
         )
-        bits = np.unpackbits(np.frombuffer(layer.weight, np.uint8), bitorder="little")
-        shape = cout, self.kernel, self.kernel, cin // self.groups
-        self.weight = (bits.reshape(shape).astype(np.float32) * 2 - 1) * np.float32(13 / LATENT)
+        rows = np.frombuffer(layer.weight, np.uint8).reshape(cout, -1)
+        signs = unpack(rows, (self.kernel, self.kernel, cin // self.groups))
+        self.weight = signs * np.float32(LATENT_WEIGHT / LATENT)
         slope, bias, shift = layer.affine
         self.slope = _numbers(slope, np.int16, 2.0**-shift / STREAM).reshape(-1, 2)
         self.bias = _numbers(bias, np.int32, 2.0**-shift / STREAM)
@@ -96,11 +102,11 @@ class FloatConv:
 
 
 class FloatLayers:
-    """All of them. parts: what a Trainer trains. ValueError for a layer that is not in OPS."""
+    """All of them. parts: what a Trainer trains. ValueError for a layer that no gradient passes."""
 
     def __init__(self, net, parts):
         for layer in net.above:
-            if layer.op not in OPS:
+            if layer.op not in PASSED:
                 raise ValueError(f"float32 has no {layer.op}; take a model without one above its latent")
         trained = {part.index: part for part in parts}
         self.lowest = min(trained, default=len(net.above))

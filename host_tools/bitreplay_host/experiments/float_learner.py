@@ -15,15 +15,9 @@ import bitreplay
 import numpy as np
 from bitreplay.trainer import FALL
 
-from .float_layers import FloatLayers
+from .float_layers import FloatLayers, unpack
 
 MOMENTUM = 7 / 8
-
-
-def unpack(latents: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Packed latents, uint8 (n, bytes), to +-1, float32 (n, *shape)."""
-    bits = np.unpackbits(latents, axis=-1, bitorder="little").reshape(len(latents), *shape)
-    return bits.astype(np.float32) * 2 - 1
 
 
 class FloatLearner(bitreplay.Learner):
