@@ -39,8 +39,10 @@ def pytest_collection_modifyitems(config, items):
     items[:] = [item for worker in range(workers) for item in ranked[worker::workers]]
 
 
-def pytest_collection_finish():
-    """The package collects garbage for each layer of a model: what pytest holds must not be looked through then."""
+@pytest.fixture(scope="module", autouse=True)
+def frozen():
+    """The package collects garbage for each layer of a model: what pytest and libraries hold is not looked through."""
+    gc.collect()
     gc.freeze()
 
 
