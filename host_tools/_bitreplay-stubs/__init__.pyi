@@ -140,7 +140,7 @@ def update_weights(
 ) -> None:
     """One step of SGD on latent weights, rounded stochastically."""
 
-def avg_pool_backward(shape: ReadableBuffer, gy: ReadableBuffer, gx: WriteableBuffer, /) -> int:
+def avg_pool_backward(shape: ReadableBuffer, g: WriteableBuffer, /) -> int:
     """The gradient of an average's input, times the window's pixels; returns by how much the exponent grows."""
 
 def gradient_mask(g: WriteableBuffer, mask: ReadableBuffer, /) -> None:

@@ -151,8 +151,8 @@ def update_weights(weight, dw, mantissa, exponent, packed, rng):
     call("update_weights", weight, dw, size(weight.size), i32(mantissa), i32(exponent), packed, rng)
 
 
-def avg_pool_backward(shape, gy, gx):
-    return call("avg_pool_backward", shape, gy, gx, returns=ctypes.c_int32)
+def avg_pool_backward(shape, g):
+    return call("avg_pool_backward", shape, g, returns=ctypes.c_int32)
 
 
 def gradient_mask(g, mask):

@@ -27,7 +27,7 @@
     X(MP_QSTR_dot_planes, mod_dot_planes, 4) \
     X(MP_QSTR_dot_signs, mod_dot_signs, 3) \
     X(MP_QSTR_update_weights, mod_update_weights, 6) \
-    X(MP_QSTR_avg_pool_backward, mod_avg_pool_backward, 3) \
+    X(MP_QSTR_avg_pool_backward, mod_avg_pool_backward, 2) \
     X(MP_QSTR_gradient_mask, mod_gradient_mask, 2) \
     X(MP_QSTR_gradient_add, mod_gradient_add, 5) \
     X(MP_QSTR_expand_backward, mod_expand_backward, 5) \

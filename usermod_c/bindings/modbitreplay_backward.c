@@ -1,13 +1,12 @@
 // The binding of what passes gradients through layers, and of the gradients of binary convolutions.
 #include "modbitreplay.h"
 
-// avg_pool_backward(shape, gy, gx)
+// avg_pool_backward(shape, g)
 mp_obj_t mod_avg_pool_backward(size_t n_args, const mp_obj_t *a) {
     br_args_t args = { 0 };
     const br_pool_t *p = br_get_pool(&args, a[0]);
-    const int16_t *gy = br_input(&args, a[1], "gy", br_pooled(p) * 2, 2);
-    int16_t *gx = br_output(&args, a[2], "gx", (size_t)p->height * p->width * p->channels * 2, 2);
-    return MP_OBJ_NEW_SMALL_INT(br_avg_pool_backward(p, gy, gx));
+    int16_t *g = br_output(&args, a[1], "g", (size_t)p->height * p->width * p->channels * 2, 2);
+    return MP_OBJ_NEW_SMALL_INT(br_avg_pool_backward(p, g));
 }
 
 // gradient_mask(g, mask)

@@ -10,11 +10,11 @@ static inline int32_t br_sum_copies(const int16_t *gy, size_t channels, uint32_t
     return sum;
 }
 
-int32_t BR_HOT br_avg_pool_backward(const br_pool_t *p, const int16_t *gy, int16_t *gx) {
+int32_t BR_HOT br_avg_pool_backward(const br_pool_t *p, int16_t *g) {
     size_t channels = p->channels, row = p->width * channels;
     uint32_t shift = br_bit_length(p->size) - 1, rows = (uint32_t)p->height >> shift, columns = p->width >> shift;
     uint32_t largest = 0;
-    const int16_t *from = gy;
+    const int16_t *gy = g + p->height * row - (size_t)rows * columns * p->repeat * channels, *from = gy;
     for (size_t left = (size_t)rows * columns; left; left--, from += p->repeat * channels) {
         for (size_t c = 0; c < channels; c++) {
             largest = br_largest(largest, br_sum_copies(from + c, channels, p->repeat));
@@ -23,12 +23,12 @@ int32_t BR_HOT br_avg_pool_backward(const br_pool_t *p, const int16_t *gy, int16
     int32_t exponent = br_normal_exponent(largest);
     for (uint32_t top = 0; top < p->height; top += p->size) {
         for (uint32_t left = 0; left < p->width; left += p->size, gy += p->repeat * channels) {
-            int16_t *window = gx + top * row + left * channels;
+            int16_t *window = g + top * row + left * channels;
             for (size_t c = 0; c < channels; c++) {
-                int16_t g = br_normalize(br_sum_copies(gy + c, channels, p->repeat), exponent);
+                int16_t v = br_normalize(br_sum_copies(gy + c, channels, p->repeat), exponent);
                 for (uint32_t i = 0; i < p->size; i++) {
                     for (uint32_t j = 0; j < p->size; j++) {
-                        window[i * row + j * channels + c] = g;
+                        window[i * row + j * channels + c] = v;
                     }
                 }
             }

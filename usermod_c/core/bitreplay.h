@@ -174,8 +174,9 @@ void br_update_weights(int8_t *weight, const int32_t *dw, size_t n, int32_t mant
 
 // Gradients of layers, i16 with an exponent that the caller keeps. Those that normalize return by how much it grows.
 
-// gy as br_avg_pool's y, gx as its x. |sum| <= 8 * 2^15.
-int32_t br_avg_pool_backward(const br_pool_t *p, const int16_t *gy, int16_t *gx);
+// g as br_avg_pool's x, in place: that of its y is its last part. As repeat <= size, no window is written before what
+// lies there was read: of its rows, the last `size` end where the windows left begin. |sum| <= 8 * 2^15.
+int32_t br_avg_pool_backward(const br_pool_t *p, int16_t *g);
 
 // g [words * 32], mask [words].
 void br_gradient_mask(int16_t *g, const uint32_t *mask, size_t words);

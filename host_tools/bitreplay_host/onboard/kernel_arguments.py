@@ -233,11 +233,7 @@ def update_weights(n):
 
 
 def avg_pool_backward(height, width, channels, size, repeat):
-    return [
-        _shape("shape", POOL, (height, width, channels, size, repeat)),
-        _buffer("gy", "h", height // size * (width // size) * channels * repeat),
-        _output("gx", "h", height * width * channels),
-    ]
+    return [_shape("shape", POOL, (height, width, channels, size, repeat)), _output("g", "h", height * width * channels)]
 
 
 def gradient_mask(words):

@@ -22,18 +22,19 @@ from .arguments import (
 from .stream import pool_shape
 
 
-def avg_pool_backward(shape, gy, gx):
+def avg_pool_backward(shape, g):
     """The gradient of avg_pool's input, times size^2: each window gets the sum over its output's copies. Returns k.
 
-    shape as avg_pool takes it; gy i16[height/size*width/size*channels*repeat]; gx i16[height*width*channels],
-    normalized. ValueError for a size or range that differs.
+    shape as avg_pool takes it; g i16[height*width*channels], in place: its last
+    height/size*width/size*channels*repeat are the gradient of the output; normalized. ValueError for a size or range
+    that differs.
     """
     height, width, channels, size, repeat = pool_shape(shape)
     rows, columns = height // size, width // size
-    gy = input_buffer("gy", gy, np.int16, rows * columns * channels * repeat)
-    gx = output_buffer("gx", gx, np.int16, height * width * channels)
+    g = output_buffer("g", g, np.int16, height * width * channels)
+    gy = g[g.size - rows * columns * channels * repeat :]
     sums, k = normalize(gy.reshape(rows, columns, repeat, channels).sum(2, dtype=np.int64))
-    gx[:] = sums.repeat(size, 0).repeat(size, 1).ravel()
+    g[:] = sums.repeat(size, 0).repeat(size, 1).ravel()
     return k
 
 
