@@ -26,8 +26,8 @@ def check_one_of(name, value, allowed):
 
 def check_rate(name, value):
     """A learning rate, rounded as it is saved. The kernels' exponents can express any in this range."""
-    if type(value) not in (int, float) or not 1e-5 <= value <= 1000:
-        raise ValueError("%s: must be a number, 0.00001..1000, got %s" % (name, short(value)))
+    if type(value) not in (int, float) or not 1e-5 <= value <= 100:
+        raise ValueError("%s: must be a number, 0.00001..100, got %s" % (name, short(value)))
     return float(RATE_FORMAT % value)
 
 

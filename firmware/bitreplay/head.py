@@ -31,8 +31,7 @@ class Head:
         self.active = bytearray(classes)
         self.scores = array("i", bytes(4 * classes))
         self.ready = False  # whether what is quantized is cw
-        # The kernel's largest rate is 960 with minibatches of 8.
-        self.rate = fixed(min(config["rate"] * 4096 / batch, 15 << 15))
+        self.rate = fixed(config["rate"] * 4096 / batch)
         self.hyper = array("b", [bits, self.rate[0], self.rate[1], 3, 0])
 
     def quantize(self, weight, bits):

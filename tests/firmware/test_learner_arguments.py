@@ -30,7 +30,7 @@ import models
         ({"head_bits": 16.0}, "head_bits: must be 16 or 32"),
         ({"head_bits": 8}, "head_bits: must be 16 or 32"),
         ({"rounding": {}}, "rounding: must be 'stochastic' or 'nearest'"),
-        ({"rate": 0}, "rate: must be a number, 0.00001..1000, got 0"),
+        ({"rate": 0}, "rate: must be a number, 0.00001..100, got 0"),
         ({"rate": float("nan")}, "rate: must be"),
         ({"rate": float("inf")}, "rate: must be"),
         ({"rate": -0.1}, "rate: must be"),
