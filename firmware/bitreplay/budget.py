@@ -8,9 +8,11 @@ SHARES = (1.0, 0.5, 0.25, 0.125)  # of a layer's channels that plans tell of
 BITS = {"head_bits": 16, "q_b": 4}  # of a learner by default
 
 
-def batch(config):
-    """Samples of a minibatch: fewer where binary layers are trained, as each takes memory for its gradients."""
-    return 8 if config["train"] else 32
+def batch(net, config):
+    """Samples of a minibatch: of the lowest trained layer's, or for the head."""
+    if not config["train"]:
+        return trainer.LARGEST
+    return trainer.minibatch([layer for layer in net.above if layer.op == "bconv2d"][-config["train"]])
 
 
 def buffers(net, config):
@@ -19,7 +21,7 @@ def buffers(net, config):
     replay, fresh: M * (latent bits / 8 + label). weights: cw, its quantized copy with a shift a class, the trained
     layers' latent weights and their signs. gradients: tw and its velocity, and what a minibatch needs.
     """
-    classes, n, latent, samples = config["classes"], net.features, net.latent_bytes, batch(config)
+    classes, n, latent, samples = config["classes"], net.features, net.latent_bytes, batch(net, config)
     found = {}
     for part in ("replay", "fresh"):
         found[part + ".latents"], found[part + ".classes"] = config[part] * latent, config[part]

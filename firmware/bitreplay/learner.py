@@ -103,7 +103,7 @@ class Learner:
         gc.collect()
         self.replay = Samples(settings["replay"], net.latent_bytes)
         self.fresh = Samples(settings["fresh"], net.latent_bytes)
-        self.batch = batch = budget.batch(settings)
+        self.batch = batch = budget.batch(net, settings)
         self.head = Head(n, batch, settings)
         self.trainer = Trainer(net, settings, batch) if settings["train"] else None
         self.above = self.trainer or Above(net)

@@ -16,6 +16,7 @@ from .graph import count
 LATENT_WEIGHT = 13  # of 127: what a latent weight is in size before it is trained
 FALL = 32  # steps in which the exponent of a layer's gradient falls by one at most
 UNKNOWN = -128  # exponent of a layer whose gradient was never measured
+SMALLEST, LARGEST = 4, 32  # samples of a minibatch
 PASSED = "expand", "binarize", "bconv2d", "avg_pool"  # by a gradient
 
 
@@ -51,6 +52,15 @@ def check_train(net, train):
     if train > reached:
         raise ValueError("train: no gradient reaches more than the upper %d of %d binary layers" % (reached, layers))
     return train
+
+
+def minibatch(layer):
+    """Samples of a minibatch where this layer is the lowest trained one.
+
+    Fewer where it has more positions: each sample takes memory for its gradients, and bit planes of a few words are
+    enough for speed.
+    """
+    return max(SMALLEST, min(LARGEST, 128 // (layer.shape[0] * layer.shape[1])))
 
 
 def columns(batch, positions):
@@ -118,7 +128,7 @@ def buffers(net, config, batch):
     found, trained = {}, parts(net, config, batch)
     if not trained:
         return found
-    lowest, bits, scratch, masks, elements = trained[0].index, config["q_b"], 0, 0, 0
+    lowest, bits, scratch, masks, g, d = trained[0].index, config["q_b"], 0, 0, 0, 0
     for part in trained:
         name, channels = part.layer.name, len(part.channels)
         found["weights." + name] = channels * part.fan_in
@@ -131,14 +141,18 @@ def buffers(net, config, batch):
         scratch = max(scratch, kernels.bconv2d_dw_scratch(part.layer.geometry, batch, bits, channels))
     for i in range(lowest, len(net.above)):
         layer = net.above[i]
-        masks += _planes(layer) * count(layer.shape) // 8
-        elements = max(elements, count(layer.shape))
+        size, size_in = 2 * count(layer.shape), 2 * count(layer.shape_in)
+        masks += _planes(layer) * size // 16
+        g = max(g, size)
         if i > lowest:
-            elements = max(elements, count(layer.shape_in))
+            g = max(g, size_in)
             if layer.op == "bconv2d":
                 scratch = max(scratch, kernels.bconv2d_dx_scratch(layer.geometry, bits))
-    found["gradients.masks"], found["gradients.g"], found["gradients.scratch"] = masks, 2 * elements, 4 * scratch
-    found["gradients.d"] = 4 * elements if len(net.above) - 1 > lowest else 0
+                d = max(d, 2 * size_in)
+            elif layer.op != "avg_pool":
+                d = max(d, size)
+    found["gradients.masks"], found["gradients.g"], found["gradients.d"] = masks, g, d
+    found["gradients.scratch"] = 4 * scratch
     found["gradients.shifts"], found["gradients.square"], found["gradients.hyper"] = batch, 8, 5
     found["weights.exponents"] = len(trained)
     return found
@@ -235,8 +249,7 @@ class Trainer(Above):
                     scratch = memoryview(self.scratch)[: 4 * kernels.bconv2d_dx_scratch(layer.geometry, self.bits)]
                     self.views[i] = g[:size], d[: 2 * size_in], scratch
             elif layer.op == "avg_pool":
-                # The first half may hold the gradient of bits.
-                self.views[i] = g[:size], g[:size_in], d[len(d) // 2 :][:size_in]
+                self.views[i] = g[:size], g[:size_in], g[size_in - size : size_in]
             else:
                 self.views[i] = g[:size], d[:size]
 
@@ -277,9 +290,9 @@ class Trainer(Above):
         return top - 14 + kernels.expand_backward(g, layer.levels, d, min(31, top - stream), min(31, top - bits))
 
     def _avg_pool(self, i, layer, stream):
-        gy, gx, y = self.views[i]
-        k = kernels.avg_pool_backward(layer.pool, gy, y)
-        gx[:] = y
+        gy, g, last = self.views[i]
+        last[:] = gy
+        k = kernels.avg_pool_backward(layer.pool, g)
         return stream + k - 2 * log2(layer.pool[3], 1)
 
     def begin(self):

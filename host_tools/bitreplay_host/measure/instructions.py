@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bitreplay import budget, trainer
+from bitreplay import trainer
 from tqdm import tqdm
 
 from .. import models, paths, reference
@@ -287,10 +287,11 @@ def others(net: Any, random: np.random.Generator) -> Iterator[Case]:
     def case(kernel: str, text: str, shape: dict[str, int], **given: Any) -> Case:
         return make_case(kernel, text, random, shape, **given)
 
-    batch, layers = budget.batch({"train": 1}), [layer for layer in net.above if layer.op == "bconv2d"]
+    layers = [layer for layer in net.above if layer.op == "bconv2d"]
     for layer in {tuple(layer.geometry): layer for layer in layers}.values():
-        yield from gradients(layer, batch, case)
+        yield from gradients(layer, case)
     first = layers[0]
+    batch = trainer.minibatch(first)
     height, width, channels = first.shape
     inputs, positions = first.shape_in[2] // first.geometry[7], trainer.columns(batch, height * width)
     words, text = height * width * channels // 32, f"{height}x{width}x{channels}"
@@ -312,18 +313,19 @@ def others(net: Any, random: np.random.Generator) -> Iterator[Case]:
     weight = random.integers(-(2**15), 2**15, CLASSES * n).astype(np.int16)
     e = random.integers(-3000, 3000, CLASSES, np.int16)
     yield case("head_backward", text, {"classes": CLASSES, "n": n, "bits": 16}, e=e, weight=weight)
-    for samples in budget.batch({"train": 0}), batch:
+    for samples in {trainer.LARGEST, batch}:
         e = random.integers(-3000, 3000, samples * CLASSES, np.int16)
         shape = {"samples": samples, "classes": CLASSES, "n": n, "bits": 16}
         given = {"e": e, "active": active, "weight": weight.copy(), "mantissa": 10, "exponent": -4}
         yield case("head_update", f"minibatch of {samples}, {text}", shape, **given, momentum=3, decay=0)
 
 
-def gradients(layer: Any, batch: int, case: Callable[..., Case]) -> Iterator[Case]:
-    """What training takes at a binary convolution."""
+def gradients(layer: Any, case: Callable[..., Case]) -> Iterator[Case]:
+    """What training takes at a binary convolution, in a minibatch as if it were the lowest one."""
     geometry, cout = tuple(layer.geometry), layer.geometry[3]
     shape, text = dict(zip(kernel_arguments.GEOMETRY, geometry, strict=True)), describe_geometry(geometry)
     positions, channels = layer.shape[0] * layer.shape[1], min(CHANNELS, cout)
+    batch = trainer.minibatch(layer)
     columns = trainer.columns(batch, positions)
     given = {"slope": np.full(2 * cout, 20000, np.int16), "bias": np.zeros(cout, np.int32), "shift": layer.affine[2]}
     yield case("bconv2d_masks", text, shape, **given)

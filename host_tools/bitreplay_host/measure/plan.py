@@ -108,7 +108,7 @@ def choice(net: Any, graph: dict, board: Board, settings: dict[str, Any], epochs
     free = board.heap - total - objects
     found = measured(net, train, config["channels"])
     image, minibatch = found or (image_cycles(net, graph), minibatch_cycles(net, config))
-    batch = budget.batch(config)
+    batch = budget.batch(net, config)
     minibatches = epochs * -(-(config["fresh"] + config["replay"]) // batch)
     seconds = (config["fresh"] * image + minibatches * minibatch) / board.clock
     fits = free >= 0 and block <= board.block
@@ -154,7 +154,7 @@ def image_cycles(net: Any, graph: dict) -> float:
 
 def minibatch_cycles(net: Any, config: dict[str, Any]) -> float:
     """Cycles of a minibatch of a learner with this config."""
-    batch = budget.batch(config)
+    batch = budget.batch(net, config)
     parts = {part.index: part for part in trainer.parts(net, config, batch)}
     lowest, weights = min(parts, default=len(net.above)), config["classes"] * net.features
     sample = DENSE * weights + SOFTMAX * config["classes"] + CALL * (len(net.above) + 4)

@@ -15,12 +15,11 @@ from time import ticks_diff, ticks_us
 
 import _bitreplay as kernels
 import bitreplay
-from bitreplay import budget, trainer
+from bitreplay import trainer
 from bitreplay.above import Above
 from kernel_arguments import KERNELS, SIZES, output_side, values
 
 CLASSES = 10
-BATCH, HEAD_BATCH = budget.batch({"train": 1}), budget.batch({"train": 0})  # samples of a minibatch
 CHANNELS = 8  # that are trained, where not all are
 PERIOD = 4099  # of synthetic data: longer than what a branch predictor learns by heart
 LONG = 200  # microseconds that a measurement takes at least: the clock counts whole ones
@@ -159,7 +158,7 @@ def stream(net, rng):
     yield case("expand", text, (height * width, n), rng)
     yield case("global_avg_pool", text, (height * width, n), rng, x=wide)
     g = noise(2 * height * width * n, rng)
-    yield case("avg_pool_backward", pooled, shape, rng, gy=g)
+    yield case("avg_pool_backward", pooled, shape, rng)
     yield case("gradient_mask", text, (height * width * n // 32,), rng, g=g)
     yield case("gradient_add", text, (height * width * n // 32,), rng, g=g, shift_g=0, shift_d=3)
     yield case("expand_backward", text, (height * width, n), rng, g=g, shift_g=0, shift_d=3)
@@ -169,13 +168,13 @@ def head(net, rng):
     """The same for the head, as a learner with 16-bit weights calls it."""
     n = net.features
     text = "%d classes, %d features" % (CLASSES, n)
-    errors, weight, active = noise(2 * HEAD_BATCH * CLASSES, rng), noise(2 * CLASSES * n, rng), b"\1" * CLASSES
+    errors, weight, active = noise(2 * trainer.LARGEST * CLASSES, rng), noise(2 * CLASSES * n, rng), b"\1" * CLASSES
     score = bytearray(4 * CLASSES)
     yield case("dense", text, (n, CLASSES), rng, y=score)
     yield case("softmax", "%d classes" % CLASSES, (CLASSES,), rng, z=score, active=active, label=0)
     yield case("head_backward", text, (CLASSES, n, 16), rng, e=errors, weight=weight)
     given = {"e": errors, "active": active, "weight": weight, "mantissa": 10, "exponent": -4, "momentum": 3}
-    for batch in (HEAD_BATCH, BATCH):
+    for batch in sorted({trainer.LARGEST, trainer.minibatch(convolutions(net)[0][1])}):
         shape = batch, CLASSES, n, 16
         yield case("head_update", "minibatch of %d" % batch, shape, rng, decay=0, **given)
     yield case("head_quantize", text, (CLASSES, n, 16), rng, weight=weight, q_f=8)
@@ -203,7 +202,7 @@ def parts(net, rng):
 
 def columns(layer):
     """Positions of a minibatch at a layer's output."""
-    return trainer.columns(BATCH, layer.shape[0] * layer.shape[1])
+    return trainer.columns(trainer.minibatch(layer), layer.shape[0] * layer.shape[1])
 
 
 def training(net, rng, pool):
@@ -217,11 +216,12 @@ def training(net, rng, pool):
         record = positions, cout, count, columns(layer)
         yield case("gradient_record", "%s, %d channels" % (text, count), record, rng, slope=slope, first=0)
         yield case("bconv2d_dx", text + ", 4 bits", shape + (4,), rng, weight=pool, slope=slope, stochastic=1)
-        told = "%s, minibatch of %d, %d channels, 4 bits" % (text, BATCH, count)
+        batch = trainer.minibatch(layer)
+        told = "%s, minibatch of %d, %d channels, 4 bits" % (text, batch, count)
         g = noise(2 * count * columns(layer), rng)
         packed = noise(len(memoryview(layer.weight)), rng)
         given = {"slope": slope, "packed": packed, "mantissa": 10, "exponent": -40, "update": 1, "stochastic": 1}
-        yield case("bconv2d_dw", told, shape + (BATCH, count, 4), rng, g=g, **given)
+        yield case("bconv2d_dw", told, shape + (batch, count, 4), rng, g=g, **given)
 
 
 def gradients(net, repeats, rng):
