@@ -4,6 +4,7 @@ import gc
 
 from . import trainer
 
+HEAD_BATCH = 32  # samples of a minibatch where the head alone is trained
 SHARES = (1.0, 0.5, 0.25, 0.125)  # of a layer's channels that plans tell of
 BITS = {"head_bits": 16, "q_b": 4}  # of a learner by default
 
@@ -11,7 +12,7 @@ BITS = {"head_bits": 16, "q_b": 4}  # of a learner by default
 def batch(net, config):
     """Samples of a minibatch: of the lowest trained layer's, or for the head."""
     if not config["train"]:
-        return trainer.LARGEST
+        return HEAD_BATCH
     return trainer.minibatch([layer for layer in net.above if layer.op == "bconv2d"][-config["train"]])
 
 

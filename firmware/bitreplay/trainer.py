@@ -16,7 +16,7 @@ from .graph import count
 LATENT_WEIGHT = 13  # of 127: what a latent weight is in size before it is trained
 FALL = 32  # steps in which the exponent of a layer's gradient falls by one at most
 UNKNOWN = -128  # exponent of a layer whose gradient was never measured
-SMALLEST, LARGEST = 4, 32  # samples of a minibatch
+MOST = 8  # samples of a minibatch
 PASSED = "expand", "binarize", "bconv2d", "avg_pool"  # by a gradient
 
 
@@ -57,10 +57,10 @@ def check_train(net, train):
 def minibatch(layer):
     """Samples of a minibatch where this layer is the lowest trained one.
 
-    Fewer where it has more positions: each sample takes memory for its gradients, and bit planes of a few words are
-    enough for speed.
+    Each takes memory for its gradients. Where the layer has many positions, fewer samples learn better, and bit planes
+    of four words are long enough for speed.
     """
-    return max(SMALLEST, min(LARGEST, 128 // (layer.shape[0] * layer.shape[1])))
+    return max(2, min(MOST, 128 // (layer.shape[0] * layer.shape[1])))
 
 
 def columns(batch, positions):

@@ -154,7 +154,7 @@ def describe(result: dict) -> str:
     for g in result["gradients"]:
         serial, signs = (g[name] * scale for name in ("bit_serial_us", "sign_and_add_us"))
         rows.append([g["gradient"], g["shape"], g["q_b"], f"{serial:.0f}", f"{signs:.0f}", f"{signs / serial:.2f}"])
-    text += f"\n\nOne tap: dW of all output channels for a minibatch, dX of a sample:\n\n"
+    text += "\n\nOne tap: dW of all output channels for a minibatch, dX of a sample:\n\n"
     text += table(["gradient", "layer", "bits", f"bit-serial {unit}", f"sign-and-add {unit}", "ratio"], rows)
     speedups = ", ".join(f"{kind} {ratios['4']:.2f}" for kind, ratios in result["bit_serial_speedup"].items())
     text += f"\n\nall layers, 4 bits, bit-serial against sign-and-add: {speedups}\n"

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bitreplay import trainer
+from bitreplay import budget, trainer
 from tqdm import tqdm
 
 from .. import models, paths, reference
@@ -313,7 +313,7 @@ def others(net: Any, random: np.random.Generator) -> Iterator[Case]:
     weight = random.integers(-(2**15), 2**15, CLASSES * n).astype(np.int16)
     e = random.integers(-3000, 3000, CLASSES, np.int16)
     yield case("head_backward", text, {"classes": CLASSES, "n": n, "bits": 16}, e=e, weight=weight)
-    for samples in {trainer.LARGEST, batch}:
+    for samples in budget.HEAD_BATCH, batch:
         e = random.integers(-3000, 3000, samples * CLASSES, np.int16)
         shape = {"samples": samples, "classes": CLASSES, "n": n, "bits": 16}
         given = {"e": e, "active": active, "weight": weight.copy(), "mantissa": 10, "exponent": -4}

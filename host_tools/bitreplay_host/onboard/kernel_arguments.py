@@ -233,7 +233,8 @@ def update_weights(n):
 
 
 def avg_pool_backward(height, width, channels, size, repeat):
-    return [_shape("shape", POOL, (height, width, channels, size, repeat)), _output("g", "h", height * width * channels)]
+    shape = _shape("shape", POOL, (height, width, channels, size, repeat))
+    return [shape, _output("g", "h", height * width * channels)]
 
 
 def gradient_mask(words):

@@ -15,7 +15,7 @@ from time import ticks_diff, ticks_us
 
 import _bitreplay as kernels
 import bitreplay
-from bitreplay import trainer
+from bitreplay import budget, trainer
 from bitreplay.above import Above
 from kernel_arguments import KERNELS, SIZES, output_side, values
 
@@ -168,13 +168,13 @@ def head(net, rng):
     """The same for the head, as a learner with 16-bit weights calls it."""
     n = net.features
     text = "%d classes, %d features" % (CLASSES, n)
-    errors, weight, active = noise(2 * trainer.LARGEST * CLASSES, rng), noise(2 * CLASSES * n, rng), b"\1" * CLASSES
+    errors, weight, active = noise(2 * budget.HEAD_BATCH * CLASSES, rng), noise(2 * CLASSES * n, rng), b"\1" * CLASSES
     score = bytearray(4 * CLASSES)
     yield case("dense", text, (n, CLASSES), rng, y=score)
     yield case("softmax", "%d classes" % CLASSES, (CLASSES,), rng, z=score, active=active, label=0)
     yield case("head_backward", text, (CLASSES, n, 16), rng, e=errors, weight=weight)
     given = {"e": errors, "active": active, "weight": weight, "mantissa": 10, "exponent": -4, "momentum": 3}
-    for batch in sorted({trainer.LARGEST, trainer.minibatch(convolutions(net)[0][1])}):
+    for batch in budget.HEAD_BATCH, trainer.minibatch(convolutions(net)[0][1]):
         shape = batch, CLASSES, n, 16
         yield case("head_update", "minibatch of %d" % batch, shape, rng, decay=0, **given)
     yield case("head_quantize", text, (CLASSES, n, 16), rng, weight=weight, q_f=8)

@@ -287,7 +287,7 @@ def test_the_first_minibatch_measures_only(load, kind):
 
     for epochs, expected in ((1, False), (2, True), (1, False)):
         before = weights()
-        for i, row in enumerate(made_latents(net, 8, seed=epochs)):
+        for i, row in enumerate(made_latents(net, learner.batch, seed=epochs)):
             learner.see_latent(row.tobytes(), i % 2)
         learner.learn(epochs, progress=False)  # one minibatch in an epoch
         assert changed(before) == [expected] * 3
