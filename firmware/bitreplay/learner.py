@@ -109,7 +109,7 @@ class Learner:
         self.above = self.trainer or Above(net)
         # A minibatch: latents, features (in the network's scratch if they fit), errors of the head.
         self.x = bytearray(batch * net.latent_bytes)
-        self.f = net.spare[: batch * n] if len(net.spare) >= batch * n else bytearray(batch * n)
+        self.f = net.spare[len(net.spare) - batch * n :] if len(net.spare) >= batch * n else bytearray(batch * n)
         self.e = array("h", bytes(2 * batch * settings["classes"]))
         self.x_rows, self.f_rows, self.e_rows = [rows(buffer, batch) for buffer in (self.x, self.f, self.e)]
 

@@ -11,7 +11,7 @@ from .above import Above
 from .calls import zero
 from .checks import short
 from .fixed import decayed, fixed, log2, rows
-from .graph import count
+from .graph import STREAM, count
 
 LATENT_WEIGHT = 13  # of 127: what a latent weight is in size before it is trained
 FALL = 32  # steps in which the exponent of a layer's gradient falls by one at most
@@ -123,6 +123,13 @@ def parts(net, config, batch):
     return [Part(net, i, config, batch) for i in found[-config["train"] :]]
 
 
+def idle(net, batch):
+    """Bytes of the network's stream that are free after a forward pass: all but a minibatch's features at its end, if
+    they have room there."""
+    features = batch * net.features
+    return len(net.scratch[STREAM]) - (features if features <= len(net.spare) else 0)
+
+
 def buffers(net, config, batch):
     """Bytes of the buffers of a Trainer, by formula: {"part.name": bytes}; part is weights or gradients."""
     found, trained = {}, parts(net, config, batch)
@@ -152,7 +159,8 @@ def buffers(net, config, batch):
             elif layer.op != "avg_pool":
                 d = max(d, size)
     found["gradients.masks"], found["gradients.g"], found["gradients.d"] = masks, g, d
-    found["gradients.scratch"] = 4 * scratch
+    if 4 * scratch > idle(net, batch):
+        found["gradients.scratch"] = 4 * scratch
     found["gradients.shifts"], found["gradients.square"], found["gradients.hyper"] = batch, 8, 5
     found["weights.exponents"] = len(trained)
     return found
@@ -172,7 +180,9 @@ class Trainer(Above):
         self.fall = 0
         self.rate = self.now = fixed(config["conv_rate"] * 128)
         sizes = buffers(net, config, batch)
-        self.g, self.d, self.scratch = [bytearray(sizes["gradients." + name]) for name in ("g", "d", "scratch")]
+        self.g, self.d = bytearray(sizes["gradients.g"]), bytearray(sizes["gradients.d"])
+        scratch = sizes.get("gradients.scratch")
+        self.scratch = bytearray(scratch) if scratch else net.scratch[STREAM]
         self.planes = bytearray(sizes["gradients.masks"])
         self.exponents = array("b", [UNKNOWN] * len(self.parts))
         self.square, self.shifts = array("i", [0, 0]), bytearray(batch)
