@@ -33,17 +33,43 @@ plain_c() {
     file bench --board emulated
 }
 
+# Head and deep learners and the baselines on as many bytes, at several numbers of fresh images a class (0: all): a
+# file of study/ for each number and model. What is there already is kept.
+study() {
+    dataset=$1 fresh=$2 bytes=$3
+    shift 3
+    for n in $fresh; do
+        for model in backbone backbone_4x4; do
+            methods=(naive cwr replay_head joint ncm nearest slda --train head)
+            [ $model = backbone ] || methods=(replay_deep joint)
+            to=$here/study/$dataset-$n-$model.json
+            [ ! -e "$to" ] || continue
+            "$bitreplay" experiment --dataset $dataset --fresh $n --replay-bytes $bytes "$@" --model $model \
+                --out "$work" --json "$work/study.json" --methods "${methods[@]}"
+            mv "$work/study.json" "$to"
+        done
+    done
+}
+
+studies() {
+    mkdir -p "$here/study"
+    study fsdd "100 20 5 0" "131072 262144" --epochs 12
+    study quickdraw "0 20 5" "131072 262144" --first 10 --step 10
+    study fashion "100 20 5 500" 262144
+    study cifar10 "500 100 20 5" 524288
+    study cifar100 "100 20 5" 524288 --first 10 --step 10
+}
+
 small=(--model models/small.safetensors)
 deep=(--model backbone_4x4 --methods replay_deep)
-head=(--methods replay_head ncm nearest slda)
 digits=(--dataset fsdd --fresh 100 --epochs 12)
-drawings=(--dataset quickdraw --first 10 --step 10 --fresh 75)
+sizes="32768 65536 131072 262144 524288"
 measure() {
     case $1 in
         memory) file report --board emulated ;;
         pico) file bench --board emulated ;;
         pico-c) plain_c ;;
-        pico-deep) file bench --board emulated --model small_8x8 --train all --channels 0.125 --replay 125 --fresh 25 ;;
+        pico-deep) file bench --board emulated --model small_8x8 --train all --channels 0.25 --replay 128 --fresh 16 ;;
         pico-small) file bench --board emulated "${small[@]}" ;;
         stock-small) stock bench "${small[@]}" ;;
         stock-memory) stock report "${small[@]}" --replay 200 --fresh 50 ;;
@@ -52,13 +78,14 @@ measure() {
         methods) folder experiment --methods naive cwr replay_head joint --train head ;;
         replay) folder experiment --methods replay_head --replay 250 500 1000 2000 ;;
         reservoir) folder experiment --methods replay_head --policy reservoir ;;
-        digits-head) folder experiment "${digits[@]}" "${head[@]}" --replay-bytes 131072 262144 ;;
-        digits-deep) folder experiment "${digits[@]}" "${deep[@]}" --replay-bytes 131072 --q-b 4 16 ;;
-        digits-deep-256) folder experiment "${digits[@]}" "${deep[@]}" --replay-bytes 262144 ;;
-        drawings-head) folder experiment "${drawings[@]}" "${head[@]}" --replay-bytes 131072 262144 ;;
-        drawings-deep) folder experiment "${drawings[@]}" "${deep[@]}" --replay-bytes 131072 262144 ;;
-        fashion-head) folder experiment --dataset fashion "${head[@]}" --replay-bytes 262144 ;;
-        fashion-deep) folder experiment --dataset fashion "${deep[@]}" --replay-bytes 262144 ;;
+        digits-bytes-head) folder experiment "${digits[@]}" --methods replay_head --replay-bytes $sizes ;;
+        digits-bytes) folder experiment "${digits[@]}" "${deep[@]}" --replay-bytes $sizes ;;
+        digits-bits) folder experiment "${digits[@]}" "${deep[@]}" --replay-bytes 131072 --q-b 4 16 ;;
+        digits-small-head) folder experiment "${digits[@]}" "${small[@]}" --fresh 20 --replay-bytes 65536 --methods replay_head ;;
+        digits-small)
+            folder experiment "${digits[@]}" --model small_8x8 --channels 0.25 --fresh 20 --replay-bytes 65536 --methods replay_deep ;;
+        drawings-float32)
+            folder experiment --dataset quickdraw --first 10 --step 10 --fresh 0 "${deep[@]}" --replay-bytes 131072 --arithmetic integer float32 ;;
         head-bits-32) folder experiment --methods replay_head --head-bits 32 ;;
         q-f-4) folder experiment --methods replay_head --q-f 4 ;;
         q-f-2) folder experiment --methods replay_head --q-f 2 ;;
@@ -70,9 +97,13 @@ measure() {
     esac
 }
 
-[ $# -gt 0 ] || set -- $(cd "$here"; basename -s .json -- *.json)
+[ $# -gt 0 ] || set -- $(cd "$here"; basename -s .json -- *.json) study
 for name; do
     echo "== $name"
+    if [ $name = study ]; then
+        studies
+        continue
+    fi
     (measure "$name")
     make firmware
     mv "$work/results.json" "$here/$name.json"
