@@ -1,4 +1,4 @@
-"""Power is cut at every erase and program of a save, whole and torn, and at random cycles: nothing is ever lost."""
+"""Power is cut at every erase and program of a save, whole and torn, and at random cycles: no deep learner is lost."""
 
 import contextlib
 import random
@@ -7,6 +7,7 @@ from pathlib import Path
 import bitreplay
 import pytest
 import serial
+from deep import deep
 from mpremote.transport_serial import SerialTransport
 
 import models
@@ -24,7 +25,7 @@ import bitreplay
 net = bitreplay.load("/net.safetensors")
 """
 LOAD = "me = bitreplay.Learner.load(net, '/me.safetensors')\n"
-MAKE = "me = bitreplay.Learner(net, replay=12, fresh=6, classes=4, train=1)\n"
+MAKE = "me = bitreplay.Learner(net, replay=12, fresh=6, classes=4, train='all', channels=0.125)\n"
 SAVE = "me.save('/me.safetensors')\n"
 FILL = """
 import os
@@ -53,15 +54,15 @@ def digests(tmp_path_factory):
     """The learner's digests after 1, 2, 3 and 4 experiences, by the same learner on CPython."""
     scope = {}
     exec(STEP, scope)
-    net = bitreplay.load(models.tiny_model(tmp_path_factory.mktemp("host") / "net.safetensors"))
-    me = bitreplay.Learner(net, replay=12, fresh=6, classes=4, train=1)
+    net = bitreplay.load(models.save(tmp_path_factory.mktemp("host") / "net.safetensors", deep()))
+    me = bitreplay.Learner(net, replay=12, fresh=6, classes=4, train="all", channels=0.125)
     return [scope["step"](me, n) for n in range(4)]
 
 
 @pytest.fixture(scope="module")
 def saving(emulator, digests, tmp_path_factory):
     """A Pico that has saved its first experience and is about to save its second, whenever it is wanted."""
-    model = Path(models.tiny_model(tmp_path_factory.mktemp("board") / "net.safetensors")).read_bytes()
+    model = Path(models.save(tmp_path_factory.mktemp("board") / "net.safetensors", deep())).read_bytes()
     with emulator() as pico:
         yield Saving(pico, model, digests)
 
