@@ -15,18 +15,22 @@ from .graph import STREAM, count
 
 LATENT_WEIGHT = 13  # of 127: what a latent weight is in size before it is trained
 FALL = 32  # steps in which the exponent of a layer's gradient falls by one at most
-UNKNOWN = -128  # exponent of a layer whose gradient was never measured
-MOST = 8  # samples of a minibatch
+UNKNOWN = -128  # exponent of a layer whose gradient was not measured yet in this learn()
+MAX_BATCH = 8  # samples of a minibatch
+MAX_POSITIONS = 4096  # of a layer, in a minibatch: what bconv2d_dw takes
 PASSED = "expand", "binarize", "bconv2d", "avg_pool"  # by a gradient
 
 
 def most(net):
     """How many binary convolutions, from the top, a gradient reaches."""
-    found = readers = 0
+    found = readers = widest = 0
     for layer in reversed(net.above):
         if layer.op not in PASSED:
             break
         if layer.op == "bconv2d":
+            widest = max(widest, layer.shape[0] * layer.shape[1])
+            if minibatch(layer) * widest > MAX_POSITIONS:
+                break
             found, readers = found + 1, readers + 1
             # There is a buffer for the gradient that one convolution has for its bits.
             if readers == 2:
@@ -60,7 +64,7 @@ def minibatch(layer):
     Each takes memory for its gradients. Where the layer has many positions, fewer samples learn better, and bit planes
     of four words are long enough for speed.
     """
-    return max(2, min(MOST, 128 // (layer.shape[0] * layer.shape[1])))
+    return max(2, min(MAX_BATCH, 128 // (layer.shape[0] * layer.shape[1])))
 
 
 def columns(batch, positions):
@@ -71,14 +75,15 @@ def columns(batch, positions):
 class Part:
     """A trained layer: which output channels are trained, and the sizes that follow.
 
-    index: its place in net.above; source: of the layer whose bits it reads, None for the latent; channels u16[T];
-    fan_in: weights of a channel; positions: of its output; columns: of a minibatch, a multiple of 32. A Trainer adds
-    weight, the latent weights i8[T * fan_in]; packed, the signs of the layer; and what it needs of a minibatch.
+    index: its place in net.above; source: of the layer whose bits it reads, None for the latent; passes: whether
+    a trained layer lies below those bits; channels u16[T]; fan_in: weights of a channel; positions: of its output;
+    columns: of a minibatch, a multiple of 32. A Trainer adds weight, the latent weights i8[T * fan_in]; packed, the
+    signs of the layer; and what it needs of a minibatch.
     """
 
     weight = packed = gradient = exponents = x = scratch = None
 
-    def __init__(self, net, index, config, batch):
+    def __init__(self, net, index, lowest, config, batch):
         self.index, self.layer = index, net.above[index]
         g = self.layer.geometry
         number = (g[3] * int(config["channels"] * 1000 + 0.5) + 500) // 1000
@@ -95,6 +100,7 @@ class Part:
         for i in range(index):
             if net.above[i].op in ("binarize", "bconv2d_sign"):
                 self.source = i
+        self.passes = self.source is not None and self.source > lowest
 
     def row(self, t):
         """The latent weights of the t-th trained channel, and its signs."""
@@ -120,7 +126,8 @@ def parts(net, config, batch):
     if config["train"] == 0:
         return []
     found = [i for i in range(len(net.above)) if net.above[i].op == "bconv2d"]
-    return [Part(net, i, config, batch) for i in found[-config["train"] :]]
+    found = found[-config["train"] :]
+    return [Part(net, i, found[0], config, batch) for i in found]
 
 
 def idle(net, batch):
@@ -135,17 +142,21 @@ def buffers(net, config, batch):
     found, trained = {}, parts(net, config, batch)
     if not trained:
         return found
-    lowest, bits, scratch, masks, g, d = trained[0].index, config["q_b"], 0, 0, 0, 0
+    lowest, bits, sources, scratch, masks, g, d = trained[0].index, config["q_b"], [], 0, 0, 0, 0
     for part in trained:
         name, channels = part.layer.name, len(part.channels)
         found["weights." + name] = channels * part.fan_in
         found["weights.%s.packed" % name] = len(memoryview(part.layer.weight))
         found["gradients." + name] = 2 * channels * part.columns
-        if part.source is not None:
+        if part.source is not None and part.source not in sources:
+            sources.append(part.source)
             found["gradients.%s.x" % name] = batch * count(part.layer.shape_in) // 8
         found["gradients.%s.exponents" % name] = 2 * batch
         found["gradients.%s.channels" % name] = 2 * channels
         scratch = max(scratch, kernels.bconv2d_dw_scratch(part.layer.geometry, batch, bits, channels))
+        if part.passes:
+            scratch = max(scratch, kernels.bconv2d_dx_scratch(part.layer.geometry, bits))
+            d = max(d, 4 * count(part.layer.shape_in))
     for i in range(lowest, len(net.above)):
         layer = net.above[i]
         size, size_in = 2 * count(layer.shape), 2 * count(layer.shape_in)
@@ -153,10 +164,7 @@ def buffers(net, config, batch):
         g = max(g, size)
         if i > lowest:
             g = max(g, size_in)
-            if layer.op == "bconv2d":
-                scratch = max(scratch, kernels.bconv2d_dx_scratch(layer.geometry, bits))
-                d = max(d, 2 * size_in)
-            elif layer.op != "avg_pool":
+            if layer.op in ("binarize", "expand"):
                 d = max(d, size)
     found["gradients.masks"], found["gradients.g"], found["gradients.d"] = masks, g, d
     if 4 * scratch > idle(net, batch):
@@ -187,7 +195,7 @@ class Trainer(Above):
         self.exponents = array("b", [UNKNOWN] * len(self.parts))
         self.square, self.shifts = array("i", [0, 0]), bytearray(batch)
         self.hyper = array("b", [self.bits, self.stochastic, 1, 0, 0])
-        self.by_index, self.packed, self.masks, self.views, kept = {}, {}, {}, {}, {}
+        self.by_index, self.packed, self.masks, self.views, kept, bits = {}, {}, {}, {}, {}, {}
         for part in self.parts:
             name = part.layer.name
             part.weight = bytearray(sizes["weights." + name])
@@ -196,8 +204,10 @@ class Trainer(Above):
             part.exponents = array("h", bytes(2 * batch))
             self.by_index[part.index], self.packed[part.index] = part, part.packed
             if part.source is not None:
-                part.x = bytearray(sizes["gradients.%s.x" % name])
-                kept[part.source] = rows(part.x, batch)
+                if part.source not in bits:
+                    bits[part.source] = bytearray(sizes["gradients.%s.x" % name])
+                    kept[part.source] = rows(bits[part.source], batch)
+                part.x = bits[part.source]
             size = kernels.bconv2d_dw_scratch(part.layer.geometry, batch, self.bits, len(part.channels))
             part.scratch = memoryview(self.scratch)[: 4 * size]
             _start(part)
@@ -231,6 +241,7 @@ class Trainer(Above):
         net = self.net
         g, first = self.whole, self.first
         stream, bits = kernels.head_backward(errors, head.tw, head.bits, first), None
+        # Without the mean's divisor: a step does not depend on the scale of a gradient.
         if net.pooling == "global_avg_pool":
             for p in range(len(first), 2 * count(net.above[-1].shape), len(first)):
                 g[p : p + len(first)] = first
@@ -255,7 +266,7 @@ class Trainer(Above):
             size, size_in = 2 * count(layer.shape), 2 * count(layer.shape_in)
             if layer.op == "bconv2d":
                 self.views[i] = (g[:size],)
-                if i > self.parts[0].index:
+                if self.by_index[i].passes:
                     scratch = memoryview(self.scratch)[: 4 * kernels.bconv2d_dx_scratch(layer.geometry, self.bits)]
                     self.views[i] = g[:size], d[: 2 * size_in], scratch
             elif layer.op == "avg_pool":
@@ -265,17 +276,15 @@ class Trainer(Above):
 
     def _bconv2d(self, i, layer, row, stream, bits, rng):
         passes, negative = self.masks[i]
-        g, part = self.views[i][0], self.by_index.get(i)
+        g, part = self.views[i][0], self.by_index[i]
         kernels.gradient_mask(g, passes)
-        if part:
-            kernels.gradient_record(g, negative, layer.slope, part.channels, part.gradient, row * part.positions)
-            part.exponents[row] = stream - layer.shift
-        if i > self.parts[0].index:
+        kernels.gradient_record(g, negative, layer.slope, part.channels, part.gradient, row * part.positions)
+        part.exponents[row] = stream - layer.shift
+        if part.passes:
             g, d, scratch = self.views[i]
-            weight = self.packed.get(i, layer.weight)
             bits = stream - layer.shift
             bits += kernels.bconv2d_dx(
-                layer.geometry, g, negative, layer.slope, weight, self.bits, self.stochastic, scratch, d, rng
+                layer.geometry, g, negative, layer.slope, part.packed, self.bits, self.stochastic, scratch, d, rng
             )
         return stream if layer.residual else None, bits
 

@@ -47,8 +47,16 @@ LAYERS = {
         ("bconv2d", {"residual": True}),
         ("global_avg_pool", {}),
     ],
-    # Two layers read the same bits.
+    # Two layers read the same bits: the latent, and what a layer makes.
     "twice": [("expand", {}), ("bconv2d", RESIDUAL), ("bconv2d", {"residual": True}), ("global_avg_pool", {})],
+    "made twice": [
+        ("expand", {}),
+        ("bconv2d", RESIDUAL),
+        ("binarize", {}),
+        ("bconv2d", RESIDUAL),
+        ("bconv2d", {"residual": True}),
+        ("global_avg_pool", {}),
+    ],
     # No gradient passes the signs, nor a maximum.
     "signs": [
         ("expand", {}),

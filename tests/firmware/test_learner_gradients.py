@@ -185,7 +185,8 @@ def steps(me, size):
     ]
 
 
-MODELS = [("blocks", 3), ("strided", 3), ("flat", 3), ("twice", 2), ("signs", 2), ("deep", 3), ("plain", 1)]
+MODELS = [("blocks", 3), ("strided", 3), ("flat", 3), ("twice", 2), ("made twice", 2), ("signs", 2), ("deep", 3)]
+MODELS += [("plain", 1)]
 
 
 @pytest.fixture(scope="module", params=MODELS, ids=lambda param: param[0])

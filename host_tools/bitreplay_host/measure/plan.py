@@ -106,7 +106,7 @@ def choice(net: Any, graph: dict, board: Board, settings: dict[str, Any], epochs
     (total, block), train = needs(net, settings), config["train"]
     objects = MODEL_OBJECTS + LEARNER_OBJECTS + LAYER_OBJECTS * train
     free = board.heap - total - objects
-    found = measured(net, train, config["channels"])
+    found = measured(net, config)
     image, minibatch = found or (image_cycles(net, graph), minibatch_cycles(net, config))
     batch = budget.batch(net, config)
     minibatches = epochs * -(-(config["fresh"] + config["replay"]) // batch)
@@ -115,13 +115,16 @@ def choice(net: Any, graph: dict, board: Board, settings: dict[str, Any], epochs
     return Choice(train, config["channels"], total, block, free, fits, minibatch / board.clock, seconds, bool(found))
 
 
-def measured(net: Any, train: int, channels: float) -> tuple[float, float] | None:
+def measured(net: Any, config: dict[str, Any]) -> tuple[float, float] | None:
     """The cycles of an image that is seen and of a minibatch, if a Pico's were measured for this model and choice."""
+    train, channels = config["train"], config["channels"]
     for result in results():
         if result["model"]["sha256"] != net.digest:
             continue
         for one in result["taught"]:
             layers = {"head": 0, "all": trainer.most(net)}.get(one["train"], one["train"])
+            if one["batch"] != budget.batch(net, config):
+                continue
             if (layers, one["channels"]) == (train, channels) or layers == train == 0:
                 return tuple(one[name] * result["clock_hz"] / 1e3 for name in ("image_ms", "minibatch_ms"))
     return None
@@ -168,7 +171,7 @@ def minibatch_cycles(net: Any, config: dict[str, Any]) -> float:
             if i in parts:
                 sample += RECORD * len(parts[i].channels) * parts[i].positions
                 cycles += CALL + dw_cycles(parts[i], config["q_b"])
-            if i > lowest and layer.op == "bconv2d":
+            if i in parts and parts[i].passes:
                 sample += dx_cycles(layer, config["q_b"])
     return cycles + batch * sample
 
@@ -246,8 +249,16 @@ def describe(
     )
     text += f"hardly: less than {SPARE} bytes are left. Times: {times(name, found)}\n\n"
     if best is None:
-        return text + "Nothing of this fits: make --replay or --fresh smaller, or take another model."
+        return text + reason(found)
     return text + f"recommended: {call(best, settings)}"
+
+
+def reason(found: list[Choice]) -> str:
+    """Why nothing is recommended."""
+    if any(c.roomy for c in found):
+        return "Nothing of this is quick enough: make --seconds larger, or --replay, --fresh or --epochs smaller."
+    why = "leaves a program enough memory" if any(c.fits for c in found) else "fits"
+    return f"Nothing of this {why}: make --replay or --fresh smaller, or take another model."
 
 
 def times(name: str, found: list[Choice]) -> str:

@@ -74,9 +74,11 @@ def test_times_follow_the_clock(choices):
 
 def test_what_was_measured_is_taken(net, choices, monkeypatch):
     times = {"image_ms": 500.0, "minibatch_ms": 40.0}
-    taught = [{"train": "head", "channels": 1.0, **times}, {"train": "all", "channels": 0.25, **times}]
+    deep = {"train": "all", "batch": 8, **times}
+    taught = [{"train": "head", "channels": 1.0, "batch": 32, **times}, {"channels": 0.25, **deep}]
+    taught.append({"channels": 0.5, **deep, "batch": 4})  # of another version
     result = {"model": {"sha256": net.digest}, "taught": taught, "clock_hz": 125_000_000}
-    other = {"model": {"sha256": "0"}, "taught": [{"train": 1, "channels": 1.0, **times}], "clock_hz": 125_000_000}
+    other = {"model": {"sha256": "0"}, "taught": [{"channels": 1.0, **deep}], "clock_hz": 125_000_000}
     monkeypatch.setattr(plan, "results", lambda: [other, result])
     known = {(c.train, c.channels): c for c in choices() if c.measured}
     assert set(known) == {(0, 1), (4, 0.25)}
