@@ -95,12 +95,16 @@ class Head:
     def consolidate(self, here, mean, alphas, present, whole):
         """CWR*: cw = (cw * w + tw - mean) / (w + 1) with w = sqrt(past / present), mean one over all rows trained.
 
-        whole: the experience is complete. An interrupted one counts as one sample, so that its classes are known.
+        whole: the experience is complete. An interrupted one counts as a sample of each of its classes at least, so
+        that they are known.
         """
         for i in range(len(here)):
             c = here[i]
             kernels.consolidate(self.cw_rows[c], self.tw_rows[c], self.bits, mean, alphas[i])
-            self.past[c] = min(self.past[c] + present[c], MAX_COUNT) if whole else max(1, self.past[c])
+            if whole:
+                self.past[c] = min(self.past[c] + present[c], MAX_COUNT)
+            elif present[c]:
+                self.past[c] = max(self.past[c], 1)
         self.ready = False
 
     def _alpha(self, past, present):

@@ -1,7 +1,8 @@
 # Ctrl-C is held back while the learner's parts do not fit together.
 #
 # held(function, *arguments) calls the function to its end. A Ctrl-C meanwhile is a KeyboardInterrupt afterwards; on a
-# board it goes to standard input instead, where the REPL takes it.
+# board it goes to standard input instead, where the REPL takes it. kernels_held() does so only where Ctrl-C can cut a
+# kernel in two, as it is NumPy's: one in C is whole.
 
 import sys
 
@@ -23,6 +24,8 @@ if sys.implementation.name != "micropython":
             signal.signal(signal.SIGINT, handler)
         if caught:
             signal.raise_signal(signal.SIGINT)
+
+    kernels_held = held
 
 elif sys.platform in ("linux", "darwin"):
     # On the unix port kbd_intr(-1) would let Ctrl-C end the process. But only the main thread receives it.
@@ -67,3 +70,9 @@ else:
             function(*arguments)
         finally:
             kbd_intr(3)
+
+
+if sys.implementation.name == "micropython":
+
+    def kernels_held(function, *arguments):
+        function(*arguments)

@@ -11,7 +11,7 @@ from .above import Above
 from .checks import check_integer, check_label
 from .fixed import rows
 from .head import Head
-from .interrupts import held
+from .interrupts import held, kernels_held
 from .network import check_network
 from .replay import Balanced, Reservoir, Samples
 from .trainer import Trainer
@@ -34,11 +34,11 @@ class Learner:
     net: a Network. replay: latents kept for replay, 0..32768. seed: 1..2^32-1; two learners with one seed and one
     history are equal in every bit. fresh: samples that can be seen before learn() is called, 1..32768. classes:
     capacity for labels, 2..255. policy: "balanced" or "reservoir" (replay.py). train: which layers: "head", or also as
-    many binary ones from the top as a number says, or "all". channels: the share of their output channels, 0..1. cwr:
-    consolidate the head by CWR*, else its weights simply go on; None does so if nothing below the head is trained.
-    q_f: bits of the head's weights in the forward pass, 2..8; head_bits: of its master copy, 16 or 32; q_b: of the
-    binary layers' gradients, 2..16, rounded "stochastic" or "nearest". rate, conv_rate: learning rates of the head and
-    of the binary layers, 0.00001..1000; four bits count.
+    many binary ones from the top as a number says, or "all". channels: the share of their output channels, above 0
+    and at most 1. cwr: consolidate the head by CWR*, else its weights simply go on; None does so if nothing below the
+    head is trained. q_f: bits of the head's weights in the forward pass, 2..8; head_bits: of its master copy, 16 or
+    32; q_b: of the binary layers' gradients, 2..16, rounded "stochastic" or "nearest". rate, conv_rate: learning rates
+    of the head and of the binary layers, 0.00001..100; four bits count.
 
     ValueError names the argument that is wrong; MemoryError tells the bytes that were needed.
     """
@@ -186,7 +186,7 @@ class Learner:
 
     def _check_idle(self):
         if self.learning:
-            raise RuntimeError("learn() is running, and the buffers are in use; wait until it returns")
+            raise RuntimeError("learn() is running, and the learner is half way; wait until it returns")
 
     # Learning.
 
@@ -204,8 +204,9 @@ class Learner:
         check_integer("epochs", epochs, 1, 1000000)
         if self.fresh.n + self.replay.n == 0:
             raise ValueError("learn: no samples; call see() first")
-        self.learning, self.learned, generator = True, None, self.rng[0]
+        self.learned, generator = None, self.rng[0]
         try:
+            self.learning = True
             classes = self._classes()
             present = self._begin(classes)
             step, steps = 0, epochs * -(-len(classes) // self.batch)
@@ -214,15 +215,18 @@ class Learner:
                 for batch in self.policy.minibatches(classes, self.batch, self.rng):
                     hits += self._minibatch(batch)
                     self._set_rates(step, steps)
-                    self._step(present)
+                    kernels_held(self._step, present)
                     step, total = step + 1, total + self.batch
                 self._report(progress, epoch + 1, epochs, 100 * hits / total, time() - start)
             held(self._end, True)
         except BaseException:
             if self.learned is None:
                 self.rng[0] = generator
-            if self.learning:
-                held(self._end, False)
+            while self.learning:
+                try:
+                    held(self._end, False)
+                except KeyboardInterrupt:
+                    pass  # another one; the first is raised
             raise
         finally:
             self.learning = False
@@ -275,7 +279,7 @@ class Learner:
     def _step(self, present):
         """One step of all that is trained, by the gradients of a minibatch.
 
-        It may be interrupted: a kernel is whole, any layers may have taken the step, and in the first minibatch none
+        It may be interrupted between two kernels: any layers may have taken the step, and in the first minibatch none
         does but the head, in weights that count only if `learned` says so.
         """
         if self.trainer:
@@ -298,6 +302,7 @@ class Learner:
 
     def save(self, path):
         """Writes the learner to a file, whole or not at all; load() gives it back."""
+        self._check_idle()
         state.save(self, path)
 
     @classmethod
@@ -309,6 +314,7 @@ class Learner:
 
     def digest(self):
         """sha256 (hex) of all that was seen and learned: the same on every board after the same history."""
+        self._check_idle()
         return state.digest(self)
 
     def memory(self):

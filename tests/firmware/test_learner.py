@@ -72,6 +72,8 @@ def test_the_learner_is_not_used_while_it_learns(net, synthetic):
             lambda: me.see(bytes(192), 0),
             lambda: me.see_latent(bytes(16), 0),
             lambda: me.learn(1),
+            lambda: me.save("/tmp/never"),
+            me.digest,
         ):
             with pytest.raises(RuntimeError, match=r"learn\(\) is running"):
                 action()
@@ -80,7 +82,7 @@ def test_the_learner_is_not_used_while_it_learns(net, synthetic):
     other = learned(net, Synthetic(net.latent_bytes))
     other.learn(1, progress=False)
     me.learn(1, progress=meddle)
-    assert len(refused) == 5
+    assert len(refused) == 7
     assert me.digest() == other.digest()
     me.predict_latent(bytes(16))
 
