@@ -69,8 +69,8 @@ mp_obj_t mod_gradient_record(size_t n_args, const mp_obj_t *a) {
     return mp_const_none;
 }
 
-// The geometry of a layer that passes gradients on.
-static const br_geometry_t *get_trained(br_args_t *args, mp_obj_t obj) {
+// The geometry of a layer whose input gets a gradient.
+static const br_geometry_t *get_dx_geometry(br_args_t *args, mp_obj_t obj) {
     const br_geometry_t *g = br_get_geometry(args, obj, true);
     if (br_quotient(g->cout, g->groups) % 32) {
         mp_raise_ValueError(MP_ERROR_TEXT("geometry: cout / groups must be a multiple of 32"));
@@ -81,14 +81,14 @@ static const br_geometry_t *get_trained(br_args_t *args, mp_obj_t obj) {
 // bconv2d_dx_scratch(geometry, bits)
 mp_obj_t mod_bconv2d_dx_scratch(size_t n_args, const mp_obj_t *a) {
     br_args_t args = { 0 };
-    const br_geometry_t *g = get_trained(&args, a[0]);
+    const br_geometry_t *g = get_dx_geometry(&args, a[0]);
     return MP_OBJ_NEW_SMALL_INT(br_bconv2d_dx_scratch(g, (size_t)br_int(a[1], "bits", 2, 16)));
 }
 
 // bconv2d_dx(geometry, g, negative, slope, weight, bits, stochastic, scratch, d, rng)
 mp_obj_t mod_bconv2d_dx(size_t n_args, const mp_obj_t *a) {
     br_args_t args = { 0 };
-    const br_geometry_t *geometry = get_trained(&args, a[0]);
+    const br_geometry_t *geometry = get_dx_geometry(&args, a[0]);
     uint32_t bits = (uint32_t)br_int(a[5], "bits", 2, 16);
     int stochastic = (int)br_int(a[6], "stochastic", 0, 1);
     size_t n = br_output_pixels(geometry) * geometry->cout;

@@ -1,5 +1,5 @@
-// What passes gradients through the layers between binary convolutions. A gradient is i16 with an exponent, so every
-// kernel finds the largest magnitude of its results first, and then computes them again.
+// What passes gradients through the layers between binary convolutions. A gradient is i16 with an exponent, so
+// kernels that normalize find the largest magnitude of their results first, and then compute them again.
 #include "internal.h"
 
 static inline int32_t br_sum_copies(const int16_t *gy, size_t channels, uint32_t repeat) {

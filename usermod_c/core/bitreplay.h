@@ -204,7 +204,7 @@ static inline size_t br_bconv2d_dx_scratch(const br_geometry_t *g, size_t bits) 
 // cout/groups a multiple of 32. g [oh][ow][cout], negative [oh][ow][cout/32], slope [cout][2], weight as br_bconv2d has
 // it, d [height][width][cin], whose first half becomes the result, i16. Returns the exponent. |g * slope| <= 2^30, and
 // |d| <= 2^15 * 49 * 1024 < 2^31 - 2^16.
-int32_t br_bconv2d_dx(const br_geometry_t *g, const int16_t *gradient, const uint32_t *negative, const int16_t *slope,
+int32_t br_bconv2d_dx(const br_geometry_t *geometry, const int16_t *g, const uint32_t *negative, const int16_t *slope,
     const uint32_t *weight, uint32_t bits, int stochastic, int32_t *scratch, int32_t *d, uint32_t *rng);
 
 // The positions of a minibatch: a multiple of 32.

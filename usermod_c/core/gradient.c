@@ -47,7 +47,7 @@ void BR_HOT br_quantize_block(const int32_t *g, uint32_t bits, uint32_t exponent
     int32_t limit = (1 << (bits - 1)) - 1, half = (int32_t)((mask + 1) >> 1);
     for (uint32_t j = 0; j < 32; j++) {
         int32_t v = br_clamp(g[j], -BR_GRADIENT_LIMIT, BR_GRADIENT_LIMIT);
-        int32_t noise = stochastic && exponent ? (int32_t)(br_draw(rng) & mask) : exponent ? half : 0;
+        int32_t noise = stochastic && exponent ? (int32_t)(br_draw(rng) & mask) : half;
         uint32_t q = (uint32_t)br_clamp((v + noise) >> exponent, -limit, limit);
         for (uint32_t t = 0; t < bits; t++) {
             plane[t] |= ((q >> t) & 1) << j;
