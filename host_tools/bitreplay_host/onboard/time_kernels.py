@@ -17,7 +17,12 @@ import _bitreplay as kernels
 import bitreplay
 from bitreplay import budget, trainer
 from bitreplay.above import Above
-from kernel_arguments import KERNELS, SIZES, output_side, values
+
+with open(sys.argv[1]) as file:
+    CONFIG = json.load(file)
+# First of all: what is compiled next leaves no large piece of a small heap.
+NET = bitreplay.load(CONFIG["model"])
+from kernel_arguments import KERNELS, SIZES, output_side, values  # noqa: E402
 
 CLASSES = 10
 CHANNELS = 8  # that are trained, where not all are
@@ -96,11 +101,15 @@ def case(kernel, text, shape, rng, **given):
 
 
 def sign(net, rng, pool):
-    """(line, function) of bconv2d_sign, as wide as the latent."""
-    n, side = net.latent_shape[2], 2 * net.latent_shape[0]
-    text = "%dx%dx%d to %dx%dx%d" % (side, side, n, side, side, n)
-    threshold, flip = bytearray(2 * n), bytearray(n // 8)
-    shape = side, side, n, n, 3, 1, 1, 1
+    """(line, function) of bconv2d_sign, in the shape of the backbone's last binary convolution, if it has one."""
+    shapes = [tuple(arguments[0]) for kernel, arguments in net._calls if kernel is kernels.bconv2d]
+    if not shapes:
+        return
+    shape = shapes[-1]
+    height, width, cin, cout, size, stride, padding, _ = shape
+    sides = [output_side(side, size, stride, padding) for side in (height, width)]
+    text = "%dx%dx%d to %dx%dx%d" % (height, width, cin, sides[0], sides[1], cout)
+    threshold, flip = bytearray(2 * cout), bytearray(cout // 8)
     yield case("bconv2d_sign", text, shape, rng, weight=pool, threshold=threshold, flip=flip)
 
 
@@ -289,7 +298,7 @@ def weights(graph, net, rng):
 
 def largest(graph, net):
     """Bytes of the largest weights that are needed."""
-    channels, most = net.image_shape[2], 9 * net.latent_shape[2] * net.latent_shape[2] // 8
+    channels, most = net.image_shape[2], 0
     for layer in graph["layers"]:
         if layer["op"] == "latent":
             break
@@ -306,10 +315,8 @@ def measure(cases, repeats):
         print(json.dumps(line))
 
 
-def main(config):
-    repeats, rng = config["repeats"], array("I", [1])
-    net = bitreplay.load(config["model"])
-    graph = config["graph"]
+def main():
+    repeats, rng, net, graph = CONFIG["repeats"], array("I", [1]), NET, CONFIG["graph"]
     pool = weights(graph, net, rng)
     measure(layers(graph, net, rng, pool), repeats)
     measure(sign(net, rng, pool), repeats)
@@ -320,5 +327,4 @@ def main(config):
     gradients(net, repeats, rng)
 
 
-with open(sys.argv[1]) as configuration:
-    main(json.load(configuration))
+main()
