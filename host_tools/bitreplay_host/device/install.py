@@ -67,7 +67,7 @@ def install(board: Board, packages: Path) -> str:
     place, version, mpy, *folders = board.exec(ASK).split()
     if place == "firmware":
         return "the firmware has BitReplay in it: nothing to install"
-    package = find(packages, f"{board.port} has MicroPython {version}", int(mpy))
+    package = find(packages, board.port, version, int(mpy))
     if not folders:
         raise UserError(f"{board.port} has no folder for packages in sys.path; use `mpremote mip install --target`")
     lib = folders[0]
@@ -84,8 +84,9 @@ def install(board: Board, packages: Path) -> str:
     return f"{lib}/bitreplay and {lib}/_bitreplay.mpy for {package.name}: {size} bytes, verified{how}"
 
 
-def find(packages: Path, board: str, mpy: int) -> Path:
-    """The package for what sys.implementation._mpy says of a board; UserError tells why there is none."""
+def find(packages: Path, port: str, version: str, mpy: int) -> Path:
+    """The package for what sys.implementation says of a board: its version, its _mpy; UserError if there is none."""
+    board = f"{port} has MicroPython {version}"
     abi, architecture = f"{mpy & 0xFF}.{mpy >> 8 & 3}", ARCHITECTURES.get(mpy >> 10 & 0xF)
     if not mpy:
         raise UserError(f"{board}, which loads no .mpy files; give it BitReplay's firmware: bitreplay flash")
@@ -97,6 +98,11 @@ def find(packages: Path, board: str, mpy: int) -> Path:
         raise UserError(
             f"{board}, which loads no native module that BitReplay has: give a board with RISC-V MicroPython 1.25 or "
             "newer, and another one firmware with BitReplay in it"
+        )
+    if architecture == "xtensawin" and [int(n) for n in version.split(".")] < [1, 24]:
+        raise UserError(
+            f"{board}, whose collector frees memory that a native module still uses, and then crashes: give the board "
+            "MicroPython 1.24 or newer"
         )
     folder = packages / abi / architecture
     if not (folder / "package.json").exists():

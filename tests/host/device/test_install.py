@@ -8,7 +8,7 @@ from bitreplay_host.device import install
 from bitreplay_host.device.board import NEW
 from bitreplay_host.errors import UserError
 
-BOARD = "/dev/ttyACM0 has MicroPython 1.25.0"
+BOARD = "/dev/ttyACM0", "1.25.0"
 MINOR = 3 << 8
 CONTENTS = {"_bitreplay.mpy": b"M1", "bitreplay/learner.mpy": b"M2", "bitreplay/__init__.mpy": b"M3"}
 RECORDED = install.MARK + "\nbitreplay/learner.mpy\nbitreplay/old.mpy\n../boot.py\nmine.py\nbitreplay/mine.txt\n"
@@ -28,7 +28,7 @@ def packages(tmp_path):
     ("number", "name"), [(4, "armv6m"), (5, "armv6m"), (7, "armv7emsp"), (8, "armv7emsp"), (11, "rv32imc")]
 )
 def test_architectures(packages, number, name):
-    assert install.find(packages, BOARD, number << 10 | MINOR | 6) == packages / "6.3" / name
+    assert install.find(packages, *BOARD, number << 10 | MINOR | 6) == packages / "6.3" / name
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,17 @@ def test_architectures(packages, number, name):
 )
 def test_what_there_is_none_for(packages, mpy, message):
     with pytest.raises(UserError, match=re.escape(message)):
-        install.find(packages, BOARD, mpy)
+        install.find(packages, *BOARD, mpy)
+
+
+def test_an_esp32_whose_collector_frees_what_is_used_gets_nothing(packages):
+    mpy = 10 << 10 | MINOR | 6
+    with pytest.raises(UserError, match=r"MicroPython 1\.23\.0, whose collector .* MicroPython 1\.24 or newer"):
+        install.find(packages, "/dev/ttyUSB0", "1.23.0", mpy)
+    (packages / "6.3" / "xtensawin").mkdir()
+    (packages / "6.3" / "xtensawin" / "package.json").touch()
+    for version in "1.24.0", "1.100.0", "2.0.0":
+        assert install.find(packages, "/dev/ttyUSB0", version, mpy).name == "xtensawin"
 
 
 def put(files, contents):
