@@ -232,6 +232,7 @@ def write(path, metadata, tensors):
     header = _header(path, metadata, tensors)
     _recover(path)
     existed, new = _exists(path), path + ".new"
+    _refuse_folder(new)
     if _exists(new):
         _remove(new)  # it may be a link, and what it leads to is not ours
     try:
@@ -347,5 +348,5 @@ def _exists(path):
 def _remove(path):
     try:
         os.remove(path)
-    except OSError:
+    except (OSError, AttributeError):  # a filesystem that is read-only has no remove
         pass

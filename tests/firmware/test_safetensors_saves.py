@@ -205,3 +205,33 @@ def test_failure(monkeypatch, before, error, fat):
         assert version_on(disk) == 2
         assert list(disk.contents) == [FILE]
     assert step > 5
+
+
+def test_a_folder_in_the_way_is_named(tmp_path):
+    (tmp_path / "me.new" / "kept").mkdir(parents=True)
+    with pytest.raises(OSError, match=r"me\.new: is a folder"):
+        files.write(str(tmp_path / "me"), {}, [])
+    assert (tmp_path / "me.new" / "kept").exists() and not (tmp_path / "me").exists()
+
+
+READ_ONLY = """
+import os
+from bitreplay import safetensors
+
+class Rom:
+    def mount(self, readonly, mkfs): pass
+    def umount(self): pass
+    def stat(self, path): raise OSError(2)
+    def open(self, path, mode): raise OSError(30)
+
+os.mount(Rom(), "/rom")
+try:
+    safetensors.write("/rom/me", {}, [])
+except OSError as error:
+    print(error.errno, error.args[1])
+"""
+
+
+def test_a_read_only_filesystem_is_told(micropython):
+    """A ROMFS has no remove."""
+    assert micropython(READ_ONLY) == "30 /rom/me: could not be written; check its folder and the free space\n"
