@@ -232,7 +232,6 @@ def write(path, metadata, tensors):
     header = _header(path, metadata, tensors)
     _recover(path)
     existed, new = _exists(path), path + ".new"
-    _refuse_folder(new)
     if _exists(new):
         _remove(new)  # it may be a link, and what it leads to is not ours
     try:
@@ -314,11 +313,12 @@ def _refuse_folder(path):
     except OSError:
         return
     if mode & 0xF000 == 0x4000:
-        raise OSError(EISDIR, "%s: is a folder; give the name of a file" % path)
+        raise OSError(EISDIR, "%s: is a folder; give another name" % path)
 
 
 def _recover(path):
     """Ends a save that was cut off between the steps of its rename."""
+    _refuse_folder(path + ".new")
     if _exists(path) or not _exists(path + ".new"):
         return
     try:

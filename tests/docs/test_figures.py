@@ -1,7 +1,9 @@
 """The figures in the docs are those that commands measured, whose JSON is in docs/measured, to the letter."""
 
+import functools
 import hashlib
 import json
+import statistics
 from pathlib import Path
 
 import bitreplay
@@ -97,6 +99,84 @@ def small_table():
     yield row(title("joint"), "joint", None, True)
 
 
+WORLDS = {  # of the study: the title, the number of images a class that is all, what README tells of: images, KB
+    "fsdd": ("spoken digits", 240, (100, 128)),
+    "quickdraw": ("QuickDraw", 80, (80, 256)),
+    "fashion": ("Fashion-MNIST", 6000, (100, 256)),
+    "cifar10": ("CIFAR-10", 5000, (500, 512)),
+    "cifar100": ("CIFAR-100", 500, (100, 512)),
+}
+COLUMNS = [  # of the study's tables: (method, train)
+    *[("naive", "head"), ("cwr", "head"), ("replay_head", "head"), ("replay_deep", "all")],
+    *[("joint", "head"), ("joint", "all"), ("ncm", "head"), ("nearest", "head"), ("slda", "head")],
+]
+
+
+def study(dataset):
+    """{(images a class, KB of replay memory or 0): {(method, train): finals}}"""
+    found = {}
+    for path in (MEASURED / "study").glob(f"{dataset}-*.json"):
+        for run in json.loads(path.read_text())["runs"]:
+            size = run["replay_bytes"]
+            key = run["fresh"] or WORLDS[dataset][1], size and (1 << size.bit_length()) // 1024
+            found.setdefault(key, {}).setdefault((run["method"], run["train"]), []).append(run["final"])
+    return found
+
+
+def spread(finals):
+    return f"{statistics.mean(finals):.1f} ± {statistics.stdev(finals):.1f}"
+
+
+def study_table(dataset):
+    found = study(dataset)
+    for images, size in sorted(key for key in found if key[1]):
+        values = found[images, 0] | found[images, size]
+        yield [images, size, *(spread(values[column]) if column in values else "" for column in COLUMNS)]
+
+
+def depth_table():
+    for dataset, (name, _, (images, size)) in WORLDS.items():
+        values = study(dataset)[images, size]
+        head, deep = values["replay_head", "head"], values["replay_deep", "all"]
+        gain = statistics.mean(deep) - statistics.mean(head)
+        yield [name, images, f"{size} KB", spread(head), spread(deep), f"**{gain:+.1f}**"]
+
+
+def bits_table():
+    for bits in 4, 16:
+        yield [bits, both(final("digits-bits", "replay_deep", q_b=bits))]
+
+
+def bytes_table():
+    for head, deep in zip(runs("digits-bytes-head"), runs("digits-bytes"), strict=True):
+        yield [f"{head['replay']} and {deep['replay']}", both(head), both(deep)]
+
+
+def natmod_speed():
+    firmware, module = measured("pico-small"), measured("stock-small")
+
+    def row(what, first, second, form):
+        return [what, form(first), form(second), f"{second / first:.2f}"]
+
+    def kernel(name, shape, what):
+        kernels = [*firmware["kernels"], *module["kernels"]]
+        cycles = [k["cycles"] for k in kernels if (k["name"], k["shape"]) == (name, shape)]
+        return row(what, *cycles, "{:,}".format)
+
+    for name, shape in ("bconv2d", "16x16x32 to 16x16x32"), ("bconv2d", "8x8x64 to 8x8x64"):
+        yield kernel(name, shape, f"{name} {shape}")
+    yield kernel("conv2d", "32x32x3 to 16x16x32", "conv2d 32x32x3 to 16x16x32")
+    layer = "2x2x128 to 2x2x128, 1x1, 2 groups"
+    yield kernel("bconv2d_dx", f"{layer}, 4 bits", f"bconv2d_dx {layer}, 4 bits")
+    dw = f"{layer}, minibatch of 8, 8 channels, 4 bits"
+    yield kernel("bconv2d_dw", dw, f"bconv2d_dw {dw}")
+    yield kernel("head_update", "minibatch of 32", "head_update, minibatch of 32")
+    yield kernel("random", "one draw", "random, one draw: all but a call from Python")
+    yield row("an inference", firmware["inference_ms"], module["inference_ms"], "{:.1f} ms".format)
+    what = "a class of 100 images, 500 replayed, 4 epochs, with a layer"
+    yield row(what, *(deepest(result)["class_s"] for result in (firmware, module)), "{:.1f} s".format)
+
+
 def pico_targets():
     pico = measured("pico")
     mine, padded = per_word(pico)
@@ -144,12 +224,19 @@ TABLES = [
     ("docs/results.md", float_table),
     ("docs/results.md", two_classes_table),
     ("docs/pico.md", pico_targets),
+    ("docs/natmod.md", natmod_speed),
     ("docs/natmod.md", natmod_memory),
+    ("README.md", depth_table),
+    *(("docs/results.md", functools.partial(study_table, dataset)) for dataset in WORLDS),
+    ("docs/results.md", bits_table),
+    ("docs/results.md", bytes_table),
     ("models/small.md", small_table),
 ]
 
 
-@pytest.mark.parametrize(("name", "rows"), TABLES, ids=lambda v: v if isinstance(v, str) else v.__name__)
+@pytest.mark.parametrize(
+    ("name", "rows"), TABLES, ids=lambda v: v if isinstance(v, str) else getattr(v, "__name__", "study")
+)
 def test_tables(name, rows):
     """All rows of a table, in order, and no other: after its rule, before an empty line."""
     lines = ["|" + "|".join(f" {cell} " if cell != "" else " " for cell in row) + "|" for row in rows()]
@@ -180,6 +267,11 @@ def sentences():
     for name, world in measured("demo")["worlds"].items():
         shallow, deep = (world["final_accuracy"][m] for m in ("replay_head", "replay_deep"))
         yield results, f"| {name} | {shallow:.1f} | {deep:.1f} | {deep - shallow:+.1f} |"
+    for name, settings in ("digits-small-head", {}), ("digits-small", {"channels": 0.25}):
+        method = "replay_head" if not settings else "replay_deep"
+        yield "README.md", f"{final(name, method, **settings)['mean']:.1f} %"
+    deep = deepest(measured("pico-deep"))
+    yield "README.md", f"in {deep['class_s']:.0f} seconds, and {deep['heap_free'] / 1024:.0f} KB of RAM are left"
     reservoir = final("reservoir")
     yield results, f"with 1000 latents ends at {reservoir['mean']:.2f} (std {reservoir['std']:.2f})"
     yield results, f"1000 latents of 128 bytes ({final_bytes('methods'):,} bytes with their labels)"

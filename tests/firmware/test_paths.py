@@ -48,7 +48,7 @@ def test_what_is_no_path_is_refused(tmp_path, request, implementation):
     # IsADirectoryError is CPython's name of it.
     folder = "OSError" if implementation == "micropython" else "IsADirectoryError"
     for path in (tmp_path, tmp_path / "sub"):
-        expected += [f"{step} {folder} {path}: is a folder; give the name of a file" for step in STEPS]
+        expected += [f"{step} {folder} {path}: is a folder; give another name" for step in STEPS]
     assert lines == expected
     assert untouched == "True []"
 
