@@ -2,7 +2,8 @@
 #
 # Reservoir is the published one (Pellegrini, Graffieti, Lomonaco and Maltoni 2020, "Latent Replay for Real-Time
 # Continual Learning", arXiv 1912.01100, algorithm 1): of the i-th experience h = M / i samples get into a memory of M,
-# in the place of random old ones, and minibatches mix fresh and replayed samples in proportion to their numbers.
+# in the place of random old ones, and minibatches mix fresh and replayed samples in proportion to their numbers. h is
+# rounded at random, up with the probability of its fraction, so that later experiences than the M-th count too.
 # Balanced keeps the classes equally frequent (class-balancing reservoir sampling, Chrysakis and Moens 2020, "Online
 # Continual Learning from Imbalanced Data") and draws minibatches by class.
 #
@@ -76,7 +77,11 @@ class Reservoir:
         While there is room, all are kept. past is not used.
         """
         room = memory.capacity - memory.n
-        replace = min(memory.capacity // experience, fresh.n) - room
+        h = memory.capacity // experience
+        rest = memory.capacity - h * experience
+        if rest and random(rng, 65536) * experience < rest * 65536:
+            h += 1
+        replace = min(h, fresh.n) - room
         order = shuffled(fresh.n, rng)
         victims = shuffled(memory.n, rng)
         used = 0
