@@ -10,6 +10,7 @@ from .checks import check_path
 
 MAX_HEADER = 65536
 MAX_NAME = 128
+PIECE = 256  # bytes that are read or written at once
 EISDIR = 21
 SIZES = {"U8": 1, "I8": 1, "U16": 2, "I16": 2, "U32": 4, "I32": 4}
 FIELDS = ("dtype", "shape", "data_offsets")
@@ -61,7 +62,7 @@ def open_view(path):
                 "%s: %d bytes do not fit in RAM; put the file into ROMFS, at an address that is a "
                 "multiple of 4, to use it in place" % (path, size)
             )
-        if file.readinto(data) != size:
+        if _moved(file.readinto, data) != size:
             fail(path, "file", "could not be read to its end; try again")
     return memoryview(data), None
 
@@ -87,8 +88,8 @@ def scan(path):
 def _scan(path, file):
     size = file.seek(0, 2)
     file.seek(0)
-    start = _data_start(path, file.read(8), size)
-    metadata, tensors = _parse_header(path, file.read(start - 8), size - start)
+    start = _data_start(path, _read(file, min(8, size)), size)
+    metadata, tensors = _parse_header(path, _read(file, start - 8), size - start)
     for tensor in tensors.values():
         tensor.offset += start  # in the file
     return metadata, tensors
@@ -98,7 +99,7 @@ def fill(path, tensor, buffer):
     """Reads the data of a tensor from scan() into a buffer of that many bytes, without another copy."""
     with open(path, "rb") as file:
         file.seek(tensor.offset)
-        if tensor.size and file.readinto(buffer) != tensor.size:
+        if _moved(file.readinto, buffer) != tensor.size:
             fail(path, "file", "expected %d bytes at %d; did it change?" % (tensor.size, tensor.offset))
 
 
@@ -236,10 +237,11 @@ def write(path, metadata, tensors):
         _remove(new)  # it may be a link, and what it leads to is not ours
     try:
         with open(new, "wb") as file:
-            file.write(header)
+            if _moved(file.write, header) != len(header):
+                fail(path, "file", "could not be written to its end; is there room?")
             for name, dtype, shape, buffer in tensors:
                 expected = _count(shape) * SIZES[dtype]
-                written = file.write(buffer)
+                written = _moved(file.write, buffer)
                 if written != expected:
                     fail(path, name, "its buffer has %d bytes, its shape and dtype make %d" % (written, expected))
             _sync(file)
@@ -287,6 +289,27 @@ def _header(path, metadata, tensors):
 
 # Files. A save goes to path + ".new", which then takes the place of path. That rename is one step on littlefs and
 # POSIX; on FAT it is two, and between them only the .new file is there.
+
+
+def _moved(move, buffer):
+    """Moves a buffer by a file's write or readinto, piece by piece; returns the bytes, fewer if the file ends.
+
+    A file may take or give less than it is asked to, and a folder that mpremote mounts hangs where much is written.
+    """
+    view = memoryview(buffer)
+    size = len(bytes(view[:1])) or 1  # of an element
+    at, step = 0, max(1, PIECE // size)
+    while at < len(view):
+        moved = move(view[at : at + step]) or 0
+        at += moved // size
+        if moved == 0 or moved % size:
+            return at * size + moved % size
+    return at * size
+
+
+def _read(file, size):
+    data = bytearray(size)
+    return memoryview(data)[: _moved(file.readinto, data)]
 
 
 def _open(path):

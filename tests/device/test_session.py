@@ -159,3 +159,38 @@ def test_the_session_of_the_readme(terminal, pico_with_model, mpremote):
     terminal.close()
     files = mpremote(pico_with_model, "exec", "import os; print(sorted(os.listdir('/')))")
     assert files == "['me.safetensors', 'rom']"
+
+
+FULL = """
+import bitreplay
+def full(path):
+    net = bitreplay.load(path)
+    me = bitreplay.Learner(net, replay=600, fresh=600, classes=4, seed=3)
+    for i in range(600):
+        me.see_latent(bytes([(37 * i * j + j) & 255 for j in range(net.latent_bytes)]), i % 4)
+    me.learn(epochs=1, progress=False)
+    return net, me
+"""
+MOUNTED = """
+from full import full
+net, me = full("/remote/small.safetensors")
+me.save("/remote/me.safetensors")
+digest = me.digest()
+del me
+import bitreplay
+print(digest, bitreplay.Learner.load(net, "/remote/me.safetensors").digest())
+"""
+
+
+def test_model_and_a_full_replay_memory_in_a_mounted_folder(pico, mpremote, tmp_path):
+    """38 KB of latents are written and read again, through the serial port."""
+    model = ROOT / "models" / "small.safetensors"
+    (tmp_path / model.name).write_bytes(model.read_bytes())
+    (tmp_path / "full.py").write_text(FULL)
+    (tmp_path / "main.py").write_text(MOUNTED)
+    scope = {}
+    exec(FULL, scope)
+    digest = scope["full"](model)[1].digest()
+    assert mpremote(pico, "mount", tmp_path, "run", tmp_path / "main.py").splitlines()[-1] == f"{digest} {digest}"
+    net = bitreplay.load(model)
+    assert bitreplay.Learner.load(net, tmp_path / "me.safetensors").digest() == digest

@@ -1,5 +1,7 @@
 """A save survives power cuts and full disks, at every step: on a disk in memory."""
 
+from array import array
+
 import pytest
 from bitreplay import safetensors as files
 
@@ -212,6 +214,22 @@ def test_a_folder_in_the_way_is_named(tmp_path):
     with pytest.raises(OSError, match=r"me\.new: is a folder"):
         files.write(str(tmp_path / "me"), {}, [])
     assert (tmp_path / "me.new" / "kept").exists() and not (tmp_path / "me").exists()
+
+
+@pytest.mark.parametrize("most", [1, 4, 100, 10000])
+@pytest.mark.parametrize("typecode", "bhi")
+def test_files_may_take_less_than_they_are_given(most, typecode):
+    """At most so many bytes at a time. An element that is cut in two cannot go on, and the bytes say so."""
+    data, taken = array(typecode, range(100)), bytearray()
+
+    def write(piece):
+        taken.extend(bytes(piece)[:most])
+        return min(most, len(bytes(piece)))
+
+    moved = files._moved(write, data)
+    assert moved == len(taken) and bytes(taken) == data.tobytes()[:moved]
+    assert moved == (100 * data.itemsize if most % data.itemsize == 0 else most)
+    assert files._moved(lambda piece: None, data) == 0 == files._moved(write, b"")
 
 
 READ_ONLY = """

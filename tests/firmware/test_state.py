@@ -177,8 +177,8 @@ def test_a_failing_save_leaves_the_old_file_and_the_learner(net, path, monkeypat
         assert Learner.load(net, path).digest() == old
         assert me.digest() == new
         assert os.listdir(Path(path).parent) == [Path(path).name]
-    # Header, 8 tensors, flush, sync, rename.
-    assert failures == 12
+    # The header and 8 tensors in pieces, flush, sync, rename.
+    assert failures > 12
     assert Learner.load(net, path).digest() == new
 
 
