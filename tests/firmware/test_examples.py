@@ -63,13 +63,35 @@ def rgb565(picture):
     return (r << 11 | g << 5 | b).astype(">u2").tobytes()
 
 
+# Modules in C that boards have: of MicroPython's ports, of micropython-camera-API, of OpenMV's cameras. They win the
+# import over a file with that name.
+BUILT_IN = """
+alif array asyncio binascii ble bluetooth board btree builtins cmath collections cryptolib deflate errno esp esp32
+espnow ffi framebuf gc hashlib heapq io json lwip machine marshal math microbit micropython mimxrt music network nrf
+onewire openamp os platform pyb random re renesas rp2 samd select socket spiflash ssl stm struct sys termios time tls
+uctypes vfs webrepl websocket wipy zephyr zsensor
+acamera camera audio crc cpufreq display fir gif image imu lcd ml mjpeg omv sensor tof tv
+"""
+
+
+def test_no_example_has_the_name_of_a_built_in_module():
+    names = {path.stem for path in EXAMPLES.iterdir()}
+    assert "buttons" in names and not names & set(BUILT_IN.split())
+
+
+WATCHER = """
+import json, camera_watcher
+watcher = camera_watcher.Watcher(None, camera_watcher.FileCamera([sys.argv[1]]))
+"""
+
+
 @pytest.mark.parametrize(("ending", "depth"), [("rgb565", 2), ("grey", 1)])
 def test_frame_is_scaled(call_example, tmp_path, ending, depth):
     """Each pixel is the mean of those of the square in the middle that it covers, rounded down, of 255."""
     raw = np.random.default_rng(depth).integers(0, 256, (*FRAME, depth), np.uint8)
     (tmp_path / f"0.{ending}").write_bytes(raw.tobytes())
     found = call_example(
-        "import json, camera\nprint(json.dumps(list(camera.Watcher(None, camera.FileCamera([sys.argv[1]])).look())))",
+        WATCHER + "print(json.dumps(list(watcher.look())))",
         tmp_path / f"0.{ending}",
     )
     wide = raw[:, 20:140].astype(int)
@@ -93,21 +115,19 @@ def test_frame_is_scaled(call_example, tmp_path, ending, depth):
 def test_image_passes_unchanged(call_example, tmp_path):
     """What `bitreplay images` wrote."""
     (tmp_path / "cat0.rgb").write_bytes(pictures(["cat"], 1)["cat"].tobytes())
-    script = "import json, camera\nw = camera.Watcher(None, camera.FileCamera([sys.argv[1]]))\n"
-    found = call_example(script + "print(json.dumps(list(w.look())))", tmp_path / "cat0.rgb")
+    found = call_example(WATCHER + "print(json.dumps(list(watcher.look())))", tmp_path / "cat0.rgb")
     assert bytes(found) == (tmp_path / "cat0.rgb").read_bytes()
 
 
 def test_cut_off_frame_is_refused(call_example, tmp_path):
     (tmp_path / "0.grey").write_bytes(bytes(19199))
     script = """
-import json, camera
 try:
-    camera.Watcher(None, camera.FileCamera([sys.argv[1]])).look()
+    watcher.look()
 except ValueError as error:
     print(json.dumps(str(error)))
 """
-    assert "19199 bytes are not 160x120 grey" in call_example(script, tmp_path / "0.grey")
+    assert "19199 bytes are not 160x120 grey" in call_example(WATCHER + script, tmp_path / "0.grey")
 
 
 def test_camera_learns(run_example, tmp_path, record_property):
@@ -115,9 +135,9 @@ def test_camera_learns(run_example, tmp_path, record_property):
     for label, images in pictures(["airplane", "automobile", "frog", "horse"], 80).items():
         for i, image in enumerate(images):
             (tmp_path / f"{label}{i:02}.rgb565").write_bytes(rgb565(image))
-    shown = run_example("camera.py", tmp_path)
+    shown = run_example("camera_watcher.py", tmp_path)
     right, total = map(int, re.search(r"right: (\d+) of (\d+) frames, 4 labels", shown).groups())
-    record_property("measured", f"examples/camera.py: {right} of {total} frames right after 40 of each label")
+    record_property("measured", f"examples/camera_watcher.py: {right} of {total} frames right after 40 of each label")
     assert total == 160 and right >= 0.7 * total
 
 
@@ -179,8 +199,8 @@ def movements():
 
 
 LAY_OUT = """
-import json, imu
-window = imu.Window(None)
+import json, movement
+window = movement.Window(None)
 with open(sys.argv[1], "rb") as file:
     file.readinto(window.samples)
 window.next = int(sys.argv[2])
@@ -199,7 +219,7 @@ def test_window_is_as_in_pretraining(call_example, movements, tmp_path, oldest):
 
 
 SENSOR = """
-import json, imu
+import json, movement
 
 class Bus:  # sends a recording as an MPU-6050 would; nothing else of that chip
     written = []
@@ -210,7 +230,7 @@ class Bus:  # sends a recording as an MPU-6050 would; nothing else of that chip
         file.readinto(buffer)
 
 file = open(sys.argv[1], "rb")
-window = imu.Window(imu.Mpu6050(Bus()))
+window = movement.Window(movement.Mpu6050(Bus()))
 for _ in range(256):
     window.add()
 print(json.dumps([list(window.picture()), Bus.written]))
@@ -237,12 +257,12 @@ def test_imu_learns(run_example, movements, record_property):
     for turned, floor in ([], 0.9), (["turned"], 0.75):
         counts = []
         for person in ("21", "25", "29"):
-            shown = run_example("imu.py", DATA, person, *turned)
+            shown = run_example("movement.py", DATA, person, *turned)
             counts.append(
                 re.search(r"(\d+) windows: pretrained (\d+) right, after learning (\d+) right", shown).groups()
             )
         total, before, after = np.array(counts, int).sum(0)
-        name = " ".join(["examples/imu.py", *turned])
+        name = " ".join(["examples/movement.py", *turned])
         text = f"{name}: of {total} windows pretrained {before}, after learning {after} right"
         record_property("measured", text)
         assert after >= floor * total

@@ -15,7 +15,7 @@ MISTAKES = {
     "firmware/bitreplay/trainer.py": ("kernels.gradient_mask(g, passes)", "kernels.gradient_mask(g)", "call-arg"),
     "firmware/bitreplay/network.py": ("import hashlib", "import contextlib", "import-not-found"),
     "firmware/bitreplay/budget.py": ("gc.mem_alloc()", "gc.allocated()", "attr-defined"),
-    "firmware/examples/imu.py": ("ticks_ms()", "ticks_ms(1)", "call-arg"),
+    "firmware/examples/movement.py": ("ticks_ms()", "ticks_ms(1)", "call-arg"),
     "host_tools/bitreplay_host/onboard/run_backbone.py": ("net.latent(", "net.latents(", "attr-defined"),
 }
 

@@ -1,7 +1,7 @@
 # Teach a board how a person moves: an accelerometer with a gyroscope (docs/examples.md).
 #
-#     mpremote run firmware/examples/imu.py + repl                            a board with an MPU-6050
-#     build/unix/micropython firmware/examples/imu.py hapt 21      recordings of a person instead
+#     mpremote run firmware/examples/movement.py + repl                       a board with an MPU-6050
+#     build/unix/micropython firmware/examples/movement.py hapt 21         recordings of a person instead
 #
 # A sensor, for Window, is an object with read(values): fills values[0..5] with acceleration (1/16384 g) x, y, z and
 # rotation (1/65.5 degrees per second) x, y, z.

@@ -1,7 +1,7 @@
 # Teach a board what its camera sees (docs/examples.md).
 #
-#     mpremote run firmware/examples/camera.py + repl                         an ESP32-S3 with a camera
-#     build/unix/micropython firmware/examples/camera.py images         files instead of a camera
+#     mpremote run firmware/examples/camera_watcher.py + repl                 an ESP32-S3 with a camera
+#     build/unix/micropython firmware/examples/camera_watcher.py images      files instead of a camera
 #
 # A camera, for Watcher, is an object with width, height, format (one of FORMATS) and capture(), which returns the next
 # frame: a buffer of that many pixels, row by row, which may change when capture() is called again.
