@@ -4,7 +4,8 @@
 #     build/unix/micropython firmware/examples/camera_watcher.py images      files instead of a camera
 #
 # A camera, for Watcher, is an object with width, height, format (one of FORMATS) and capture(), which returns the next
-# frame: a buffer of that many pixels, row by row, which may change when capture() is called again.
+# frame, none from before the call: a buffer of that many pixels, row by row, which may change when capture() is called
+# again.
 
 import os
 import sys
@@ -28,8 +29,14 @@ class Esp32Camera:
     def __init__(self, **pins):
         from camera import Camera, FrameSize, PixelFormat
 
-        camera = Camera(frame_size=FrameSize.QQVGA, pixel_format=PixelFormat.RGB565, **pins)
-        self.capture = camera.capture
+        self.camera = Camera(frame_size=FrameSize.QQVGA, pixel_format=PixelFormat.RGB565, fb_count=1, **pins)
+
+    def capture(self):
+        # The driver fills a buffer as soon as it is free, and hands it out when it is asked, however late: one buffer
+        # can hold one frame of an earlier scene, which is dropped. GrabMode.LATEST does not help: of two buffers, its
+        # most, the module keeps one until the next call, and the frame in the other waits as long.
+        self.camera.capture()
+        return self.camera.capture()
 
 
 class FileCamera:

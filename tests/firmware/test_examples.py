@@ -130,6 +130,51 @@ except ValueError as error:
     assert "19199 bytes are not 160x120 grey" in call_example(WATCHER + script, tmp_path / "0.grey")
 
 
+DRIVER = """
+import json
+
+class Driver:  # the order of frames in a driver for the ESP32-S3; nothing else of it
+    def __init__(self, frame_size, pixel_format, fb_count=2):
+        self.free, self.full, self.kept = fb_count, [], 0
+        self.fill()
+    def fill(self):  # what is free is filled at once, whoever asks
+        self.full += [scene] * self.free
+        self.free = 0
+    def capture(self):
+        self.free += self.kept
+        self.kept = 1
+        if not self.full:
+            self.fill()
+        frame = self.full.pop(0)
+        if not KEEPS:
+            self.free, self.kept = self.free + 1, 0
+        self.fill()
+        return bytes([frame]) * 38400
+
+class camera:
+    Camera = Driver
+    class FrameSize:
+        QQVGA = 1
+    class PixelFormat:
+        RGB565 = 0
+
+sys.modules["camera"] = camera
+import camera_watcher
+scene = 0
+watcher = camera_watcher.Watcher(None, camera_watcher.Esp32Camera())
+seen = []
+for scene in (255, 255, 0, 255):
+    seen.append(watcher.look()[0])
+print(json.dumps(seen))
+"""
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_a_frame_shows_what_is_there_now(call_example, keeps):
+    """With drivers that keep a frame until the next is asked for, and with those that copy it and take the next."""
+    assert call_example(DRIVER.replace("KEEPS", str(keeps))) == [255, 255, 0, 255]
+
+
 def test_camera_learns(run_example, tmp_path, record_property):
     """40 frames with pictures of each of four classes; other 40 are recognized."""
     for label, images in pictures(["airplane", "automobile", "frog", "horse"], 80).items():
