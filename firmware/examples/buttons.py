@@ -9,8 +9,11 @@
 
 import os
 import sys
+from errno import ENOENT
 
 import bitreplay
+
+TROUBLE = MemoryError, OSError, ValueError  # told, not thrown: main.py goes on
 
 
 class Pins:
@@ -54,40 +57,78 @@ class Trainer:
     """While a button is held, samples of its label are kept. When it is let go they are learned, and from then on the
     LEDs show the prediction.
 
-    patience: steps without a button after which learning starts. path: where to save what was learned, or None.
+    patience: steps without a button after which learning starts. path: where to save what was learned, or None. A
+    saved learner that knows other labels, or was not loaded, is not overwritten.
     """
 
     def __init__(self, learner, panel, source, labels, patience=8, path=None):
         self.learner, self.panel, self.source = learner, panel, source
         self.labels, self.patience, self.path = labels, patience, path
-        self.seen = self.idle = 0  # samples that are not learned yet, steps since the last of them
+        self.idle = 0  # steps since the last sample
+        self.trouble = self._trouble()  # why nothing is saved, or None
+
+    def _trouble(self):
+        others = [label for label in self.learner.labels if label not in self.labels]
+        if others:
+            return (
+                "the learner knows %r, which no button has: these light no LED, and nothing is saved; "
+                "give buttons these labels, or give another path" % others
+            )
+        if self.path and not self.learner.labels and not is_missing(self.path):
+            return "%s has another learner: nothing is saved; move it away, or give another path" % self.path
+        return None
+
+    def tell(self, trouble):
+        """Prints a line, and lights all LEDs in turn, three times: no prediction looks like that."""
+        from time import sleep_ms
+
+        print("buttons:", trouble)
+        for number in list(range(len(self.labels))) * 3:
+            self.panel.show(number)
+            sleep_ms(60)
+            self.panel.show(None)
+            sleep_ms(60)
 
     def step(self):
         """One sample, seen or predicted."""
+        learner, fresh = self.learner, self.learner.fresh
         pressed = self.panel.pressed()
-        if pressed is not None:
-            self.learner.see(self.source(), self.labels[pressed])
+        if pressed is not None and pressed >= len(self.labels):
+            raise ValueError("button %d has no label; give Trainer one more" % pressed)
+        # The learner may have come with samples that wait, as many as it takes.
+        if pressed is not None and fresh.n < fresh.capacity:
+            learner.see(self.source(), self.labels[pressed])
             self.panel.show(pressed)
-            self.seen, self.idle = self.seen + 1, 0
-        elif self.seen:
+            self.idle = 0
+        elif fresh.n:
             self.idle += 1
-        elif self.learner.experiences:
-            label, _ = self.learner.predict(self.source())
-            self.panel.show(self.labels.index(label))
-        if self.seen and (self.idle == self.patience or self.seen == self.learner.config["fresh"]):
+        elif learner.experiences:
+            label, _ = learner.predict(self.source())
+            self.panel.show(self.labels.index(label) if label in self.labels else None)
+        if fresh.n and (self.idle >= self.patience or fresh.n == fresh.capacity):
+            self.idle = 0
             self.panel.show(None)
-            self.learner.learn()
-            self.seen = 0
-            if self.path:
-                self.learner.save(self.path)
+            learner.learn()
+            self.save()
+
+    def save(self):
+        if self.path and self.trouble:
+            self.tell(self.trouble)
+        elif self.path:
+            self.learner.save(self.path)
 
     def run(self, pause_ms=100):
-        """Steps until Ctrl-C."""
+        """Steps until Ctrl-C. What goes wrong in one is told, and the next follows."""
         from time import sleep_ms
 
         try:
+            if self.trouble:
+                self.tell(self.trouble)
             while True:
-                self.step()
+                try:
+                    self.step()
+                except TROUBLE as error:
+                    self.tell(error)
                 sleep_ms(pause_ms)
         except KeyboardInterrupt:
             self.panel.show(None)
@@ -97,8 +138,18 @@ def remembered(net, path, **settings):
     """The learner that was saved there, or else a new one with these settings."""
     try:
         return bitreplay.Learner.load(net, path)
-    except OSError:
-        return bitreplay.Learner(net, **settings)
+    except TROUBLE as error:
+        if getattr(error, "errno", None) != ENOENT:
+            print("buttons: %s. A new learner begins" % error)
+    return bitreplay.Learner(net, **settings)
+
+
+def is_missing(path):
+    try:
+        os.stat(path)
+    except OSError as error:
+        return error.errno == ENOENT
+    return False
 
 
 def files(folder):
