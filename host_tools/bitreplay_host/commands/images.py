@@ -1,7 +1,8 @@
 """Turn photographs into what a board's learner takes: OUT/NAME.rgb, side x side x 3 bytes, RGB, without a header.
 
-The largest square in the middle of each photograph is scaled down. --cifar10 gives pictures to try it with: so many
-training images of each class, named after it. On the board such a file is read whole: open(path, "rb").read().
+The largest square in the middle of each photograph is scaled down; what is transparent becomes white. --cifar10 gives
+pictures to try it with: so many training images of each class, named after it. On the board such a file is read whole:
+open(path, "rb").read().
 """
 
 from __future__ import annotations

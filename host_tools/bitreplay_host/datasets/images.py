@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
+import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -13,6 +15,14 @@ from ..errors import UserError
 from . import registry
 
 MOST = 5000  # training images that CIFAR-10 has of a class
+UNCLEAR = {"I": "32-bit integers", "F": "floating point"}  # by Pillow's mode
+OTHERS = {  # what files begin with, whatever they are called
+    "HEIC": rb".{4}ftyp(he|mif1|msf1)",
+    "AVIF": rb".{4}ftypavi[fs]",
+    "JPEG XL": rb"\xff\x0a|.{4}JXL ",
+    "SVG": rb"\s*<(\?xml|svg)",
+    "a video": rb".{4}ftyp",
+}
 
 
 def write(pictures: Iterable[tuple[str, np.ndarray]], folder: Path, inputs: Iterable[Path] = ()) -> list[Path]:
@@ -45,16 +55,48 @@ def write(pictures: Iterable[tuple[str, np.ndarray]], folder: Path, inputs: Iter
 
 
 def of_photos(paths: list[Path], side: int) -> Iterator[tuple[str, np.ndarray]]:
-    """(name, side x side x 3, uint8) of image files."""
+    """(name, side x side x 3, uint8) of image files, on white where they are transparent.
+
+    UserError for a file that is no picture, or one that cannot be shown right; FileNotFoundError.
+    """
     for path in paths:
         try:
-            with Image.open(path) as photo:
-                upright = ImageOps.exif_transpose(photo).convert("RGB")
-        except (OSError, ValueError) as error:
-            if isinstance(error, FileNotFoundError):
-                raise
-            raise UserError(f"{path} is not a picture that can be read") from None
-        yield path.stem, np.asarray(ImageOps.fit(upright, (side, side), Image.Resampling.BOX))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of odd metadata, and of sizes that are fine
+                with Image.open(path) as photo:
+                    square = _square(photo, path, side)
+        except (FileNotFoundError, UserError):
+            raise
+        except (Image.DecompressionBombError, MemoryError):
+            raise UserError(f"{path} has too many pixels: save a smaller copy") from None
+        except Exception as error:  # a damaged file raises anything
+            found = _other_format(path)
+            told = f"is {found}: save it as JPEG or PNG" if found else "is not a picture that can be read"
+            raise UserError(f"{path} {told}") from error
+        yield path.stem, square
+
+
+def _square(photo: Image.Image, path: Path, side: int) -> np.ndarray:
+    """The square in the middle of a picture, side x side x 3, uint8; UserError if its values can mean anything."""
+    upright = ImageOps.exif_transpose(photo)
+    # Pillow's mode I is 16 bits in PGM, and in older versions in PNG; its own conversion would cut off at 255.
+    if photo.mode.startswith("I;16") or (photo.mode == "I" and photo.format in ("PNG", "PPM")):
+        upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
+    elif photo.mode in UNCLEAR:
+        raise UserError(f"{path} has pixels of {UNCLEAR[photo.mode]}: save it with 8 or 16 bits, as JPEG or PNG")
+    square = ImageOps.fit(upright.convert("RGBA"), (side, side), Image.Resampling.BOX)
+    white = Image.new("RGBA", square.size, "white")
+    return np.asarray(Image.alpha_composite(white, square).convert("RGB"))
+
+
+def _other_format(path: Path) -> str | None:
+    """The name of a format that Pillow may not read; None for another file, or one that cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(16)
+    except OSError:
+        return None
+    return next((name for name, pattern in OTHERS.items() if re.match(pattern, start, re.DOTALL)), None)
 
 
 def of_cifar10(count: int, directory: Path) -> Iterator[tuple[str, np.ndarray]]:

@@ -31,6 +31,95 @@ def test_photo_is_turned_upright_and_grey_is_rgb(tmp_path):
     assert np.array_equal(read(tmp_path / "a.rgb", 8)[:, :, 1], dark_top[::2, ::2])
 
 
+def made_of(path, tmp_path, side=8):
+    assert cli.main(["images", str(path), "--side", str(side), "--out", str(tmp_path / "out")]) == 0
+    return read(tmp_path / "out" / f"{path.stem}.rgb", side)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tiff", "a.pgm", "turned.png"])
+def test_16_bits_keep_their_brightness(name, tmp_path):
+    values = np.arange(64, dtype=np.uint16).reshape(8, 8) * 1040
+    photo = Image.fromarray(values)
+    exif = photo.getexif()
+    exif[0x0112] = 3  # to be shown turned by 180 degrees
+    photo.save(tmp_path / name, **({"exif": exif} if name == "turned.png" else {}))
+    expected = (values >> 8)[::-1, ::-1] if name == "turned.png" else values >> 8
+    assert np.array_equal(made_of(tmp_path / name, tmp_path), np.stack([expected] * 3, axis=-1))
+
+
+def transparent(mode):
+    """8x8 pixels: the left half hides red, or what a mode has for it; the right half is blue, or dark grey."""
+    pixels = np.zeros((8, 8, 4), np.uint8)
+    pixels[:, :4], pixels[:, 4:] = (255, 0, 0, 0), (0, 0, 255, 255)
+    picture = Image.fromarray(pixels)
+    if mode == "P":
+        picture = picture.convert("RGB").convert("P", palette=Image.Palette.ADAPTIVE, colors=2)
+        picture.info["transparency"] = picture.getpixel((0, 0))
+    elif mode == "RGB":
+        picture = picture.convert("RGB")
+        picture.info["transparency"] = (255, 0, 0)
+    return picture if mode == "RGBA" else picture.convert(mode)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "RGB"])
+def test_what_is_transparent_is_white(mode, tmp_path):
+    picture = transparent(mode)
+    more = {"transparency": picture.info["transparency"]} if "transparency" in picture.info else {}
+    picture.save(tmp_path / "logo.png", **more)
+    found = made_of(tmp_path / "logo.png", tmp_path)
+    assert (found[:, :4] == 255).all()
+    assert (found[:, 4:] == ((29, 29, 29) if mode == "LA" else (0, 0, 255))).all()
+
+
+def test_hidden_colours_do_not_bleed_and_half_is_half(tmp_path):
+    pixels = np.zeros((16, 16, 4), np.uint8)
+    pixels[:, ::2] = (255, 0, 0, 0)  # hidden beside opaque black: the mean is grey
+    pixels[:, 1::2, 3] = 255
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    assert np.abs(made_of(tmp_path / "a.png", tmp_path).astype(int) - 127).max() <= 1
+
+
+def test_a_large_picture_is_fine_and_a_huge_one_is_told(tmp_path, capsys, monkeypatch, recwarn):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # Pillow warns above it and refuses twice as many
+    Image.new("RGB", (10, 15), "red").save(tmp_path / "large.png")
+    Image.new("RGB", (20, 15), "red").save(tmp_path / "huge.png")
+    assert (made_of(tmp_path / "large.png", tmp_path) == (255, 0, 0)).all()
+    assert not recwarn.list
+    refused(capsys, "huge.png has too many pixels: save a smaller copy", tmp_path / "huge.png")
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int32])
+def test_values_of_unknown_range_are_refused(kind, tmp_path, capsys):
+    Image.fromarray(np.ones((8, 8), kind)).save(tmp_path / "scan.tiff")
+    told = {np.float32: "floating point", np.int32: "32-bit integers"}[kind]
+    refused(capsys, f"scan.tiff has pixels of {told}: save it with 8 or 16 bits", tmp_path / "scan.tiff")
+
+
+@pytest.mark.parametrize(
+    ("start", "found"),
+    [
+        (b"\0\0\0\x18ftypheic", "HEIC"),
+        (b"\0\0\0\x18ftypmif1", "HEIC"),
+        (b"\0\0\0\x18ftypavif", "AVIF"),
+        (b"\0\0\0\x18ftypqt  ", "a video"),
+        (b"\xff\x0a\0", "JPEG XL"),
+        (b"<svg xmlns=", "SVG"),
+    ],
+)
+def test_a_format_that_cannot_be_read_is_named(start, found, tmp_path, capsys):
+    (tmp_path / "mug.jpg").write_bytes(start + bytes(40))
+    refused(capsys, f"mug.jpg is {found}: save it as JPEG or PNG", tmp_path / "mug.jpg")
+
+
+@pytest.mark.parametrize("error", [SyntaxError, RuntimeError, IndexError])
+def test_whatever_a_damaged_picture_raises_is_one_line(error, photo, capsys, monkeypatch):
+    def fail(*_):
+        raise error("broken")
+
+    monkeypatch.setattr("PIL.ImageOps.exif_transpose", fail)
+    refused(capsys, "a.rgb is not a picture that can be read", photo)
+
+
 def test_cifar10(synthetic_data, tmp_path):
     assert cli.main(["images", "--cifar10", "2", "--dir", str(synthetic_data), "--out", str(tmp_path)]) == 0
     assert len(list(tmp_path.iterdir())) == 20
