@@ -146,7 +146,7 @@ def test_a_mistake_is_one_line(line, synthetic_data, small_model, micropython, t
     ("name", "told"),
     [
         ("a\nb", "a b: No such file or directory"),
-        ("a\n\tb\x1b[31m", "a b?[31m: No such file or directory"),
+        ("a\n\tb\x1b[31m", "a b?[31m: no file has this name or matches it"),
         ("a\udcff", "a?: No such file or directory"),
         ("a" * 2000, "a" * 195 + " ... " + "a" * 66 + " is not a picture that can be read"),
     ],

@@ -27,7 +27,8 @@ SIDE = 32  # of the shipped model's images
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
-    parser.add_argument("photos", metavar="PHOTO", type=Path, nargs="*", help="JPEG, PNG or another common format")
+    text = "JPEG, PNG or another common format; or a pattern, for shells that do not expand it"
+    parser.add_argument("photos", metavar="PHOTO", type=Path, nargs="*", help=text)
     parser.add_argument(
         "--cifar10", metavar="N", type=int, help="so many of each class of CIFAR-10 (bitreplay data cifar10)"
     )
@@ -42,7 +43,8 @@ def run(args: argparse.Namespace) -> None:
     if not 1 <= args.side <= 256:
         raise UserError("--side must be 1..256")
     if args.photos:
-        written = images.write(images.of_photos(args.photos, args.side), args.out, args.photos)
+        photos = images.expanded(args.photos)
+        written = images.write(images.of_photos(photos, args.side), args.out, photos)
     else:
         written = images.write(images.of_cifar10(args.cifar10, args.dir), args.out)
     size = written[0].stat().st_size

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+import os
 import re
 import tempfile
 import warnings
@@ -52,6 +54,22 @@ def write(pictures: Iterable[tuple[str, np.ndarray]], folder: Path, inputs: Iter
                 temporary.write_bytes(content)
                 temporary.rename(path)
     return list(contents)
+
+
+def expanded(paths: Iterable[Path]) -> list[Path]:
+    """Files that are named, and those that patterns such as mug*.jpg match, for shells that leave patterns alone.
+
+    A name that is there is no pattern. UserError for a pattern that matches nothing.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if os.path.lexists(path) or not glob.has_magic(str(path)):
+            found.append(path)
+        elif matches := sorted(glob.glob(str(path))):
+            found += map(Path, matches)
+        else:
+            raise UserError(f"{path}: no file has this name or matches it")
+    return found
 
 
 def of_photos(paths: list[Path], side: int) -> Iterator[tuple[str, np.ndarray]]:

@@ -120,6 +120,32 @@ def test_whatever_a_damaged_picture_raises_is_one_line(error, photo, capsys, mon
     refused(capsys, "a.rgb is not a picture that can be read", photo)
 
 
+def test_patterns_are_expanded(tmp_path):
+    for name in ("mug1.png", "mug0.png", "cup.png", "mug.txt"):
+        Image.new("RGB", (8, 8)).save(tmp_path / name, format="PNG")
+    out = tmp_path / "out"
+    patterns = [str(tmp_path / name) for name in ("mug?.png", "cup.png")]
+    assert cli.main(["images", *patterns, "--out", str(out)]) == 0
+    assert sorted(path.name for path in out.iterdir()) == ["cup.rgb", "mug0.rgb", "mug1.rgb"]
+
+
+def test_a_name_that_is_there_is_no_pattern(tmp_path):
+    for name, colour in (("mug[1].png", "red"), ("mug1.png", "blue")):
+        Image.new("RGB", (8, 8), colour).save(tmp_path / name)
+    assert (made_of(tmp_path / "mug[1].png", tmp_path) == (255, 0, 0)).all()
+    assert cli.main(["images", str(tmp_path / "*.png"), "--out", str(tmp_path / "all")]) == 0
+    assert len(list((tmp_path / "all").iterdir())) == 2
+
+
+def test_no_picture_that_a_pattern_matches_is_overwritten(photo, capsys):
+    refused(capsys, "is one of the photographs", photo.with_name("*.rgb"), "--out", photo.parent)
+
+
+@pytest.mark.parametrize("name", ["none*.jpg", "none[1].jpg"])
+def test_a_pattern_that_matches_nothing_is_told(name, tmp_path, capsys):
+    refused(capsys, f"{name}: no file has this name or matches it", tmp_path / name)
+
+
 def test_cifar10(synthetic_data, tmp_path):
     assert cli.main(["images", "--cifar10", "2", "--dir", str(synthetic_data), "--out", str(tmp_path)]) == 0
     assert len(list(tmp_path.iterdir())) == 20
