@@ -19,16 +19,22 @@ START = 0.1  # the size of a latent weight of which only the sign is known; larg
 
 
 def checkpoint(path):
-    """What `bitreplay pretrain` wrote: {"net", "optimizer", "schedule", "generator", "epoch"}; else UserError."""
+    """What `bitreplay pretrain` wrote: {"net", "optimizer", "schedule", "generator", "epoch"}.
+
+    UserError for a file of something else, and for weights that are not finite.
+    """
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
         # Version 0.1 called the trainable layer the tail.
         saved["net"] = {re.sub(r"^tail\.", "trainable.", name): weight for name, weight in saved["net"].items()}
-        return saved
+        broken = next((name for name, weight in saved["net"].items() if not weight.isfinite().all()), None)
     except OSError:
         raise
     except Exception as error:  # a file of something else raises anything
         raise UserError(f"{path} is not a checkpoint that `bitreplay pretrain` wrote") from error
+    if broken:
+        raise UserError(f"{path}: {broken} has values that are not finite; pretrain again with a lower --rate")
+    return saved
 
 
 def has_norm(weights):

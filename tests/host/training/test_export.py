@@ -307,6 +307,30 @@ def test_what_is_no_checkpoint(content, tmp_path, capsys):
     assert not (tmp_path / "model").exists()
 
 
+@pytest.mark.parametrize("value", [float("nan"), -float("inf")])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "stem.weight",
+        "blocks.0.weight",
+        "blocks.1.threshold",
+        "blocks.2.levels",
+        "blocks.3.affine.slope",
+        "blocks.3.affine.norm.running_var",
+        "threshold",
+        "trainable.affine.norm.bias",
+        "head",
+    ],
+)
+def test_a_checkpoint_that_is_not_finite_is_refused(name, value, export_command, tmp_path):
+    net = random_net(1, "block2")
+    with torch.no_grad():
+        net.state_dict()[name].view(-1)[-1] = value
+    status, out, error = export_command(write_checkpoint(tmp_path / "net.pt", net))
+    assert (status, error.count("\n")) == (2, 1) and not out.exists()
+    assert f"net.pt: {name} has values that are not finite" in error
+
+
 def test_a_model_of_version_1_is_exported_as_version_2(exported, export_command, tmp_path):
     """Version 1 had latent weights of the layer after the latent; `value` for all levels; and the mean over 2x2."""
     _, path = exported
