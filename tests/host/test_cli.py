@@ -105,6 +105,8 @@ MISTAKES = {
     "experiment --channels 0.01": "channels: 0.01 of the 32 of tail is none; give more",
     "experiment --arithmetic float32 --methods naive --model SIGNS": "float32 has no bconv2d_sign",
     "evaluate HEADLESS": "the model has no pretrained head",
+    "evaluate MUGS": "MUGS: its labels are not CIFAR-100's classes",
+    "evaluate imu": "its labels are not CIFAR-100's classes",
     "experiment --out TEXT": "TEXT: no files can be made there (File exists)",
     "experiment --json FOLDER": "FOLDER is a folder: name a file in it",
     "demo --out TEXT": "TEXT: no files can be made there (File exists)",
@@ -125,6 +127,7 @@ def test_a_mistake_is_one_line(line, synthetic_data, small_model, micropython, t
     (tmp_path / "FOLDER").mkdir()
     models.save(tmp_path / "OTHER", models.mixed())
     models.tiny_model(tmp_path / "HEADLESS", head=False)
+    models.tiny_model(tmp_path / "MUGS")
     models.tiny_model(tmp_path / "PLAIN", trainable=False)
     models.save(tmp_path / "SIGNS", models.plain())
     arguments = [tmp_path / word if word.isupper() else word for word in line.split()]

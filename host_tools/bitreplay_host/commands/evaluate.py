@@ -1,7 +1,8 @@
 """Test a model's pretrained head: the integers on the unix port, and beside them PyTorch's float net.
 
-Prints the integer net's accuracy on CIFAR-100. With --checkpoint also PyTorch's, folded (the 16-bit slopes that export
-writes, in float64) and as trained (batch norm in float32), and how many predictions of each equal the integer net's.
+Prints the integer net's accuracy on CIFAR-100, whose classes must be the model's labels. With --checkpoint also
+PyTorch's, folded (the 16-bit slopes that export writes, in float64) and as trained (batch norm in float32), and how
+many predictions of each equal the integer net's.
 """
 
 from __future__ import annotations

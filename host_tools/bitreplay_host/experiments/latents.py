@@ -91,10 +91,13 @@ def _digest(content: bytes) -> str:
 def predictions(model: Path, count: int, places: Places) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What a model's pretrained head says of CIFAR-100's test images: their rows, classes found, and labels.
 
-    count: of the images, spread over all; 0 for all.
+    count: of the images, spread over all; 0 for all. UserError for a model of other classes, or of none.
     """
-    if not models.load(model).labels:
+    told = models.load(model).labels
+    if not told:
         raise UserError(f"{model}: the model has no pretrained head, whose classes could be told")
+    if told != registry.class_names("cifar100"):
+        raise UserError(f"{model}: its labels are not CIFAR-100's classes; choose a model of those")
     _, labels = registry.load("cifar100", "test", places.data)
     if not 0 <= count <= len(labels):
         raise UserError(f"--test must be 0..{len(labels)}, the test images that there are")
