@@ -14,6 +14,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from bitreplay.dataflow import MAX_NAME
+
 from ..datasets import registry
 from ..errors import UserError
 from ..paths import SUFFIX
@@ -40,6 +42,8 @@ def run(args: argparse.Namespace) -> None:
     if args.model.exists() and args.model.samefile(args.source):
         kind = "model" if args.source.suffix == SUFFIX else "checkpoint"
         raise UserError(f"{args.model} is the {kind} itself: choose another name for the model")
+    if args.name is not None and not (1 <= len(args.name) <= MAX_NAME and args.name.isprintable()):
+        raise UserError(f"--name must have 1..{MAX_NAME} printable characters")
     from ..training import export, restore
 
     net, name, labels = restore.read(args.source)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 
+from .. import models
 from ..datasets import registry
 from ..errors import UserError, as_user_error
 from ..paths import BACKBONE
@@ -56,7 +57,7 @@ def from_checkpoint(path):
         widths = [len(weights[name]) for name in ("stem.weight", *blocks)]
         net = Net(widths=widths, latent=latent_of(weights), norm=has_norm(weights))
         net.load_state_dict(weights)
-    except (KeyError, RuntimeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
         raise UserError(f"{path} holds the weights of another network") from error
     return net
 
@@ -69,6 +70,8 @@ def from_model(path: Path) -> Net:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             if file.metadata()["version"] == "1":
                 layers = _upgraded(layers, tensors)
+            else:
+                models.load(path)  # what it refuses has no meaning
         found = {layer["tensor"]: layer for layer in layers if layer["op"] in ("conv2d", "bconv2d")}
         widths = [layer["cout"] for name, layer in found.items() if name != "tail"]
         latent = layers[[layer["op"] for layer in layers].index("latent") - 1]["tensor"]
@@ -96,7 +99,7 @@ def from_model(path: Path) -> Net:
             if (tensors[name] != again[name]).any():
                 raise ValueError(f"{name} has other values")
         return net
-    except (SafetensorError, LookupError, TypeError, ValueError, UserError) as error:
+    except (SafetensorError, LookupError, TypeError, ValueError, ArithmeticError, RuntimeError, UserError) as error:
         raise UserError(f"{path} is not a model that `bitreplay export` wrote ({error})") from error
 
 

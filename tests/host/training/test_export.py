@@ -527,3 +527,38 @@ def test_from_model_refuses_what_is_not_this_net(exported, tmp_path, small_model
     refused(tmp_path / "levels")
     save_file({k: v for k, v in tensors.items() if k != "block3.weight"}, tmp_path / "less", metadata)
     refused(tmp_path / "less")
+
+
+@pytest.mark.parametrize("name", ["", "a" * 65, "a\nb", "a\udcff"])
+def test_names_that_no_model_has_are_refused(exported, export_command, name):
+    status, out, error = export_command(exported[1], "--name", name)
+    assert (status, error) == (2, "bitreplay: --name must have 1..64 printable characters\n") and not out.exists()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"graph": {"shift": 99999}},
+        {"graph": {"cout": 0}},
+        {"graph": {"cout": -64}},
+        {"graph": {"groups": 0}},
+        {"graph": "[" * 5000},
+        {"format": "x"},
+        {"labels": "5"},
+    ],
+    ids=str,
+)
+def test_what_load_refuses_is_not_exported(exported, export_command, tmp_path, damage):
+    """Else a new model would be made of what has no meaning."""
+    _, path = exported
+    with safe_open(path, "np") as file:
+        metadata = file.metadata()
+    changes = damage.pop("graph", None)
+    if isinstance(changes, dict):
+        graph = json.loads(metadata["graph"])
+        graph["layers"][2].update(changes)
+        changes = json.dumps(graph)
+    metadata |= damage | ({"graph": changes} if changes else {})
+    save_file(load_file(path), tmp_path / "damaged.safetensors", metadata)
+    status, out, error = export_command(tmp_path / "damaged.safetensors")
+    assert (status, error.count("\n")) == (2, 1) and "damaged.safetensors" in error and not out.exists()
