@@ -3,6 +3,8 @@
 import gc
 
 from . import trainer
+from .checks import check_integer
+from .network import check_network
 
 HEAD_BATCH = 32  # samples of a minibatch where the head alone is trained
 SHARES = (1.0, 0.5, 0.25, 0.125)  # of a layer's channels that plans tell of
@@ -68,8 +70,13 @@ def choices(net):
 def plan(net, replay=500, fresh=100, classes=10):
     """Prints what a learner on a Network would need with each choice of train and channels, before one is made.
 
-    Returns [(train, channels, bytes)]; bytes are those beside the model and the network's scratch.
+    Returns [(train, channels, bytes)]; bytes are those beside the model and the network's scratch. ValueError for
+    numbers that a Learner refuses, TypeError for what is no Network.
     """
+    check_network(net)
+    check_integer("replay", replay, 0, 32768)
+    check_integer("fresh", fresh, 1, 32768)
+    check_integer("classes", classes, 2, 255)
     found = []
     print("%-6s %-8s %9s" % ("train", "channels", "bytes"))
     for train, channels in choices(net):

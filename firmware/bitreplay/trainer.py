@@ -54,7 +54,9 @@ def check_train(net, train):
     if train > layers:
         raise ValueError("train: the model has %d binary layers above its latent, got %d" % (layers, train))
     if train > reached:
-        raise ValueError("train: no gradient reaches more than the upper %d of %d binary layers" % (reached, layers))
+        raise ValueError(
+            "train: of %d binary layers only the upper %d can be trained (docs/learning.md)" % (layers, reached)
+        )
     return train
 
 

@@ -191,3 +191,20 @@ show(text=accuracy(me, synthetic, (0, 1)) > 0.95)
         # What failed has left nothing behind.
         assert 50000 < int(free) < 256000 and int(largest) <= min(int(free), block), error
     assert 0 <= free_before - int(re.search(r"(\d+) are free", errors[0])[1]) < 4000
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"replay": -1}, "replay: must be an integer, 0..32768"),
+        ({"replay": 1.5}, "replay: must be an integer"),
+        ({"fresh": 0}, "fresh: must be an integer, 1..32768"),
+        ({"classes": 1}, "classes: must be an integer, 2..255"),
+    ],
+)
+def test_a_plan_of_what_cannot_be_is_refused(deep_net, capsys, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        plan(deep_net, **arguments)
+    with pytest.raises(TypeError, match="net: "):
+        plan(None)
+    assert capsys.readouterr().out == ""

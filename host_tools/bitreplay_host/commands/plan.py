@@ -44,8 +44,9 @@ def run(args: argparse.Namespace) -> None:
     with as_user_error():
         for name, least, most in ("replay", 0, 32768), ("fresh", 1, 32768), ("classes", 2, 255):
             check_integer(name, settings[name], least, most)
-    if args.epochs < 1 or (args.seconds is not None and not args.seconds > 0):
-        raise UserError("--epochs must be at least 1, and --seconds more than 0")
+        check_integer("epochs", args.epochs, 1, 1000000)
+    if args.seconds is not None and not args.seconds > 0:
+        raise UserError("--seconds must be more than 0")
     found = plan.choices(net, graph, plan.BOARDS[args.board], settings, args.epochs)
     best = plan.recommend(found, args.seconds)
     print(plan.describe(net, args.board, settings, args.epochs, found, best))

@@ -65,10 +65,10 @@ class ClassIncremental:
 
     def experiences(self, labels: np.ndarray, seed: int) -> list[list[int]]:
         """Rows of the training set for each experience; classes come in order, samples are drawn by the seed."""
-        if min(self.samples, self.test) < 0 or self.epochs < 1:
-            raise UserError("--fresh and --test must be at least 0 and --epochs at least 1")
-        if seed < 1:
-            raise UserError("--seeds must be at least 1")
+        if min(self.samples, self.test) < 0 or not 1 <= self.epochs <= 1000000:
+            raise UserError("--fresh and --test must be at least 0 and --epochs 1..1000000")
+        if not 1 <= seed < 2**32:
+            raise UserError("--seeds must be 1..4294967295")
         rng = np.random.default_rng(seed)
         classes = [rng.permutation(np.flatnonzero(labels == c))[: self.samples or None] for c in np.unique(labels)]
         count = len(classes)

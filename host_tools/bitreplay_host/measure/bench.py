@@ -29,7 +29,8 @@ Run = Callable[[str, dict], Iterable[dict]]
 
 def sizes(net: Any) -> dict[str, int]:
     """The replay memory and the fresh samples of the learners that are timed, as a Pico has room for them."""
-    return {name: min(n, size // net.latent_bytes) for name, (n, size) in (("replay", REPLAY), ("fresh", FRESH))}
+    limits = {"replay": REPLAY, "fresh": FRESH}
+    return {name: max(1, min(n, size // net.latent_bytes)) for name, (n, size) in limits.items()}
 
 
 def bench_unix(model: Path, learners: list[dict], micropython: Path, repeats: int = 30) -> dict:

@@ -169,8 +169,9 @@ def test_what_fits_nowhere_is_told(capsys):
         (["--replay", "-1"], "replay: must be"),
         (["--fresh", "0"], "fresh: must be"),
         (["--classes", "1"], "classes: must be"),
-        (["--epochs", "0"], "--epochs must be"),
-        (["--seconds", "0"], "--seconds"),
+        (["--epochs", "0"], "epochs: must be an integer, 1..1000000, got 0"),
+        (["--epochs", "1" + 400 * "0"], "epochs: must be an integer, 1..1000000"),
+        (["--seconds", "0"], "--seconds must be more than 0"),
         (["nowhere"], "nowhere: No such file"),
     ],
 )
