@@ -48,6 +48,7 @@ def blocks(uf2):
     return [struct.unpack_from("<I12xI", uf2, at + 12) for at in range(0, len(uf2), 512)]
 
 
+@pytest.mark.slow  # firmware is compiled from nothing, in another folder: over a minute
 def test_same_bits_elsewhere(elsewhere, image):
     done = make(elsewhere, "firmware", "BOARD=RPI_PICO")
     assert done.returncode == 0, done.stdout + done.stderr
