@@ -63,7 +63,7 @@ studies() {
 small=(--model models/small.safetensors)
 deep=(--model backbone_4x4 --methods replay_deep)
 digits=(--dataset fsdd --fresh 100 --epochs 12)
-sizes="32768 65536 131072 262144 524288"
+sizes="65536 131072 262144"
 measure() {
     case $1 in
         memory) file report --board emulated ;;
