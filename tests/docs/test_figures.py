@@ -46,7 +46,7 @@ def title(method):
 
 def print_blocks():
     """(page, what a command prints and the page has as a block of code)."""
-    yield "README.md", curves.accuracy_table(measured("demo")["worlds"]["cifar10"]["curves"], range(2, 11))
+    yield "docs/results.md", curves.accuracy_table(measured("demo")["worlds"]["cifar10"]["curves"], range(2, 11))
     yield "README.md", curves.accuracy_table(measured("demo")["worlds"]["quickdraw"]["curves"], range(10, 41, 10))
     yield "docs/results.md", demo.memory_table(measured("demo")["memory"])
     yield "docs/pico.md", memory.describe(measured("memory"))
@@ -152,6 +152,21 @@ def bytes_table():
         yield [f"{head['replay']} and {deep['replay']}", both(head), both(deep)]
 
 
+def deep_pico_table():
+    result = measured("pico-deep")
+    for one in result["taught"]:
+        trained = bench.lesson_row(one)[0]
+        times = f"{one['minibatch_ms']:.0f} ms", f"{one['class_s']:.0f} s"
+        yield [trained, one["batch"], *times, f"{one['learner_bytes']:,}", f"{one['heap_free']:,}"]
+
+
+def deep_pico_gradients():
+    lines = measured("pico-deep")["gradients"]
+    for one in (line for line in lines if line["q_b"] == 4):
+        ratio = one["sign_and_add_us"] / one["bit_serial_us"]
+        yield [one["gradient"], one["shape"], f"**{ratio:.2f}**"]
+
+
 def natmod_speed():
     firmware, module = measured("pico-small"), measured("stock-small")
 
@@ -187,9 +202,10 @@ def pico_targets():
     yield "an inference <= 250 ms", f"**{pico['inference_ms']:.0f} ms**"
     yield (
         "a new class of 100 images, 500 replayed, 4 epochs <= 60 s",
-        (f"**{deepest(pico)['class_s']:.1f} s**: half is seeing the images"),
+        f"**{deepest(pico)['class_s']:.1f} s**, a third of them to see the images: not met",
     )
-    yield "bit-serial gradients of 4 bits >= 3 times as fast as sign-and-add", f"**{ratio(pico, 4):.1f}**"
+    text = f"**{ratio(pico, 4):.1f}**: not met at 2x2 positions; met at 3x3 layers, see below"
+    yield "bit-serial gradients of 4 bits >= 3 times as fast as sign-and-add (dW)", text
     yield ">= 24 KB of heap left", f"**{deepest(pico)['heap_free'] / 1024:.0f} KB**"
 
 
@@ -224,6 +240,8 @@ TABLES = [
     ("docs/results.md", float_table),
     ("docs/results.md", two_classes_table),
     ("docs/pico.md", pico_targets),
+    ("docs/pico.md", deep_pico_table),
+    ("docs/pico.md", deep_pico_gradients),
     ("docs/natmod.md", natmod_speed),
     ("docs/natmod.md", natmod_memory),
     ("README.md", depth_table),

@@ -1,0 +1,77 @@
+"""Draws docs/depth.png from what was measured: docs/measured/draw.py [FILE]."""
+
+import json
+import statistics
+import sys
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+from bitreplay_host.experiments.class_incremental import TITLES
+from bitreplay_host.experiments.curves import COLORS
+
+HERE = Path(__file__).resolve().parent
+WORLDS = {
+    "fsdd": "spoken digits",
+    "quickdraw": "QuickDraw",
+    "fashion": "Fashion-MNIST",
+    "cifar10": "CIFAR-10",
+    "cifar100": "CIFAR-100",
+}
+DRAWN = "replay_deep", "replay_head", "nearest", "slda"
+
+
+def study(dataset):
+    """{(method, fresh): finals} at the most bytes of replay memory."""
+    found = {}
+    for path in sorted((HERE / "study").glob(f"{dataset}-*.json")):
+        runs = json.loads(path.read_text())["runs"]
+        for run in runs:
+            most = max(r["replay"] for r in runs if r["method"] == run["method"])
+            if run["replay"] == most:
+                found.setdefault((run["method"], run["fresh"]), []).append(run["final"])
+    return found
+
+
+def draw(axes, method, points):
+    """points: {x: finals}."""
+    xs = sorted(points)
+    means, stds = zip(*((statistics.mean(points[x]), statistics.stdev(points[x])) for x in xs), strict=True)
+    wide = 2.4 if method == "replay_deep" else 1.4
+    axes.errorbar(xs, means, stds, color=COLORS[method], label=TITLES[method], linewidth=wide, marker="o", capsize=3)
+
+
+def finish(axes, title, x, ticks, names):
+    axes.set(title=title, xlabel=x, ylim=(0, 100), xscale="log")
+    axes.set_xticks(ticks, names)
+    axes.minorticks_off()
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def main(out):
+    figure, panels = plt.subplots(2, 3, figsize=(11, 6.4), layout="constrained", sharey=True)
+    panels = panels.ravel()
+    for method, name in ("replay_deep", "digits-bytes"), ("replay_head", "digits-bytes-head"):
+        points = {}
+        for run in json.loads((HERE / f"{name}.json").read_text())["runs"]:
+            points.setdefault(run["memory"]["replay"], []).append(run["final"])
+        draw(panels[0], method, points)
+    ticks = [2**n for n in range(16, 19)]
+    finish(panels[0], "spoken digits, 100 images a class", "KB of latents", ticks, [n // 1024 for n in ticks])
+    for axes, (dataset, title) in zip(panels[1:], WORLDS.items(), strict=True):
+        found = study(dataset)
+        most = {"fsdd": 240, "quickdraw": 80}.get(dataset)
+        for method in DRAWN:
+            draw(axes, method, {fresh or most: finals for (m, fresh), finals in found.items() if m == method})
+        ticks = sorted({fresh or most for _, fresh in found})
+        finish(axes, title, "images a class", ticks, ticks)
+    for row in panels[0], panels[3]:
+        row.set_ylabel("final accuracy (%)")
+    panels[1].legend(fontsize=8, loc="lower right")
+    figure.savefig(out, dpi=110)
+
+
+main(sys.argv[1] if len(sys.argv) > 1 else HERE.parent / "depth.png")
