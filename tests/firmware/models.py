@@ -110,7 +110,7 @@ def tiny(seed=0, trainable=True, head=True):
     if head:
         layers.append({"op": "dense", "tensor": "head"})
         tensors.update(_head(rng, 32))
-    return Model("tiny", [8, 8, 3], layers, LABELS if head else None, tensors)
+    return Model("tiny", [8, 8, 3], layers, list(LABELS) if head else None, tensors)
 
 
 def mixed(seed=0):
@@ -189,7 +189,7 @@ def deep(seed=0):
         **_affine(rng, "top", 64, 300),
         **_head(rng, 64),
     }
-    return Model("deep", [8, 16, 3], layers, LABELS, tensors)
+    return Model("deep", [8, 16, 3], layers, list(LABELS), tensors)
 
 
 def plain(seed=0):
@@ -222,7 +222,7 @@ def plain(seed=0):
         **_affine(rng, "last", 32, 300),
         **_head(rng, 288),
     }
-    return Model("plain", [8, 8, 3], layers, LABELS, tensors)
+    return Model("plain", [8, 8, 3], layers, list(LABELS), tensors)
 
 
 def tiny_model(path, edit=None, **changes):
