@@ -102,25 +102,26 @@ def test_reservoir_takes_h_samples_of_an_experience_or_as_many_as_there_is_room_
         assert stream.absorb([i % 10] * size) in [min(size, max(room, h)) for h in (capacity // i, -(-capacity // i))]
 
 
+def of_ten_experiences(capacity, seeds):
+    """How many samples of each are in reservoirs of so many seeds at the end; an experience has as many as fit."""
+    kept = Counter()
+    for seed in range(1, seeds + 1):
+        stream = Stream(Reservoir, capacity, seed)
+        for e in range(10):
+            stream.absorb([e] * capacity)
+        kept.update(c for _, c in contents(stream.memory))
+    return kept
+
+
 def test_reservoir_keeps_every_experience_equally():
     """The published algorithm is a reservoir over experiences of equal size: after n, each has M / n samples."""
-    kept = Counter()
-    for seed in range(1, 41):
-        stream = Stream(Reservoir, 50, seed)
-        for e in range(10):
-            stream.absorb([e] * 50)
-        kept.update(c for _, c in contents(stream.memory))
+    kept = of_ten_experiences(50, 40)
     assert all(abs(kept[e] / 40 - 5) < 1.5 for e in range(10)), kept
 
 
 def test_reservoir_keeps_late_experiences_too():
     """Of twice as many experiences as there is room for, each is there half of the time."""
-    kept = Counter()
-    for seed in range(1, 301):
-        stream = Stream(Reservoir, 5, seed)
-        for e in range(10):
-            stream.absorb([e] * 5)
-        kept.update(c for _, c in contents(stream.memory))
+    kept = of_ten_experiences(5, 300)
     # 150 of 300 times each, give or take 5 standard deviations.
     assert all(abs(kept[e] - 150) < 60 for e in range(10)), kept
 
