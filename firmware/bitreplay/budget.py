@@ -3,7 +3,7 @@
 import gc
 
 from . import trainer
-from .checks import check_integer
+from .checks import check_sizes
 from .network import check_network
 
 HEAD_BATCH = 32  # samples of a minibatch where the head alone is trained
@@ -74,9 +74,7 @@ def plan(net, replay=500, fresh=100, classes=10):
     numbers that a Learner refuses, TypeError for what is no Network.
     """
     check_network(net)
-    check_integer("replay", replay, 0, 32768)
-    check_integer("fresh", fresh, 1, 32768)
-    check_integer("classes", classes, 2, 255)
+    check_sizes({"replay": replay, "fresh": fresh, "classes": classes})
     found = []
     print("%-6s %-8s %9s" % ("train", "channels", "bytes"))
     for train, channels in choices(net):

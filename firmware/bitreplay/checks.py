@@ -38,6 +38,13 @@ def check_share(name, value):
     return max(1, int(value * 1000 + 0.5)) / 1000
 
 
+def check_sizes(settings):
+    """replay, fresh and classes of a learner's settings: a dict. Together at most 65536 samples, as minibatches number
+    them in 16 bits."""
+    ranges = ("replay", 0, 32768), ("fresh", 1, 32768), ("classes", 2, 255)
+    return {name: check_integer(name, settings[name], least, most) for name, least, most in ranges}
+
+
 def check_label(label):
     """A str of 1..64 characters (that UTF-8 can encode) or an int of 64 bits, or ValueError."""
     good = False

@@ -1,6 +1,6 @@
 # A learner's settings, checked.
 
-from .checks import check_integer, check_one_of, check_rate, check_share
+from .checks import check_integer, check_one_of, check_rate, check_share, check_sizes
 from .trainer import check_train
 
 
@@ -11,11 +11,8 @@ def check(net, settings):
     """
     s = settings
     train, cwr = check_train(net, s["train"]), s["cwr"]
-    return {
-        # Together at most 65536, as minibatches number samples in 16 bits.
-        "replay": check_integer("replay", s["replay"], 0, 32768),
-        "fresh": check_integer("fresh", s["fresh"], 1, 32768),
-        "classes": check_integer("classes", s["classes"], 2, 255),
+    found = check_sizes(s)
+    others = {
         "policy": check_one_of("policy", s["policy"], ("balanced", "reservoir")),
         "train": train,
         "channels": check_share("channels", s["channels"]),
@@ -28,3 +25,5 @@ def check(net, settings):
         "rate": check_rate("rate", s["rate"]),
         "conv_rate": check_rate("conv_rate", s["conv_rate"]),
     }
+    found.update(others)
+    return found

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 
-from bitreplay.checks import check_integer
+from bitreplay.checks import check_integer, check_sizes
 
 from .. import models
 from ..errors import UserError, as_user_error
@@ -42,8 +42,7 @@ def run(args: argparse.Namespace) -> None:
     settings = bench.sizes(net) | {"classes": args.classes}
     settings |= {name: getattr(args, name) for name in ("replay", "fresh") if getattr(args, name) is not None}
     with as_user_error():
-        for name, least, most in ("replay", 0, 32768), ("fresh", 1, 32768), ("classes", 2, 255):
-            check_integer(name, settings[name], least, most)
+        check_sizes(settings)
         check_integer("epochs", args.epochs, 1, 1000000)
     if args.seconds is not None and not args.seconds > 0:
         raise UserError("--seconds must be more than 0")
