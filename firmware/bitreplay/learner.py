@@ -13,7 +13,7 @@ from .fixed import rows
 from .head import Head
 from .interrupts import held, kernels_held
 from .network import check_network
-from .replay import Balanced, Reservoir, Samples
+from .replay import Balanced, Reservoir, Samples, contrast
 from .trainer import Trainer
 
 try:
@@ -213,7 +213,7 @@ class Learner:
             for epoch in range(epochs):
                 start, hits, total = time(), 0, 0
                 for batch in self.policy.minibatches(classes, self.batch, self.rng):
-                    hits += self._minibatch(batch)
+                    hits += self._minibatch(batch, classes)
                     self._set_rates(step, steps)
                     kernels_held(self._step, present)
                     step, total = step + 1, total + self.batch
@@ -251,20 +251,35 @@ class Learner:
         """classes: of all samples. Returns how many samples each class has."""
         if self.trainer:
             self.trainer.begin()
-        return self.head.begin(len(self.labels), classes)
+        present = self.head.begin(len(self.labels), classes)
+        # CWR* alone starts every new class from 0, as published.
+        if self.replay.capacity and any(self.head.past):
+            for c in range(len(self.labels)):
+                if present[c] and not self.head.past[c]:
+                    self._start(c, classes)
+        return present
 
-    def _minibatch(self, batch):
-        """The gradients of the samples numbered in batch; returns how many are right."""
+    def _start(self, c, classes):
+        """Starts the weights of a new class from its samples, so that few are enough."""
+        for i, weight in contrast(classes, c):
+            self.above.features(self._latent(i), self.f_rows[0])
+            self.head.add(c, self.f_rows[0], weight)
+        self.head.scale(c)
+
+    def _latent(self, i):
+        """A view of the latent of the sample that is numbered i in _classes()."""
+        fresh = self.fresh.n
+        return self.fresh.latent(i) if i < fresh else self.replay.latent(i - fresh)
+
+    def _minibatch(self, batch, classes):
+        """The gradients of the samples numbered in batch, of these classes; returns how many are right."""
         hits, head = 0, self.head
         for row in range(self.batch):
             i = batch[row]
-            samples = self.fresh
-            if i >= samples.n:
-                i, samples = i - samples.n, self.replay
             x, f, e = self.x_rows[row], self.f_rows[row], self.e_rows[row]
-            x[:] = samples.latent(i)
+            label = classes[i]
+            x[:] = self._latent(i)
             self.above.features(x, f, row)
-            label = samples.classes[i]
             hits += head.classify(f, e, label) == label
             if self.trainer:
                 self.trainer.backward(row, e, head, self.rng)

@@ -15,6 +15,29 @@ from array import array
 from _bitreplay import random
 
 
+CONTRAST = 32  # samples of a class, and of the others, that its weights start from
+
+
+def contrast(classes, c):
+    """Evenly spaced samples of class c and of the others, at most CONTRAST of each: yields (i, weight).
+
+    classes: of all samples. Both sides have the same weight, of c's positive, of the others' negative. A side's
+    weighted sum of int8 fits 16 bits. Nothing, if a side has no sample.
+    """
+    own = sum(1 for k in classes if k == c)
+    there = len(classes) - own, own
+    few, many = sorted([min(CONTRAST, n) for n in there])
+    # Each sample of the smaller side counts as often as it fits the larger.
+    many -= many % few if few else many
+    taken = (many, few) if there[0] > own else (few, many)
+    seen = [0, 0]
+    for i in range(len(classes) if few else 0):
+        side = classes[i] == c
+        before, seen[side] = seen[side], seen[side] + 1
+        if seen[side] * taken[side] // there[side] > before * taken[side] // there[side]:
+            yield i, (1 if side else -1) * (many // taken[side])
+
+
 class Samples:
     """Up to `capacity` latents (0..32768) of `latent_bytes` bytes, with a class (0..255) each; `n` are there."""
 

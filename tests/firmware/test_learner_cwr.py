@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from bitreplay import Learner, checks, fixed
 from bitreplay.head import Head
+from bitreplay.replay import contrast
 from hypothesis import given
 from hypothesis import strategies as st
 from learners import learned
@@ -73,6 +74,33 @@ def test_training_weights_start_from_the_consolidated_ones_of_classes_that_are_h
     tw = np.frombuffer(me.head.tw, np.int16).reshape(len(me.head.past), -1)
     assert np.array_equal(tw[1], before[1]) and before[1].any()
     assert not tw[[0, 2, 3]].any()
+
+
+@pytest.mark.parametrize("bits", [16, 32])
+def test_new_classes_start_from_what_sets_their_samples_apart(net, synthetic, bits):
+    me = learned(net, synthetic, (0, 1, 2), head_bits=bits)
+    teach(me, synthetic, (4, 7), 5)
+    classes, size = me._classes(), np.abs(consolidated(me)[:3]).sum(axis=1).astype(int).sum() // 3
+    me._begin(classes)
+    tw = np.frombuffer(me.head.tw, np.int16 if bits == 16 else np.int32).reshape(len(me.head.past), -1)
+    assert np.array_equal(tw[:3] >> (bits - 16), consolidated(me)[:3])
+    for c in (3, 4):
+        f, features = np.zeros(net.features, np.int64), bytearray(net.features)
+        for i, weight in contrast(classes, c):
+            me.above.features(me._latent(i), features)
+            f += weight * np.frombuffer(features, np.int8).astype(int)
+        assert np.array_equal(tw[c], f * (int(size) << (bits - 16)) // np.abs(f).sum())
+        me.head.classify(features, me.e_rows[0])
+        assert (classes[i] == c) == (max(me.head.scores) == me.head.scores[c])
+    assert not tw[5:].any()
+
+
+@pytest.mark.parametrize("settings", [{"replay": 0}, {"replay": 0, "cwr": False}])
+def test_baselines_without_replay_start_new_classes_from_0(net, synthetic, settings):
+    me = learned(net, synthetic, (0, 1, 2), **settings)
+    teach(me, synthetic, (4,), 5)
+    me._begin(me._classes())
+    assert not np.frombuffer(me.head.tw, np.int16).reshape(len(me.head.past), -1)[3].any()
 
 
 def test_without_cwr_the_weights_go_on(net, synthetic):

@@ -161,7 +161,7 @@ def a_minibatch(net, samples=0, magnitude=6000, **settings):
     for part in me.trainer.parts:
         np.frombuffer(part.weight, np.int8)[:] = rng.integers(-40, 40, len(part.weight))
     me.trainer.pack()
-    me._minibatch(range(me.batch))
+    me._minibatch(range(me.batch), me._classes())
     return me, me.fresh.classes
 
 

@@ -90,11 +90,11 @@ after_learning = live() - before
 classes = me._classes()
 me.head.begin(len(me.labels), classes)
 batch = array("H", range(me.batch))
-me._minibatch(batch)
+me._minibatch(batch, classes)
 live()
 gc.disable()
 start = gc.mem_alloc()
-me._minibatch(batch)
+me._minibatch(batch, classes)
 minibatch = gc.mem_alloc() - start
 me._set_rates(0, 1)
 start = gc.mem_alloc()

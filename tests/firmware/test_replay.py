@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bitreplay.replay import Balanced, Reservoir, Samples, shuffled
+from bitreplay.replay import CONTRAST, Balanced, Reservoir, Samples, contrast, shuffled
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -295,3 +295,23 @@ def test_policies_are_the_same_under_micropython(cpython, micropython):
     here, there = [[json.loads(line) for line in run(SCRIPT, HERE).splitlines()] for run in (cpython, micropython)]
     assert here == there
     assert len({step["rng"] for step in here}) == len(here) == 16
+
+
+@given(st.integers(0, 100), st.integers(0, 100), st.randoms())
+def test_contrast_weighs_both_sides_alike_and_takes_evenly_spaced_samples(own, others, random):
+    classes = [7] * own + [random.randrange(7) for _ in range(others)]
+    random.shuffle(classes)
+    found = list(contrast(bytes(classes), 7))
+    sides = [[(i, w) for i, w in found if (classes[i] == 7) == side] for side in (True, False)]
+    if not own or not others:
+        assert not found
+        return
+    assert all(w > 0 for _, w in sides[0]) and all(w < 0 for _, w in sides[1])
+    assert sum(w for _, w in found) == 0 < sum(w for _, w in sides[0]) <= CONTRAST
+    for side, there in zip(sides, (own, others), strict=True):
+        assert len({w for _, w in side}) == 1
+        assert len(side) == there if there <= min(own, others, CONTRAST) else len(side) > min(there, CONTRAST) / 2
+    # In each half of the samples of one side lie as many of it, give or take one.
+    places = [i for i, c in enumerate(classes) if c == 7]
+    half = [i for i, _ in sides[0] if i in places[: own // 2]]
+    assert abs(2 * len(half) - len(sides[0])) <= 2

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import bitreplay
 import numpy as np
+from bitreplay.replay import contrast
 from bitreplay.trainer import FALL
 
 from .float_layers import FloatLayers, unpack
@@ -29,12 +30,9 @@ class FloatLearner(bitreplay.Learner):
         self.consolidated = np.zeros((self.config["classes"], net.features), np.float32)
         self.now, self.fall = np.float32(1), 0  # the share of the rates in this step, and as in FloatLayers.step
 
-    def _minibatch(self, batch):
-        fresh = self.fresh.n
-        samples = [(self.fresh, i) if i < fresh else (self.replay, i - fresh) for i in batch]
-        rows = np.stack([np.frombuffer(s.latent(i), np.uint8) for s, i in samples])
-        labels = np.array([s.classes[i] for s, i in samples])
-        f = self.layers.forward(unpack(rows, self.net.latent_shape))
+    def _minibatch(self, batch, classes):
+        labels = np.array([classes[i] for i in batch])
+        f = self._features(batch)
         active = np.frombuffer(self.head.active, np.uint8) > 0
         scores = np.where(active, f @ self.training.T, -np.inf)
         p = np.exp(scores - scores.max(axis=1, keepdims=True))
@@ -47,12 +45,22 @@ class FloatLearner(bitreplay.Learner):
         return hits
 
     def _begin(self, classes):
-        present = super()._begin(classes)
         self.layers.begin()
-        here = (np.asarray(present) > 0) | (not self.config["cwr"])
+        here = np.isin(np.arange(len(self.consolidated)), list(classes)) | (not self.config["cwr"])
         self.training = np.where(here[:, None], self.consolidated, 0).astype(np.float32)
         self.momentum = np.zeros_like(self.training)
-        return present
+        return super()._begin(classes)
+
+    def _start(self, c, classes):
+        numbers, weights = zip(*contrast(classes, c), strict=True)
+        row = np.asarray(weights, np.float32) @ self._features(numbers)
+        size = np.abs(self.consolidated[np.asarray(self.head.past) > 0]).sum(axis=1).mean()
+        self.training[c] = row * (size / max(np.abs(row).sum(), 1))
+
+    def _features(self, numbers):
+        """The features of the samples with these numbers, float32 (n, features)."""
+        packed = np.stack([np.frombuffer(self._latent(i), np.uint8) for i in numbers])
+        return self.layers.forward(unpack(packed, self.net.latent_shape))
 
     def _set_rates(self, step, steps):
         if self.trainer:
