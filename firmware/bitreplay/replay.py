@@ -14,7 +14,6 @@ from array import array
 
 from _bitreplay import random
 
-
 CONTRAST = 32  # samples of a class, and of the others, that its weights start from
 
 
