@@ -21,7 +21,7 @@ EPILOG = """examples:
   bitreplay pretrain --epochs 60 --out backbone.pt     stop it, run it again: it goes on
   bitreplay pretrain --init backbone.pt --out last.pt --epochs 14 --rate 1e-3 --cutmix 0
   bitreplay pretrain --widths 32 32 64 64 128 --cutmix 0 --out small.pt
-  bitreplay pretrain --init models/backbone.safetensors --latent block5 --out deep.pt --epochs 6 --rate 1e-3
+  bitreplay pretrain --init models/backbone.safetensors --latent block5 --above --cutmix 0 --epochs 15 --out deep.pt
   bitreplay export backbone.pt backbone.safetensors
 """
 
@@ -40,6 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="channels of the first layer and of each block; two blocks double them (default: %(default)s)",
     )
     parser.add_argument("--latent", default="latent", help=LATENT_HELP)
+    parser.add_argument(
+        "--above", action="store_true", help="train only what lies above the latent; needs --init with a model"
+    )
     parser.add_argument("--epochs", type=int, default=60, help="default: %(default)s")
     parser.add_argument("--rate", type=float, default=3e-3, help="peak rate of binary weights; 2/3 of it for the rest")
     parser.add_argument("--cutmix", type=float, default=0.5, help="share of the minibatches (default: %(default)s)")
@@ -71,5 +74,6 @@ def settings(args: argparse.Namespace) -> Settings:
         seed=args.seed,
         init=args.init,
         latent=args.latent,
+        above=args.above,
         compile=not args.no_compile,
     )

@@ -276,6 +276,13 @@ class Net(nn.Module):
             threshold = self.blocks[self.cut_at].threshold
             self.blocks[self.cut_at].cut(torch.tensor([-1.0, 1.0]).to(threshold).repeat(len(threshold), 1))
 
+    def freeze_below(self):
+        """Nothing that the latent depends on is trained any more. For a net without batch norm."""
+        frozen = [*self.stem.parameters(), *self.blocks[: self.cut_at].parameters()]
+        frozen.append(list(self.thresholds().values())[self.cut_at])
+        for parameter in frozen:
+            parameter.requires_grad_(False)
+
     def calibrate(self, images):
         """Set the levels of the latent from the first CALIBRATION of these images, (n, 32, 32, 3) uint8.
 

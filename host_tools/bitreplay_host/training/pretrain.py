@@ -22,13 +22,15 @@ from .net import LATENT, Net, to_input
 from .restore import checkpoint, has_norm, weights_to_train
 from .steps import LABEL_SMOOTHING, Steps
 
+KEPT = "epochs", "rate", "cutmix", "batch", "seed", "latent", "above"  # settings, in checkpoints
+
 
 @dataclass(frozen=True)
 class Settings:
     """out: the checkpoint. init: another one, or a model, whose weights to start from. data: where CIFAR-100 is.
 
-    widths, latent: as Net takes them. rate: the peak for binary weights. cutmix: share of the minibatches. compile: by
-    torch.compile, which needs a C++ compiler.
+    widths, latent: as Net takes them. above: train only what lies above the latent. rate: the peak for binary weights.
+    cutmix: share of the minibatches. compile: by torch.compile, which needs a C++ compiler.
     """
 
     out: Path
@@ -41,6 +43,7 @@ class Settings:
     seed: int
     init: Path | None = None
     latent: str = LATENT
+    above: bool = False
     compile: bool = True
 
 
@@ -102,6 +105,10 @@ class Training:
         weights = self._weights()
         # A net that comes from a model has no batch norm, as none can be made of what it was folded into.
         self.net = Net(widths=widths, latent=settings.latent, norm=has_norm(weights))
+        if settings.above:
+            if has_norm(weights):
+                raise UserError("--above needs --init with a model: export the checkpoint, and start from that")
+            self.net.freeze_below()
         self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if settings.epochs < 1 or not 1 <= settings.batch <= len(self.x):
             raise UserError(f"--epochs must be at least 1 and --batch 1..{len(self.x)}, the training images")
@@ -120,7 +127,7 @@ class Training:
 
     def _kept(self) -> dict:
         """The settings that a checkpoint keeps, as training cannot go on with others."""
-        kept = {name: getattr(self.settings, name) for name in ("epochs", "rate", "cutmix", "batch", "seed", "latent")}
+        kept = {name: getattr(self.settings, name) for name in KEPT}
         return kept | {"widths": list(self.settings.widths)}
 
     def _parts(self):

@@ -159,6 +159,22 @@ def test_training_from_a_model(train, folder, tmp_path, model):
     assert train(tmp_path / "again.pt", "--init", tmp_path / "deep", *line[1:])[0] == 0  # it has no head
 
 
+def test_only_what_lies_above_the_latent_is_trained(train, folder, tmp_path, model):
+    """Latents stay what they are, and checkpoints, which have batch norm, are refused."""
+    path, _ = model
+    line = ["--latent", "block1", "--above", *SMALL]
+    assert train(tmp_path / "new.pt", "--init", path, *line)[0] == 0
+    net = restore.from_checkpoint(tmp_path / "new.pt")
+    start = training(folder, tmp_path / "other.pt", "--init", path, *line).net
+    below = {"blocks.1.threshold"} | {name for name in start.state_dict() if name.startswith(("stem.", "blocks.0."))}
+    before = dict(start.named_parameters())
+    for name, parameter in net.named_parameters():
+        assert torch.equal(parameter, before[name]) == (name in below), name
+    assert train(tmp_path / "norm.pt", *SMALL)[0] == 0
+    status, _, error = train(tmp_path / "more.pt", "--init", tmp_path / "norm.pt", *line)
+    assert (status, error.count("\n")) == (2, 1) and "--above needs --init with a model" in error
+
+
 @pytest.mark.parametrize("content", ["text", "other widths", "other classes"])
 def test_models_that_are_no_start(train, tmp_path, model, content):
     path, folded = model
