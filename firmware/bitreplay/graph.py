@@ -42,7 +42,7 @@ class Layer:
     """
 
     geometry = weight = slope = bias = shift = residual = threshold = flip = levels = None
-    pool = None  # the shape u16[5] of a pooling
+    pool = None  # the shape u16[6] of a pooling
 
     @property
     def affine(self):
@@ -120,6 +120,14 @@ class Graph:
             self.fail("%s must be an integer in %d..%d" % (field, low, high))
         return value
 
+    def pair(self, layer, field):
+        """Both integers of a field, [vertical, horizontal]; an integer stands for both."""
+        value, (low, high) = layer[field], RANGES[field]
+        pair = value if type(value) is list else [value, value]
+        if len(pair) != 2 or not all(type(n) is int and low <= n <= high for n in pair):
+            self.fail("%s must be an integer in %d..%d, or a list of two" % (field, low, high))
+        return pair
+
     def take(self, layer, part, dtype, shape):
         """The data of one of a layer's tensors, which must have this dtype and shape."""
         name = layer["tensor"] + "." + part
@@ -131,15 +139,20 @@ class Graph:
         return tensor.data
 
     def convolution(self, layer, shape, groups):
-        """The geometry u16[8] of a convolution, and its output's shape."""
-        height, width, cin = shape
-        cout, kernel, stride, padding = [self.integer(layer, f) for f in ("cout", "kernel", "stride", "padding")]
-        if padding >= kernel or min(height, width) + 2 * padding < kernel:
-            self.fail("a kernel of %d with padding %d does not fit the %dx%d input" % (kernel, padding, height, width))
-        out = ((height + 2 * padding - kernel) // stride + 1, (width + 2 * padding - kernel) // stride + 1, cout)
-        if max(out[:2]) > MAX_SIDE:
-            self.fail("its output is %dx%d, at most %dx%d can follow" % (out[0], out[1], MAX_SIDE, MAX_SIDE))
-        return array("H", [height, width, cin, cout, kernel, stride, padding, groups]), out
+        """The geometry u16[11] of a convolution, and its output's shape."""
+        cout = self.integer(layer, "cout")
+        kernel, stride, padding = [self.pair(layer, field) for field in ("kernel", "stride", "padding")]
+        sides = []
+        for i in range(2):
+            left = shape[i] + 2 * padding[i] - kernel[i]
+            if padding[i] >= kernel[i] or left < 0:
+                found = kernel[i], padding[i], shape[0], shape[1]
+                self.fail("a kernel of %d with padding %d does not fit the %dx%d input" % found)
+            sides.append(left // stride[i] + 1)
+        if max(sides) > MAX_SIDE:
+            self.fail("its output is %dx%d, at most %dx%d can follow" % (sides[0], sides[1], MAX_SIDE, MAX_SIDE))
+        numbers = list(shape) + [cout] + kernel + stride + padding + [groups]
+        return array("H", numbers), (sides[0], sides[1], cout)
 
     def binary(self, layer):
         """(new Layer with its geometry, output shape, terms of a sum) of a convolution of the bits."""
@@ -149,12 +162,12 @@ class Graph:
             self.fail("groups must divide cout %d, and cin %d into multiples of 32" % (out[2], cin))
         if self.latent and layer["op"] == "bconv2d" and out[2] % (32 * groups):
             self.fail("above the latent, groups must divide cout %d into multiples of 32, too" % out[2])
-        kernel = geometry[4]
-        terms = kernel * kernel * (cin // groups)
+        kernel_h, kernel_w = geometry[4], geometry[5]
+        terms = kernel_h * kernel_w * (cin // groups)
         self.binary_macs += count(out) * terms
         found = self.layer(layer, self.slot, self.bits)
         found.geometry = geometry
-        found.weight = self.take(layer, "weight", "U32", (out[2], kernel, kernel, cin // groups // 32))
+        found.weight = self.take(layer, "weight", "U32", (out[2], kernel_h, kernel_w, cin // groups // 32))
         return found, out, terms
 
     def affine(self, found, layer, limits):
@@ -179,11 +192,11 @@ def count(shape):
 
 def _conv2d(g, layer):
     geometry, out = g.convolution(layer, g.image, 1)
-    kernel, cin = geometry[4], geometry[2]
+    cin, kernel_h, kernel_w = geometry[2], geometry[4], geometry[5]
     found = g.layer(layer, None, g.image)
     found.geometry = geometry
-    found.weight = weight = g.take(layer, "weight", "I8", (out[2], kernel, kernel, cin))
-    size = kernel * kernel * cin
+    found.weight = weight = g.take(layer, "weight", "I8", (out[2], kernel_h, kernel_w, cin))
+    size = kernel_h * kernel_w * cin
     limits = [128 * sum(map(abs, array("b", bytes(weight[i : i + size])))) for i in range(0, len(weight), size)]
     g.int8_macs += count(out) * size
     g.affine(found, layer, limits)
@@ -220,15 +233,19 @@ def _bconv2d_sign(g, layer):
 
 
 def _pool(g, layer):
-    size, repeat = g.integer(layer, "size"), g.integer(layer, "repeat")
+    (size_h, size_w), repeat = g.pair(layer, "size"), g.integer(layer, "repeat")
     height, width, channels = g.stream
-    if size & (size - 1) or height % size or width % size:
+    if size_h & (size_h - 1) or size_w & (size_w - 1) or height % size_h or width % size_w:
         g.fail("size must be 1, 2, 4 or 8 and divide the %dx%d stream" % (height, width))
-    if repeat > size or repeat * channels > MAX_CHANNELS:
-        g.fail("repeat must be at most size, and repeat * channels at most %d" % MAX_CHANNELS)
+    # As the output takes the place of its input.
+    if repeat > (size_h if width == 1 else size_w) or repeat * channels > MAX_CHANNELS:
+        g.fail(
+            "repeat must be at most size (the horizontal one, but where the stream is 1 wide), and repeat * channels "
+            "at most %d" % MAX_CHANNELS
+        )
     found = g.layer(layer, STREAM, g.stream)
-    found.pool = array("H", [height, width, channels, size, repeat])
-    g.to_stream(found, (height // size, width // size, channels * repeat))
+    found.pool = array("H", [height, width, channels, size_h, size_w, repeat])
+    g.to_stream(found, (height // size_h, width // size_w, channels * repeat))
 
 
 def _latent(g, layer):

@@ -95,7 +95,7 @@ class Part:
             )
         # Evenly spread, so that every group has its share.
         self.channels = array("H", [i * g[3] // number for i in range(number)])
-        self.fan_in = g[4] * g[4] * (g[2] // g[7])
+        self.fan_in = g[4] * g[5] * (g[2] // g[10])
         self.positions = self.layer.shape[0] * self.layer.shape[1]
         self.columns = columns(batch, self.positions)
         self.source = None
@@ -314,7 +314,7 @@ class Trainer(Above):
         gy, g, last = self.views[i]
         last[:] = gy
         k = kernels.avg_pool_backward(layer.pool, g)
-        return stream + k - 2 * log2(layer.pool[3], 1)
+        return stream + k - log2(layer.pool[3] * layer.pool[4], 1)
 
     def begin(self):
         """Before a learn(): how large the gradients are is not known."""

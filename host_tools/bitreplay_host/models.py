@@ -10,7 +10,6 @@ import bitreplay
 import numpy as np
 from bitreplay import safetensors
 from bitreplay.network import FORMAT, VERSION
-from safetensors import safe_open
 
 from . import paths
 from .errors import UserError, as_user_error
@@ -41,9 +40,3 @@ def write(
     if labels is not None:
         metadata["labels"] = json.dumps(labels)
     safetensors.write(path, metadata, [(k, DTYPES[str(v.dtype)], v.shape, v.tobytes()) for k, v in tensors.items()])
-
-
-def graph(path: Path) -> dict:
-    """The graph of a model that load() took: {"image": [height, width, channels], "layers": [...]}."""
-    with safe_open(path, "np") as file:
-        return json.loads(file.metadata()["graph"])

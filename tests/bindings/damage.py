@@ -100,7 +100,8 @@ def tweak(graph):
     layer = random.choice(graph["layers"])
     for field in ("shift", "padding", "stride", "size", "repeat"):
         if field in layer and random.getrandbits(1):
-            layer[field] = random.randint(0, 8)
+            numbers = [random.randint(0, 8), random.randint(0, 8)]
+            layer[field] = numbers[0] if random.randrange(3) else numbers
     if "residual" in layer:
         layer["residual"] = random.getrandbits(1) == 1
 

@@ -9,7 +9,7 @@ from array import array
 
 import _bitreplay
 import noise
-from kernel_arguments import KERNELS, SIZES, output_side, values
+from kernel_arguments import KERNELS, SIZES, output_sides, values
 from noise import content
 
 MARGIN = 64
@@ -49,13 +49,19 @@ def master():
 
 
 def convolution(height, width, cin, cout, kernel, groups=1):
-    padding, stride = random.randrange(kernel), random.randint(1, 2)
-    height, width = max(height, kernel - 2 * padding), max(width, kernel - 2 * padding)
-    return height, width, cin, cout, kernel, stride, padding, groups
+    """A geometry; in half of the cases what is the same in both directions."""
+    kernels = [kernel, random.randint(1, 7) if random.getrandbits(1) else kernel]
+    if random.getrandbits(1):
+        kernels.reverse()
+    padding, strides = [random.randrange(one) for one in kernels], [random.randint(1, 2) for _ in range(2)]
+    if kernels[0] == kernels[1]:
+        padding[1], strides[1] = padding[0], strides[0]
+    sides = [max(side, kernels[i] - 2 * padding[i]) for i, side in enumerate((height, width))]
+    return tuple(sides + [cin, cout] + kernels + strides + padding + [groups])
 
 
 def conv2d():
-    return convolution(*dims((8, 256), (8, 256), (4, 16), (9, 1024), (7, 7)))
+    return (convolution(*dims((8, 256), (8, 256), (4, 16), (9, 1024), (7, 7))),)
 
 
 def binary(multiple):
@@ -64,7 +70,7 @@ def binary(multiple):
     if multiple > 1:
         groups, couts = 1 << random.randrange(4), min(couts, 3) * multiple
     words, couts = min(words, 32 // groups), max(1, min(couts, 1024 // groups))
-    return convolution(height, width, 32 * groups * words, groups * couts, kernel, groups)
+    return (convolution(height, width, 32 * groups * words, groups * couts, kernel, groups),)
 
 
 def binarize():
@@ -73,9 +79,10 @@ def binarize():
 
 
 def pool():
-    size = 1 << random.randrange(4)
-    height, width, channels = dims((3, 256 // size), (3, 256 // size), (9, 1024))
-    return height * size, width * size, channels, size, random.randint(1, size)
+    size_h, size_w = 1 << random.randrange(4), 1 << random.randrange(4)
+    height, width, channels = dims((3, 256 // size_h), (3, 256 // size_w), (9, 1024))
+    height, width = height * size_h, width * size_w
+    return ((height, width, channels, size_h, size_w, random.randint(1, size_h if width == 1 else size_w)),)
 
 
 def transpose():
@@ -108,15 +115,14 @@ def trained(multiple):
 
 
 def bconv2d_dx():
-    return trained(32) + (random.randint(2, 16),)
+    return trained(32), random.randint(2, 16)
 
 
 def bconv2d_dw():
-    height, width, cin, cout, kernel, stride, padding, groups = trained(random.choice((1, 5, 32)))
-    area = output_side(height, kernel, stride, padding) * output_side(width, kernel, stride, padding)
-    samples = random.randint(1, max(1, min(9, 4096 // area)))
-    count = random.randint(1, min(cout, 12))
-    return height, width, cin, cout, kernel, stride, padding, groups, samples, count, random.randint(2, 16)
+    geometry = trained(random.choice((1, 5, 32)))
+    height, width = output_sides(geometry)
+    samples = random.randint(1, max(1, min(9, 4096 // (height * width))))
+    return geometry, samples, random.randint(1, min(geometry[3], 12)), random.randint(2, 16)
 
 
 SHAPES = {

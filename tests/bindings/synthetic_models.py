@@ -8,6 +8,20 @@ from damage import SIZES, join
 from noise import content
 
 
+def pair(value):
+    return value if isinstance(value, list) else [value, value]
+
+
+def field(value):
+    """A field of two numbers: as one integer where they are the same, but now and then."""
+    return value[0] if value[0] == value[1] and random.randrange(4) else value
+
+
+def outputs(shape, kernel, stride, padding):
+    """Height and width of a convolution's output."""
+    return [(shape[i] + 2 * padding[i] - kernel[i]) // stride[i] + 1 for i in range(2)]
+
+
 class SyntheticModel:
     """A model of random layers, valid but for what comes by chance, with random weights."""
 
@@ -37,14 +51,15 @@ class SyntheticModel:
         return ("slope", "I16", [cout, 2], slope), ("bias", "I32", [cout], self.small("I32", (cout,), -9999, 9999))
 
     def convolution(self, op, shape, cout, groups, kernel, stride, padding, residual=False):
-        height, width, cin = shape
-        fields = {"cout": cout, "kernel": kernel, "stride": stride, "padding": padding}
-        out = [(side + 2 * padding - kernel) // stride + 1 for side in (height, width)]
+        cin = shape[2]
+        kernel, stride, padding = pair(kernel), pair(stride), pair(padding)
+        fields = {"cout": cout, "kernel": field(kernel), "stride": field(stride), "padding": field(padding)}
+        out, taps = outputs(shape, kernel, stride, padding), kernel[0] * kernel[1]
         if op == "conv2d":
-            weight = "weight", "I8", [cout, kernel, kernel, cin], content(cout * kernel * kernel * cin)
+            weight = "weight", "I8", [cout] + kernel + [cin], content(cout * taps * cin)
         else:
             words = cin // groups // 32
-            weight = "weight", "U32", [cout, kernel, kernel, words], content(4 * cout * kernel * kernel * words)
+            weight = "weight", "U32", [cout] + kernel + [words], content(4 * cout * taps * words)
             fields["groups"] = groups
         if op == "bconv2d_sign":
             threshold = "threshold", "I16", [cout], content(2 * cout)
@@ -60,16 +75,22 @@ class SyntheticModel:
         shape = [random.randint(1, 20), random.randint(1, 20), random.randint(1, 4)]
         if random.getrandbits(2):
             shape[0] = shape[1]
-        kernel = random.randint(1, 5)
-        stride, padding = self.steps(kernel)
+        kernel, stride, padding = self.window(5)
         self.stream = self.convolution("conv2d", shape, 32 * random.randint(1, 3), 1, kernel, stride, padding)
         return shape
 
+    def window(self, largest):
+        """A convolution's kernel, stride and padding; a third differs vertically and horizontally."""
+        found = [self.steps(random.randint(1, largest)) for _ in range(2)]
+        if random.randrange(3):
+            found[1] = found[0]
+        return [[one[i] for one in found] for i in range(3)]
+
     def steps(self, kernel):
-        """The stride and padding of a convolution; most keep the sides."""
+        """A kernel and its stride and padding, in one direction; most keep the side."""
         if random.getrandbits(1):
-            return random.randint(1, 2), random.randrange(kernel)
-        return 1, kernel // 2
+            return kernel, random.randint(1, 2), random.randrange(kernel)
+        return kernel, 1, kernel // 2
 
     # One of the registers is always unread: what overwrites the other one, or reads the first, may follow.
 
@@ -101,14 +122,14 @@ class SyntheticModel:
         self.stream, self.unread = self.bits, "stream"
 
     def pool(self):
-        sizes = [s for s in (1, 2, 4, 8) if self.stream[0] % s == 0 and self.stream[1] % s == 0]
-        size = random.choice(sizes)
-        self.pool_by(size, random.randint(1, max(1, min(size, 256 // self.stream[2]))))
+        size = [random.choice([s for s in (1, 2, 4, 8) if side % s == 0]) for side in self.stream[:2]]
+        most = size[0] if self.stream[1] == 1 else size[1]
+        self.pool_by(size, random.randint(1, max(1, min(most, 256 // self.stream[2]))))
 
     def pool_by(self, size, repeat):
-        self.add(random.choice(("avg_pool", "max_pool")), size=size, repeat=repeat)
+        self.add(random.choice(("avg_pool", "max_pool")), size=field(size), repeat=repeat)
         height, width, channels = self.stream
-        self.stream = [height // size, width // size, channels * repeat]
+        self.stream = [height // size[0], width // size[1], channels * repeat]
 
     def binary(self):
         """A convolution to the stream, with its shortcut if that has the same shape."""
@@ -116,16 +137,16 @@ class SyntheticModel:
 
     def from_bits(self, op):
         groups = 2 if random.randrange(4) == 0 and self.bits[2] % 64 == 0 else 1
-        cout, kernel = random.choice((self.bits[2], 32 * groups, 64)), random.randint(1, 3)
-        stride, padding = self.steps(kernel)
-        out = [(side + 2 * padding - kernel) // stride + 1 for side in self.bits[:2]]
+        cout = random.choice((self.bits[2], 32 * groups, 64))
+        kernel, stride, padding = self.window(3)
+        out = outputs(self.bits, kernel, stride, padding)
         residual = op == "bconv2d" and self.stream == out + [cout] and random.getrandbits(2) > 0
         return self.convolution(op, self.bits, cout, groups, kernel, stride, padding, residual)
 
     def down(self):
         """Half the side and twice the channels, with a shortcut, where the sides are even."""
         if self.stream[0] % 2 == 0 and self.stream[1] % 2 == 0 and self.stream[2] <= 128:
-            self.pool_by(2, 2)
+            self.pool_by([2, 2], 2)
             self.stream = self.convolution("bconv2d", self.bits, self.stream[2], 1, 3, 2, 1, True)
             self.unread = "stream"
         else:

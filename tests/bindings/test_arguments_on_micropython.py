@@ -1,5 +1,6 @@
 """What the module _bitreplay takes and refuses on the unix port: it computes and says what the reference does."""
 
+import itertools
 import re
 
 import numpy as np
@@ -124,13 +125,14 @@ def test_inputs_may_overlap(call):
 @pytest.mark.parametrize("kernel", ["avg_pool", "max_pool"])
 def test_pooling_in_place(call, kernel):
     """y may start where x does, and then holds what it would elsewhere."""
-    cases, sizes = [], [(size, repeat) for size in (1, 2, 4, 8) for repeat in (1, size // 2, size) if repeat]
-    for size, repeat in sizes:
-        for channels in (1, 3, 32):
-            height, width = 2 * size, 3 * size
-            shape = np.array([height, width, channels, size, repeat], np.uint16)
-            x = np.random.default_rng(size).integers(-128, 127, height * width * channels, np.int8, endpoint=True)
-            y = np.zeros(6 * channels * repeat, np.int8)
+    cases, sizes = [], [(h, w, columns) for h in (1, 2, 4, 8) for w in (1, 2, 4, 8) for columns in (3, 1)]
+    for size_h, size_w, columns in sizes:
+        height, width = 2 * size_h, columns * size_w
+        most = size_h if width == 1 else size_w
+        for channels, repeat in itertools.product((1, 3, 32), {1, (most + 1) // 2, most}):
+            shape = np.array([height, width, channels, size_h, size_w, repeat], np.uint16)
+            x = np.random.default_rng(size_w).integers(-128, 127, height * width * channels, np.int8, endpoint=True)
+            y = np.zeros(2 * columns * channels * repeat, np.int8)
             getattr(reference, kernel)(shape, x, y)
             after = np.concatenate([y, x[y.size :]])
             one = [
@@ -144,13 +146,13 @@ def test_pooling_in_place(call, kernel):
 
 @pytest.mark.parametrize("kernel", ["avg_pool", "max_pool"])
 def test_pooling_in_place_starts_where_x_does(call, kernel):
-    x, y = ({"block": 16, "size": 24}, {"size": 12})
+    x, y = ({"block": 16, "size": 48}, {"size": 12})
     shape = buffers(kernel)["shape"]
     cases = []
-    for start in [*range(5, 16), *range(17, 40)]:
+    for start in [*range(5, 16), *range(17, 64)]:
         cases.append((valid_call(kernel, {"x": x, "y": {**y, "block": start}}), "ValueError", "y: must not overlap x"))
-    for start in (0, 9):
-        block = {"shape": spec(shape, block=0, size=10), "x": {"block": 10, "size": 24}, "y": {**y, "block": start}}
+    for start in (0, 11):
+        block = {"shape": spec(shape, block=0, size=12), "x": {"block": 12, "size": 48}, "y": {**y, "block": start}}
         cases.append((valid_call(kernel, block), "ValueError", "y: must not overlap shape"))
     refuse(call, cases)
 

@@ -1,8 +1,11 @@
 """What the property tests share: arrays of random and extreme values, and the comparison of both implementations."""
 
+import itertools
+
 import library
 import numpy as np
 from bitreplay_host import reference
+from bitreplay_host.onboard import kernel_arguments
 from hypothesis import strategies as st
 
 IMPLEMENTATIONS = (reference, library)
@@ -65,6 +68,42 @@ def affines(draw, cout):
         return draw(arrays(np.int16, cout * 2)), draw(arrays(np.int32, cout)), draw(st.integers(1, 24))
     slope = draw(arrays(np.int16, cout * 2, -600, 600))
     return slope, draw(arrays(np.int32, cout, -20000, 20000)), draw(st.integers(6, 12))
+
+
+@st.composite
+def geometries(draw, cin, cout, groups=1, sides=8, kernels=7):
+    """A convolution's geometry, with other sides, kernels, strides and paddings vertically than horizontally."""
+    found = []
+    for _ in range(2):
+        side, kernel, stride = draw(st.integers(1, sides)), draw(st.integers(1, kernels)), draw(st.integers(1, 2))
+        # A window is no larger than the padded image.
+        found.append((side, kernel, stride, draw(st.integers(max(0, (kernel - side + 1) // 2), kernel - 1))))
+    (height, width), *others = zip(*found, strict=True)
+    return np.array([height, width, cin, cout, *sum(others, ()), groups], np.uint16)
+
+
+def outputs(geometry):
+    """Height and width of a convolution's output."""
+    return kernel_arguments.output_sides([int(v) for v in geometry])
+
+
+def windows(geometry):
+    """For each output (row, column) and tap (i, j) inside the image: row, column, i, j, and the pixel (r, c)."""
+    height, width, _, _, kernel_h, kernel_w, stride_h, stride_w, padding_h, padding_w, _ = (int(v) for v in geometry)
+    rows, columns = outputs(geometry)
+    for row, column, i, j in itertools.product(range(rows), range(columns), range(kernel_h), range(kernel_w)):
+        r, c = row * stride_h + i - padding_h, column * stride_w + j - padding_w
+        if 0 <= r < height and 0 <= c < width:
+            yield row, column, i, j, r, c
+
+
+@st.composite
+def pool_shapes(draw, rows, channels):
+    """A pooling's shape, of up to so many rows and columns of windows."""
+    size_h, size_w = (draw(st.sampled_from((1, 2, 4, 8))) for _ in range(2))
+    height, width = draw(st.integers(1, rows)) * size_h, draw(st.integers(1, rows)) * size_w
+    repeat = draw(st.integers(1, size_h if width == 1 else size_w))
+    return np.array([height, width, draw(channels), size_h, size_w, repeat], np.uint16)
 
 
 def unpack(words, *shape):

@@ -2,18 +2,19 @@
 
 import numpy as np
 from bitreplay_host.onboard import kernel_arguments
+from bitreplay_host.onboard.kernel_arguments import square
 
 SHAPES = {
-    "conv2d": (4, 4, 3, 32, 3, 2, 1),
-    "bconv2d": (4, 4, 64, 32, 3, 1, 1, 1),
-    "bconv2d_masks": (4, 4, 64, 32, 3, 1, 1, 1),
-    "bconv2d_sign": (4, 4, 64, 32, 3, 1, 1, 1),
+    "conv2d": ((4, 5, 3, 32, 3, 2, 2, 1, 1, 0, 1),),
+    "bconv2d": (square(4, 4, 64, 32, 3, 1, 1),),
+    "bconv2d_masks": ((4, 4, 64, 32, 3, 1, 1, 2, 1, 0, 1),),
+    "bconv2d_sign": (square(4, 4, 64, 32, 3, 1, 1),),
     "binarize": (3, 64),
     "near_threshold": (3, 64),
     "expand": (3, 32),
     "global_avg_pool": (7, 5),
-    "avg_pool": (4, 2, 3, 2, 2),
-    "max_pool": (4, 2, 3, 2, 2),
+    "avg_pool": ((4, 4, 3, 4, 2, 2),),
+    "max_pool": ((4, 4, 3, 4, 2, 2),),
     "add": (7,),
     "dense": (5, 3),
     "random": (),
@@ -28,13 +29,13 @@ SHAPES = {
     "dot_planes": (2, 8, 3),
     "dot_signs": (32, 2),
     "update_weights": (64,),
-    "avg_pool_backward": (4, 2, 3, 2, 2),
+    "avg_pool_backward": ((4, 4, 3, 4, 2, 2),),
     "gradient_mask": (2,),
     "gradient_add": (2,),
     "expand_backward": (2, 32),
     "gradient_record": (6, 64, 3, 32),
-    "bconv2d_dx": (4, 3, 32, 64, 3, 2, 1, 1, 4),
-    "bconv2d_dw": (4, 3, 64, 32, 3, 2, 1, 2, 9, 3, 4),
+    "bconv2d_dx": ((4, 3, 32, 64, 3, 2, 2, 1, 1, 0, 1), 4),
+    "bconv2d_dw": (square(4, 3, 64, 32, 3, 2, 1, 2), 9, 3, 4),
 }
 SETTINGS = {"shift": 8, "n": 10, "label": 2, "q_f": 8, "mean": -7, "alpha": 20000}
 SETTINGS |= {"stochastic": 1, "mantissa": 3, "momentum": 1, "decay": 9, "update": 1}

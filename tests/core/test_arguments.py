@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from bitreplay_host import reference
 from bitreplay_host.onboard import kernel_arguments
+from bitreplay_host.onboard.kernel_arguments import square
 from calls import calls
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -102,23 +103,33 @@ def test_scalars_out_of_range_are_refused(kernel, name, values):
     ("kernel", "name", "index", "value", "message"),
     [
         ("conv2d", "geometry", 2, 17, "geometry: cin: must be 1..16"),
-        ("conv2d", "geometry", 7, 2, "geometry: groups: must be 1..1"),
+        ("conv2d", "geometry", 10, 2, "geometry: groups: must be 1..1"),
         ("bconv2d", "geometry", 0, 0, "geometry: height: must be 1..256"),
         ("bconv2d", "geometry", 1, 257, "geometry: width: must be 1..256"),
         ("bconv2d", "geometry", 2, 48, "geometry: cin / groups must be a multiple of 32, and cout of groups"),
         ("bconv2d", "geometry", 2, 2048, "geometry: cin: must be 1..1024"),
-        ("bconv2d", "geometry", 4, 8, "geometry: kernel: must be 1..7"),
-        ("bconv2d", "geometry", 5, 3, "geometry: stride: must be 1..2"),
-        ("bconv2d", "geometry", 6, 3, "geometry: padding: must be 0..2"),
+        ("bconv2d", "geometry", 4, 8, "geometry: kernel_h: must be 1..7"),
+        ("bconv2d", "geometry", 5, 0, "geometry: kernel_w: must be 1..7"),
+        ("bconv2d", "geometry", 6, 3, "geometry: stride_h: must be 1..2"),
+        ("bconv2d", "geometry", 7, 0, "geometry: stride_w: must be 1..2"),
+        ("bconv2d", "geometry", 8, 3, "geometry: padding_h: must be 0..2"),
+        ("bconv2d", "geometry", 9, 3, "geometry: padding_w: must be 0..2"),
         ("bconv2d", "geometry", 4, 7, "geometry: kernel is larger than the padded image"),
-        ("bconv2d", "geometry", 7, 0, "geometry: groups: must be 1..32"),
-        ("bconv2d", "geometry", 7, 4, "geometry: cin / groups must be a multiple of 32, and cout of groups"),
+        ("bconv2d", "geometry", 5, 7, "geometry: kernel is larger than the padded image"),
+        ("bconv2d", "geometry", 10, 0, "geometry: groups: must be 1..32"),
+        ("bconv2d", "geometry", 10, 4, "geometry: cin / groups must be a multiple of 32, and cout of groups"),
         ("bconv2d_sign", "geometry", 3, 33, "geometry: cout must be a multiple of 32"),
         ("bconv2d_masks", "geometry", 3, 33, "geometry: cout must be a multiple of 32"),
-        ("avg_pool", "shape", 3, 3, "shape: size must be 1, 2, 4 or 8 and divide height and width"),
-        ("avg_pool", "shape", 1, 3, "shape: size must be 1, 2, 4 or 8 and divide height and width"),
-        ("max_pool", "shape", 4, 3, "shape: repeat: must be 1..2"),
-        ("avg_pool_backward", "shape", 3, 3, "shape: size must be 1, 2, 4 or 8 and divide height and width"),
+        ("avg_pool", "shape", 3, 3, "shape: size_h: must be 1, 2, 4 or 8 and divide the height"),
+        ("avg_pool", "shape", 3, 8, "shape: size_h: must be 1, 2, 4 or 8 and divide the height"),
+        ("avg_pool", "shape", 3, 0, "shape: size_h: must be 1, 2, 4 or 8 and divide the height"),
+        ("avg_pool", "shape", 4, 16, "shape: size_w: must be 1, 2, 4 or 8 and divide the width"),
+        ("avg_pool", "shape", 1, 3, "shape: size_w: must be 1, 2, 4 or 8 and divide the width"),
+        ("max_pool", "shape", 5, 3, "shape: repeat: must be 1..2"),
+        ("max_pool", "shape", 4, 1, "shape: repeat: must be 1..1"),
+        # In a column repeat may be as large as the vertical size: it is the buffer that is wrong.
+        ("max_pool", "shape", slice(1, 5, 3), 1, "x: expected 12 bytes, got 48"),
+        ("avg_pool_backward", "shape", 3, 3, "shape: size_h: must be 1, 2, 4 or 8 and divide the height"),
         ("avg_pool_backward", "shape", 0, 257, "shape: height: must be 1..256"),
         ("dense", "shift", 1, 7, "shift: must be -16..6"),
         ("dense", "shift", 1, -17, "shift: must be -16..6"),
@@ -133,8 +144,8 @@ def test_scalars_out_of_range_are_refused(kernel, name, values):
         ("gradient_record", "channels", 1, 0, "channels: must ascend and be below 64"),
         ("gradient_record", "channels", 2, 64, "channels: must ascend and be below 64"),
         ("bconv2d_dx", "geometry", 3, 48, "geometry: cout / groups must be a multiple of 32"),
-        ("bconv2d_dx", "geometry", 7, 2, "geometry: cin / groups must be a multiple of 32, and cout of groups"),
-        ("bconv2d_dw", "geometry", 7, 0, "geometry: groups: must be 1..32"),
+        ("bconv2d_dx", "geometry", 10, 2, "geometry: cin / groups must be a multiple of 32, and cout of groups"),
+        ("bconv2d_dw", "geometry", 10, 0, "geometry: groups: must be 1..32"),
         ("bconv2d_dw", "geometry", slice(2), 256, "shifts: 9 bytes are not 1..0 elements of 1 bytes"),
         ("bconv2d_dw", "geometry", slice(2), 64, "shifts: 9 bytes are not 1..4 elements of 1 bytes"),
         ("bconv2d_dw", "shifts", 8, 32, "shifts: must be 0..31"),
@@ -155,13 +166,15 @@ def test_contents_out_of_range_are_refused(kernel, name, index, value, message):
 
 SCRATCH = [
     # Planes of the gradient, and a tap's signs.
-    ("bconv2d_dx_scratch", ((4, 4, 256, 256, 1, 1, 0, 2), 8), 16 * 8 * 8 + 128 * 4),
-    ("bconv2d_dx_scratch", ((5, 4, 64, 32, 3, 2, 1, 1), 2), 6 * 2 + 64),
-    ("bconv2d_dx_scratch", ((256, 256, 1024, 1024, 7, 1, 6, 1), 16), 262 * 262 * 16 * 32 + 1024 * 32),
+    ("bconv2d_dx_scratch", (square(4, 4, 256, 256, 1, 1, 0, 2), 8), 16 * 8 * 8 + 128 * 4),
+    ("bconv2d_dx_scratch", (square(5, 4, 64, 32, 3, 2, 1, 1), 2), 6 * 2 + 64),
+    ("bconv2d_dx_scratch", (square(256, 256, 1024, 1024, 7, 1, 6, 1), 16), 262 * 262 * 16 * 32 + 1024 * 32),
     # A tap's input and which of it there is, planes, a row of dW, and exponents.
-    ("bconv2d_dw_scratch", ((4, 4, 256, 256, 1, 1, 0, 2), 32, 8, 256), 256 * 16 + 16 + 8 * 16 + 128 + 256),
-    ("bconv2d_dw_scratch", ((5, 4, 64, 32, 3, 2, 1, 1), 6, 2, 1), 64 * 2 + 2 + 2 * 2 + 64 + 1),
-    ("bconv2d_dw_scratch", ((64, 64, 1024, 1024, 3, 1, 1, 1), 1, 16, 7), 1024 * 128 + 128 + 16 * 128 + 1024 + 7),
+    ("bconv2d_dw_scratch", (square(4, 4, 256, 256, 1, 1, 0, 2), 32, 8, 256), 256 * 16 + 16 + 8 * 16 + 128 + 256),
+    ("bconv2d_dw_scratch", (square(5, 4, 64, 32, 3, 2, 1, 1), 6, 2, 1), 64 * 2 + 2 + 2 * 2 + 64 + 1),
+    ("bconv2d_dw_scratch", (square(64, 64, 1024, 1024, 3, 1, 1, 1), 1, 16, 7), 1024 * 128 + 128 + 16 * 128 + 1024 + 7),
+    ("bconv2d_dx_scratch", ((9, 1, 64, 32, 5, 1, 2, 1, 2, 0, 1), 2), 5 * 2 + 64),
+    ("bconv2d_dw_scratch", ((9, 1, 64, 32, 5, 1, 2, 1, 2, 0, 1), 6, 2, 1), 64 + 1 + 2 + 64 + 1),
 ]
 
 
@@ -171,12 +184,12 @@ def test_scratch(function, arguments, words):
     assert getattr(reference, function)(np.array(geometry, np.uint16), *others) == words
 
 
-LAYER = 4, 4, 64, 64, 3, 1, 1, 2
+LAYER = square(4, 4, 64, 64, 3, 1, 1, 2)
 SCRATCH_REFUSED = [
-    ("bconv2d_dx_scratch", ((4, 4, 64, 48, 3, 1, 1, 1), 8), "geometry: cout / groups must be a multiple of 32"),
+    ("bconv2d_dx_scratch", (square(4, 4, 64, 48, 3, 1, 1), 8), "geometry: cout / groups must be a multiple of 32"),
     ("bconv2d_dx_scratch", (LAYER, 1), "bits: must be 2..16"),
     ("bconv2d_dx_scratch", (LAYER, 17), "bits: must be 2..16"),
-    ("bconv2d_dw_scratch", ((4, 4, 64, 64, 3, 1, 3, 2), 1, 8, 1), "geometry: padding: must be 0..2"),
+    ("bconv2d_dw_scratch", (square(4, 4, 64, 64, 3, 1, 3, 2), 1, 8, 1), "geometry: padding_h: must be 0..2"),
     ("bconv2d_dw_scratch", (LAYER, 0, 8, 1), "samples: must be 1..256"),
     ("bconv2d_dw_scratch", (LAYER, 257, 8, 1), "samples: must be 1..256"),
     ("bconv2d_dw_scratch", ((65, 64, *LAYER[2:]), 1, 8, 1), "samples: must be 1..0"),

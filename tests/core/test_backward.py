@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from agreement import WORD, agree, arrays, unpack
+from agreement import WORD, agree, arrays, pool_shapes, unpack
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,21 +23,19 @@ def check_normalized(values, g, k):
 
 @st.composite
 def pools(draw):
-    size = draw(st.sampled_from((1, 2, 4, 8)))
-    rows, columns = draw(st.integers(1, 3)), draw(st.integers(1, 3))
-    channels, repeat = draw(st.sampled_from((1, 3, 32, 40))), draw(st.integers(1, size))
-    g = draw(arrays(np.int16, rows * size * columns * size * channels))
-    return np.array([rows * size, columns * size, channels, size, repeat], np.uint16), g
+    shape = draw(pool_shapes(3, st.sampled_from((1, 3, 32, 40))))
+    return shape, draw(arrays(np.int16, int(np.prod(shape[:3], dtype=int))))
 
 
 @given(pools())
 def test_avg_pool_backward(pool):
     shape, g = pool
-    height, width, channels, size, repeat = (int(v) for v in shape)
+    height, width, channels, size_h, size_w, repeat = (int(v) for v in shape)
     k, (_, gx) = agree("avg_pool_backward", shape, g)
-    gy = g[g.size * (size**2 - repeat) // size**2 :]
-    sums = gy.reshape(height // size, width // size, repeat, channels).astype(int).sum(2)
-    expected = [sums[y // size, x // size] for y in range(height) for x in range(width)]
+    area = size_h * size_w
+    gy = g[g.size * (area - repeat) // area :]
+    sums = gy.reshape(height // size_h, width // size_w, repeat, channels).astype(int).sum(2)
+    expected = [sums[y // size_h, x // size_w] for y in range(height) for x in range(width)]
     check_normalized(np.ravel(expected), gx, k)
 
 

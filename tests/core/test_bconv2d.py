@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from agreement import WORD, affines, agree, arrays, unpack
-from hypothesis import assume, given
+from agreement import WORD, affines, agree, arrays, geometries, outputs, unpack, windows
+from bitreplay_host.onboard.kernel_arguments import square
+from hypothesis import given
 from hypothesis import strategies as st
 
 
@@ -11,31 +12,23 @@ from hypothesis import strategies as st
 def binary_convolutions(draw, cout_words=False):
     """geometry, x, weight, oh * ow."""
     groups, words = draw(st.integers(1, 3)), draw(st.sampled_from((1, 1, 2, 3, 4, 8)))
-    height, width, kernel = draw(st.integers(1, 8)), draw(st.integers(1, 8)), draw(st.integers(1, 7))
-    stride, padding = draw(st.integers(1, 2)), draw(st.integers(0, kernel - 1))
-    assume(min(height, width) + 2 * padding >= kernel)
     cout = groups * draw(st.sampled_from((32, 64)) if cout_words else st.integers(1, 12))
-    oh, ow = ((side + 2 * padding - kernel) // stride + 1 for side in (height, width))
-    geometry = np.array([height, width, 32 * words * groups, cout, kernel, stride, padding, groups], np.uint16)
+    geometry = draw(geometries(32 * words * groups, cout, groups))
+    height, width, _, _, kernel_h, kernel_w, *_ = (int(v) for v in geometry)
     x = draw(arrays(np.uint32, height * width * words * groups, *WORD))
-    return geometry, x, draw(arrays(np.uint32, cout * kernel * kernel * words, *WORD)), oh * ow
+    weight = draw(arrays(np.uint32, cout * kernel_h * kernel_w * words, *WORD))
+    return geometry, x, weight, int(np.prod(outputs(geometry)))
 
 
 def naive_sums(geometry, x, weight):
     """The sums of products of +-1, tap by tap; taps outside the image are left out."""
-    height, width, cin, cout, kernel, stride, padding, groups = (int(v) for v in geometry)
-    x, weight = unpack(x, height, width, cin), unpack(weight, cout, kernel, kernel, cin // groups)
-    oh, ow = ((side + 2 * padding - kernel) // stride + 1 for side in (height, width))
-    acc = np.zeros((oh, ow, cout), np.int64)
-    for row in range(oh):
-        for column in range(ow):
-            for i in range(kernel):
-                for j in range(kernel):
-                    r, c = row * stride + i - padding, column * stride + j - padding
-                    if 0 <= r < height and 0 <= c < width:
-                        for o in range(cout):
-                            first = o // (cout // groups) * (cin // groups)
-                            acc[row, column, o] += x[r, c, first : first + cin // groups] @ weight[o, i, j]
+    height, width, cin, cout, kernel_h, kernel_w, *_, groups = (int(v) for v in geometry)
+    x, weight = unpack(x, height, width, cin), unpack(weight, cout, kernel_h, kernel_w, cin // groups)
+    acc = np.zeros((*outputs(geometry), cout), np.int64)
+    for row, column, i, j, r, c in windows(geometry):
+        for o in range(cout):
+            first = o // (cout // groups) * (cin // groups)
+            acc[row, column, o] += x[r, c, first : first + cin // groups] @ weight[o, i, j]
     return acc
 
 
@@ -52,7 +45,7 @@ def masked_convolutions(draw):
     if draw(st.booleans()):
         return draw(binary_convolutions(cout_words=True))
     groups, side, kernel = draw(st.sampled_from((2, 4, 8))), draw(st.integers(3, 5)), draw(st.integers(1, 3))
-    geometry = np.array([side, side, 32 * groups, 96, kernel, 1, 0, groups], np.uint16)
+    geometry = np.array(square(side, side, 32 * groups, 96, kernel, 1, 0, groups), np.uint16)
     x = draw(arrays(np.uint32, side * side * groups, *WORD))
     return geometry, x, draw(arrays(np.uint32, 96 * kernel * kernel, *WORD)), (side - kernel + 1) ** 2
 
@@ -74,7 +67,7 @@ def test_bconv2d_masks(convolution, data):
 
 def test_bconv2d_masks_are_what_they_say():
     random = np.random.default_rng(4)
-    geometry = np.array((4, 3, 64, 32, 3, 1, 1, 2), np.uint16)
+    geometry = np.array(square(4, 3, 64, 32, 3, 1, 1, 2), np.uint16)
     x, weight = random.integers(0, 2**32, 24, np.uint32), random.integers(0, 2**32, 32 * 9, np.uint32)
     slope, bias = random.integers(-900, 900, 64, np.int16), random.integers(-9000, 9000, 32, np.int32)
     y = random.integers(-128, 128, 12 * 32, np.int8)
@@ -97,29 +90,32 @@ def test_bconv2d_sign(convolution, data):
     agree("bconv2d_sign", geometry, x, weight, threshold, flip, np.zeros(positions * cout // 32, np.uint32))
 
 
-# As in models: 3x3 at each width, down-sampling, and 1x1 with groups.
+# As in models: 3x3 at each width, down-sampling, 1x1 with groups, and windows of sensors.
 SHAPES = (
-    (16, 16, 64, 64, 3, 1, 1, 1),
-    (8, 8, 128, 128, 3, 1, 1, 1),
-    (4, 4, 256, 256, 3, 1, 1, 1),
-    (16, 16, 64, 128, 3, 2, 1, 1),
-    (7, 9, 96, 6, 5, 2, 2, 3),
-    (4, 4, 256, 256, 1, 1, 0, 2),
-    (4, 4, 512, 512, 1, 1, 0, 1),
-    (1, 1, 1024, 1024, 1, 1, 0, 32),
-    (9, 9, 1024, 3, 7, 1, 6, 1),
+    square(16, 16, 64, 64, 3, 1, 1, 1),
+    square(8, 8, 128, 128, 3, 1, 1, 1),
+    square(4, 4, 256, 256, 3, 1, 1, 1),
+    square(16, 16, 64, 128, 3, 2, 1, 1),
+    square(7, 9, 96, 6, 5, 2, 2, 3),
+    square(4, 4, 256, 256, 1, 1, 0, 2),
+    square(4, 4, 512, 512, 1, 1, 0, 1),
+    square(1, 1, 1024, 1024, 1, 1, 0, 32),
+    square(9, 9, 1024, 3, 7, 1, 6, 1),
+    (128, 1, 32, 64, 5, 1, 2, 1, 2, 0, 1),
+    (1, 100, 96, 32, 1, 7, 1, 2, 0, 3, 1),
+    (9, 5, 1024, 3, 7, 2, 2, 1, 6, 1, 1),
 )
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_bconv2d_shapes(shape):
     random = np.random.default_rng(2)
-    height, width, cin, cout, kernel, stride, padding, groups = shape
+    height, width, cin, cout, kernel_h, kernel_w, *_, groups = shape
     geometry = np.array(shape, np.uint16)
     x = random.integers(*WORD, height * width * cin // 32, np.uint32, endpoint=True)
-    weight = random.integers(*WORD, cout * kernel * kernel * cin // groups // 32, np.uint32, endpoint=True)
+    weight = random.integers(*WORD, cout * kernel_h * kernel_w * cin // groups // 32, np.uint32, endpoint=True)
     slope, bias = random.integers(-300, 300, cout * 2, np.int16), random.integers(-5000, 5000, cout, np.int32)
-    positions = ((height + 2 * padding - kernel) // stride + 1) * ((width + 2 * padding - kernel) // stride + 1)
+    positions = int(np.prod(outputs(geometry)))
     y = random.integers(-128, 128, positions * cout, np.int8)
     agree("bconv2d", geometry, x, weight, slope, bias, 8, y)
     if cout % 32 == 0:
@@ -128,12 +124,15 @@ def test_bconv2d_shapes(shape):
 
 
 MEANT = (
-    (1, 1, 32, 4, 1, 1, 0, 1),
-    (1, 1, 32, 4, 7, 1, 6, 1),
-    (5, 4, 64, 6, 3, 1, 1, 2),
-    (5, 6, 32, 4, 3, 2, 1, 1),
-    (4, 4, 96, 3, 5, 2, 4, 3),
-    (3, 3, 64, 5, 2, 1, 1, 1),
+    square(1, 1, 32, 4, 1, 1, 0, 1),
+    square(1, 1, 32, 4, 7, 1, 6, 1),
+    square(5, 4, 64, 6, 3, 1, 1, 2),
+    square(5, 6, 32, 4, 3, 2, 1, 1),
+    square(4, 4, 96, 3, 5, 2, 4, 3),
+    square(3, 3, 64, 5, 2, 1, 1, 1),
+    (9, 1, 32, 4, 5, 1, 2, 1, 2, 0, 1),
+    (3, 5, 64, 6, 2, 3, 1, 2, 0, 2, 2),
+    (1, 1, 32, 4, 1, 7, 1, 2, 0, 6, 1),
 )
 
 
@@ -141,10 +140,10 @@ MEANT = (
 def test_bconv2d_is_a_convolution(shape):
     """slope 2, shift 1: y = sat8(y + acc)."""
     random = np.random.default_rng(3)
-    height, width, cin, cout, kernel, stride, padding, groups = shape
+    height, width, cin, cout, kernel_h, kernel_w, *_, groups = shape
     geometry = np.array(shape, np.uint16)
     x = random.integers(0, 2**32, height * width * cin // 32, np.uint32)
-    weight = random.integers(0, 2**32, cout * kernel * kernel * cin // groups // 32, np.uint32)
+    weight = random.integers(0, 2**32, cout * kernel_h * kernel_w * cin // groups // 32, np.uint32)
     acc = naive_sums(geometry, x, weight)
     y = random.integers(-128, 128, acc.size, np.int8)
     unit = np.full(cout * 2, 2, np.int16), np.zeros(cout, np.int32), 1
@@ -154,7 +153,7 @@ def test_bconv2d_is_a_convolution(shape):
 
 def test_bconv2d_sign_is_a_comparison():
     random = np.random.default_rng(4)
-    geometry = np.array((4, 3, 64, 32, 3, 1, 1, 2), np.uint16)
+    geometry = np.array(square(4, 3, 64, 32, 3, 1, 1, 2), np.uint16)
     x, weight = random.integers(0, 2**32, 24, np.uint32), random.integers(0, 2**32, 32 * 9, np.uint32)
     threshold, flip = random.integers(-9, 9, 32, np.int16), np.array([0xF0F0F0F0], np.uint32)
     _, (*_, y) = agree("bconv2d_sign", geometry, x, weight, threshold, flip, np.zeros(12, np.uint32))

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from agreement import IMPLEMENTATIONS, WORD, agree, arrays, fill, states, unpack
+from agreement import IMPLEMENTATIONS, WORD, agree, arrays, fill, outputs, states, unpack, windows
 from bitreplay_host import reference
+from bitreplay_host.onboard.kernel_arguments import square
 from hypothesis import given
 from hypothesis import strategies as st
-from test_bconv2d_dx import layers, positions
+from test_bconv2d_dx import layers, weights
 
 SCRATCH = (9,)  # its position
 NOISE = np.random.default_rng(0)
@@ -14,7 +15,7 @@ NOISE = np.random.default_rng(0)
 
 def sizes(geometry, samples):
     """Output positions of all samples, and that rounded up to a multiple of 32."""
-    used = samples * int(np.prod(positions(geometry)))
+    used = samples * int(np.prod(outputs(geometry)))
     return used, -(-used // 32) * 32
 
 
@@ -27,10 +28,10 @@ def arguments(geometry, x, g, shifts, slope, channels, weight, packed, hyper, rn
 @st.composite
 def calls(draw, **shapes):
     geometry = draw(layers(**shapes))
-    height, width, cin, cout, kernel, _, _, groups = (int(v) for v in geometry)
+    height, width, cin, cout, *_ = (int(v) for v in geometry)
     samples = draw(st.one_of(st.integers(1, 9), st.just(32)))
     _, padded = sizes(geometry, samples)
-    count, fan_in = draw(st.sampled_from((1, 3, 16, cout))), kernel**2 * cin // groups
+    count, fan_in = draw(st.sampled_from((1, 3, 16, cout))), weights(geometry)
     channels = np.array(sorted(draw(st.permutations(range(cout)))[:count]), np.uint16)
     limit = draw(st.sampled_from((2, 300, 2**15)))
     g, shifts = draw(arrays(np.int16, count * padded, -limit, limit - 1)), draw(arrays(np.uint8, samples, 0, 31))
@@ -56,19 +57,14 @@ def test_bconv2d_dw(call):
 
 
 def products(q, geometry, samples, x, o):
-    """dW of channel o, tap by tap [kernel, kernel, cin/groups]: q [samples, oh, ow]."""
-    height, width, cin, cout, kernel, stride, padding, groups = (int(v) for v in geometry)
+    """dW of channel o, tap by tap [kernel_h, kernel_w, cin/groups]: q [samples, oh, ow]."""
+    height, width, cin, cout, kernel_h, kernel_w, *_, groups = (int(v) for v in geometry)
     inputs = cin // groups
     first = o // (cout // groups) * inputs
     x = unpack(x, samples, height, width, cin)[..., first : first + inputs]
-    dw = np.zeros((kernel, kernel, inputs), np.int64)
-    for i in range(kernel):
-        for j in range(kernel):
-            for row in range(q.shape[1]):
-                for column in range(q.shape[2]):
-                    r, c = row * stride + i - padding, column * stride + j - padding
-                    if 0 <= r < height and 0 <= c < width:
-                        dw[i, j] += q[:, row, column] @ x[:, r, c]
+    dw = np.zeros((kernel_h, kernel_w, inputs), np.int64)
+    for row, column, i, j, r, c in windows(geometry):
+        dw[i, j] += q[:, row, column] @ x[:, r, c]
     return dw
 
 
@@ -93,9 +89,9 @@ def add_square(total, dw, exponent):
 def by_parts(implementation, call):
     """(weight, packed, planes, rng, square) by the public kernels, with sums tap by tap; and the exact square."""
     geometry, x, g, shifts, slope, channels, weight, packed, hyper, _, rng, _ = call
-    _, _, cin, cout, kernel, _, _, groups = (int(v) for v in geometry)
+    _, _, cin, cout, kernel_h, kernel_w, *_, groups = (int(v) for v in geometry)
     bits, stochastic, mantissa, exponent, update = (int(v) for v in hyper)
-    samples, inputs, (oh, ow) = shifts.size, cin // groups, positions(geometry)
+    samples, inputs, (oh, ow) = shifts.size, cin // groups, outputs(geometry)
     used, padded = sizes(geometry, samples)
     s, left, weight, packed = rng.copy(), g.copy().view(np.uint32), weight.copy(), packed.copy()
     rows, exponents = [], []
@@ -113,7 +109,7 @@ def by_parts(implementation, call):
         exponents.append(k + max(abs(int(v)) for v in slope[2 * o : 2 * o + 2]).bit_length())
     square, exact, weights = (0, 0), 0, weight.reshape(channels.size, -1, inputs)
     signs = packed.reshape(cout, -1, inputs // 32)
-    for tap in range(kernel**2):
+    for tap in range(kernel_h * kernel_w):
         for t, o in enumerate(channels.tolist()):
             dw = rows[t][tap].astype(np.int32)
             square = add_square(square, dw, exponents[t])
@@ -124,7 +120,7 @@ def by_parts(implementation, call):
     return (weight, packed, left.view(np.int16), s, np.array(square, np.int32)), exact
 
 
-@given(calls(words=(1,), outputs=(1,), sides=3, kernels=3))
+@given(calls(words=(1,), couts=(1,), sides=3, kernels=3))
 def test_bconv2d_dw_is_its_parts(call):
     _, after = agree("bconv2d_dw", *call, scratch=SCRATCH)
     for implementation in IMPLEMENTATIONS:
@@ -136,12 +132,14 @@ def test_bconv2d_dw_is_its_parts(call):
 
 
 MEANT = (
-    (1, 1, 32, 4, 1, 1, 0, 1),
-    (4, 3, 32, 5, 3, 1, 1, 1),
-    (5, 4, 64, 4, 3, 2, 1, 2),
-    (4, 4, 32, 32, 2, 2, 0, 1),
-    (2, 3, 32, 3, 5, 2, 4, 1),
-    (3, 3, 96, 6, 1, 1, 0, 3),
+    square(1, 1, 32, 4, 1, 1, 0, 1),
+    square(4, 3, 32, 5, 3, 1, 1, 1),
+    square(5, 4, 64, 4, 3, 2, 1, 2),
+    square(4, 4, 32, 32, 2, 2, 0, 1),
+    square(2, 3, 32, 3, 5, 2, 4, 1),
+    square(3, 3, 96, 6, 1, 1, 0, 3),
+    (9, 1, 32, 5, 5, 1, 2, 1, 2, 0, 1),
+    (3, 5, 64, 6, 2, 3, 1, 2, 0, 2, 2),
 )
 
 
@@ -149,13 +147,13 @@ MEANT = (
 def test_bconv2d_dw_is_a_gradient(shape):
     """With 16 bits nothing is rounded, so the step is exact: each weight gets its part of d(sum of g * acc)/dw."""
     random, geometry, samples = np.random.default_rng(4), np.array(shape, np.uint16), 7
-    height, width, cin, cout, kernel, _, _, groups = shape
+    (height, width, cin, cout), fan_in = shape[:4], weights(shape)
     used, padded = sizes(geometry, samples)
     x = random.integers(*WORD, samples * height * width * cin // 32, np.uint32)
     # One of the largest in each row, so that k is 14, and nothing else: dW has multiples of 2^14 - 1.
     g = random.integers(-1, 2, (cout, padded)).astype(np.int16) * np.int16(2**14 - 1)
     g[:, 0] = 2**14 - 1
-    weight, fan_in = random.integers(-20, 20, cout * kernel**2 * cin // groups, np.int8), kernel**2 * cin // groups
+    weight = random.integers(-20, 20, cout * fan_in, np.int8)
     slope, channels = np.ones(2 * cout, np.int16), np.arange(cout, dtype=np.uint16)
     packed = np.packbits(weight >= 0, bitorder="little").view(np.uint32)
     # e = 13 + 1: q is 2 * g; the step is half of dW / 2^14, in units of the weights.
@@ -164,7 +162,7 @@ def test_bconv2d_dw_is_a_gradient(shape):
     _, after = agree("bconv2d_dw", *call, scratch=SCRATCH)
     total = 0
     for o in range(cout):
-        dw = products(g[o, :used].astype(int).reshape(samples, *positions(geometry)), geometry, samples, x, o).ravel()
+        dw = products(g[o, :used].astype(int).reshape(samples, *outputs(geometry)), geometry, samples, x, o).ravel()
         total += (dw.astype(float) ** 2).sum()
         step = dw / 2**14
         moved = weight[o * fan_in : (o + 1) * fan_in] - np.array(after[6][o * fan_in : (o + 1) * fan_in], float)
@@ -176,24 +174,25 @@ def test_bconv2d_dw_is_a_gradient(shape):
 
 
 LARGE = (
-    ((16, 16, 64, 128, 3, 2, 1, 1), 64, 4),
-    ((8, 8, 128, 128, 3, 1, 1, 1), 8, 8),
-    ((4, 4, 256, 256, 1, 1, 0, 2), 256, 4),
-    ((4, 4, 256, 64, 3, 1, 1, 1), 33, 16),
+    (square(16, 16, 64, 128, 3, 2, 1, 1), 64, 4),
+    (square(8, 8, 128, 128, 3, 1, 1, 1), 8, 8),
+    (square(4, 4, 256, 256, 1, 1, 0, 2), 256, 4),
+    (square(4, 4, 256, 64, 3, 1, 1, 1), 33, 16),
+    ((64, 1, 64, 128, 7, 1, 2, 1, 3, 0, 1), 33, 4),
 )
 
 
 @pytest.mark.parametrize(("shape", "samples", "bits"), LARGE)
 def test_bconv2d_dw_shapes(shape, samples, bits):
     random, geometry = np.random.default_rng(4), np.array(shape, np.uint16)
-    height, width, cin, cout, kernel, _, _, groups = shape
+    (height, width, cin, cout), fan_in = shape[:4], weights(shape)
     count = cout // 2
     _, padded = sizes(geometry, samples)
     x = random.integers(*WORD, samples * height * width * cin // 32, np.uint32)
     g, shifts = random.integers(-32768, 32768, count * padded, np.int16), random.integers(0, 9, samples, np.uint8)
     slope, channels = random.integers(-500, 500, 2 * cout, np.int16), np.arange(0, cout, 2, np.uint16)
-    weight = random.integers(-127, 128, count * kernel**2 * cin // groups, np.int8)
-    packed = random.integers(*WORD, cout * kernel**2 * cin // groups // 32, np.uint32)
+    weight = random.integers(-127, 128, count * fan_in, np.int8)
+    packed = random.integers(*WORD, cout * fan_in // 32, np.uint32)
     hyper = np.array([bits, 1, 9, -40, 1], np.int8)
     call = arguments(geometry, x, g, shifts, slope, channels, weight, packed, hyper, np.array([5], np.uint32))
     _, after = agree("bconv2d_dw", *call, scratch=SCRATCH)
@@ -203,7 +202,7 @@ def test_bconv2d_dw_shapes(shape, samples, bits):
 @pytest.mark.parametrize("sign", (-1, 1))
 def test_bconv2d_dw_largest(sign):
     """4096 positions of the largest numbers, all of one sign."""
-    geometry, samples = np.array((8, 8, 1024, 32, 1, 1, 0, 1), np.uint16), 64
+    geometry, samples = np.array(square(8, 8, 1024, 32, 1, 1, 0), np.uint16), 64
     x, g = np.full(4096 * 32, 2**32 - 1, np.uint32), np.full(32 * 4096, sign * 32767, np.int16)
     slope, channels = np.full(64, -32768, np.int16), np.arange(32, dtype=np.uint16)
     weight, packed = np.zeros(32 * 1024, np.int8), np.zeros(32 * 32, np.uint32)

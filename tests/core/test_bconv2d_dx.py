@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from agreement import IMPLEMENTATIONS, WORD, agree, arrays, fill, states, unpack
+from agreement import IMPLEMENTATIONS, WORD, agree, arrays, fill, geometries, outputs, states, unpack, windows
 from bitreplay_host import reference
-from hypothesis import assume, given
+from bitreplay_host.onboard.kernel_arguments import square
+from hypothesis import given
 from hypothesis import strategies as st
 
 SCRATCH = (7,)  # its position
@@ -12,18 +13,17 @@ NOISE = np.random.default_rng(0)
 
 
 @st.composite
-def layers(draw, words=(1, 2, 3), outputs=(1, 2, 4), sides=5, kernels=4):
-    """The geometry of a layer that passes gradients on, and its output positions."""
-    groups, kernel, stride = draw(st.sampled_from((1, 1, 2))), draw(st.integers(1, kernels)), draw(st.integers(1, 2))
-    height, width, padding = draw(st.integers(1, sides)), draw(st.integers(1, sides)), draw(st.integers(0, kernel - 1))
-    assume(min(height, width) + 2 * padding >= kernel)
-    cin, cout = (32 * groups * draw(st.sampled_from(some)) for some in (words, outputs))
-    return np.array([height, width, cin, cout, kernel, stride, padding, groups], np.uint16)
+def layers(draw, words=(1, 2, 3), couts=(1, 2, 4), sides=5, kernels=4):
+    """The geometry of a layer that passes gradients on."""
+    groups = draw(st.sampled_from((1, 1, 2)))
+    cin, cout = (32 * groups * draw(st.sampled_from(some)) for some in (words, couts))
+    return draw(geometries(cin, cout, groups, sides, kernels))
 
 
-def positions(geometry):
-    height, width, _, _, kernel, stride, padding, _ = (int(v) for v in geometry)
-    return [(side + 2 * padding - kernel) // stride + 1 for side in (height, width)]
+def weights(geometry):
+    """How many weights an output channel has."""
+    _, _, cin, _, kernel_h, kernel_w, *_, groups = (int(v) for v in geometry)
+    return kernel_h * kernel_w * cin // groups
 
 
 def arguments(geometry, g, negative, slope, weight, bits, stochastic, rng):
@@ -36,29 +36,24 @@ def arguments(geometry, g, negative, slope, weight, bits, stochastic, rng):
 @st.composite
 def calls(draw, bits, **shapes):
     geometry = draw(layers(**shapes))
-    _, _, cin, cout, kernel, _, _, groups = (int(v) for v in geometry)
-    n = int(np.prod(positions(geometry))) * cout
+    cout = int(geometry[3])
+    n = int(np.prod(outputs(geometry))) * cout
     limit = draw(st.sampled_from((1, 30, 2**15)))
     g, slope = draw(arrays(np.int16, n)), draw(arrays(np.int16, 2 * cout, -limit, limit - 1))
     negative = draw(arrays(np.uint32, n // 32, *WORD))
-    weight = draw(arrays(np.uint32, cout * kernel**2 * cin // groups // 32, *WORD))
+    weight = draw(arrays(np.uint32, cout * weights(geometry) // 32, *WORD))
     return arguments(geometry, g, negative, slope, weight, draw(bits), draw(st.integers(0, 1)), draw(states()))
 
 
 def outer(t, geometry, weight):
     """The gradient of sum(t * acc) for the input, tap by tap: t [oh, ow, cout]."""
-    height, width, cin, cout, kernel, stride, padding, groups = (int(v) for v in geometry)
-    weight, inputs = unpack(weight, cout, kernel, kernel, cin // groups), cin // groups
+    height, width, cin, cout, kernel_h, kernel_w, *_, groups = (int(v) for v in geometry)
+    weight, inputs = unpack(weight, cout, kernel_h, kernel_w, cin // groups), cin // groups
     d = np.zeros((height, width, cin), np.int64)
-    for row in range(t.shape[0]):
-        for column in range(t.shape[1]):
-            for i in range(kernel):
-                for j in range(kernel):
-                    r, c = row * stride + i - padding, column * stride + j - padding
-                    if 0 <= r < height and 0 <= c < width:
-                        for o in range(cout):
-                            first = o // (cout // groups) * inputs
-                            d[r, c, first : first + inputs] += t[row, column, o] * weight[o, i, j]
+    for row, column, i, j, r, c in windows(geometry):
+        for o in range(cout):
+            first = o // (cout // groups) * inputs
+            d[r, c, first : first + inputs] += t[row, column, o] * weight[o, i, j]
     return d
 
 
@@ -84,7 +79,7 @@ def through_slopes(call):
     return g.reshape(-1, cout).astype(np.int64) * np.where(below, slope[1::2], slope[::2])
 
 
-@given(calls(st.integers(2, 16), words=(1,), outputs=(1,), sides=3, kernels=3))
+@given(calls(st.integers(2, 16), words=(1,), couts=(1,), sides=3, kernels=3))
 def test_bconv2d_dx_is_its_parts(call):
     """One quantization for the sample, and sums tap by tap."""
     geometry, *_, bits, stochastic, _, _, rng = call
@@ -95,29 +90,32 @@ def test_bconv2d_dx_is_its_parts(call):
         exponent = implementation.quantize_gradient(t, bits, stochastic, planes, s)
         ones = (unpack(planes, bits, -1) + 1) // 2
         q = sum(plane << b for b, plane in enumerate(ones[:-1])) - (ones[-1] << (bits - 1))
-        check(d, k - exponent, outer(q.reshape(*positions(geometry), -1), geometry, call[4]))
+        check(d, k - exponent, outer(q.reshape(*outputs(geometry), -1), geometry, call[4]))
         assert s == after
 
 
 def drawn(shape, largest, steepest, bits):
     """Arguments for a shape, of random gradients and slopes below these sizes."""
     random, geometry = np.random.default_rng(4), np.array(shape, np.uint16)
-    _, _, cin, cout, kernel, _, _, groups = shape
-    n = int(np.prod(positions(geometry))) * cout
+    cout = shape[3]
+    n = int(np.prod(outputs(geometry))) * cout
     g = random.integers(-largest, largest, n, np.int16)
     slope = random.integers(-steepest, steepest, 2 * cout, np.int16)
     negative = random.integers(*WORD, n // 32, np.uint32)
-    weight = random.integers(*WORD, cout * kernel**2 * cin // groups // 32, np.uint32)
+    weight = random.integers(*WORD, cout * weights(shape) // 32, np.uint32)
     return arguments(geometry, g, negative, slope, weight, bits, 1, np.array([5], np.uint32))
 
 
 MEANT = (
-    (1, 1, 32, 32, 1, 1, 0, 1),
-    (3, 4, 32, 64, 3, 1, 1, 1),
-    (5, 4, 64, 64, 3, 2, 1, 2),
-    (4, 4, 32, 32, 2, 2, 0, 1),
-    (2, 3, 32, 32, 5, 2, 4, 1),
-    (3, 3, 96, 96, 1, 1, 0, 3),
+    square(1, 1, 32, 32, 1, 1, 0, 1),
+    square(3, 4, 32, 64, 3, 1, 1, 1),
+    square(5, 4, 64, 64, 3, 2, 1, 2),
+    square(4, 4, 32, 32, 2, 2, 0, 1),
+    square(2, 3, 32, 32, 5, 2, 4, 1),
+    square(3, 3, 96, 96, 1, 1, 0, 3),
+    (9, 1, 32, 64, 5, 1, 2, 1, 2, 0, 1),
+    (3, 5, 64, 64, 2, 3, 1, 2, 0, 2, 2),
+    (1, 6, 32, 32, 1, 4, 2, 1, 0, 3, 1),
 )
 
 
@@ -127,15 +125,16 @@ def test_bconv2d_dx_is_a_gradient(shape):
     call = drawn(shape, 100, 200, 16)
     geometry, weight = call[0], call[4]
     k, (*_, d, rng) = agree("bconv2d_dx", *call, scratch=SCRATCH)
-    check(d, k, outer(through_slopes(call).reshape(*positions(geometry), shape[3]), geometry, weight))
+    check(d, k, outer(through_slopes(call).reshape(*outputs(geometry), shape[3]), geometry, weight))
     assert rng == 5
 
 
 LARGE = (
-    (16, 16, 64, 128, 3, 2, 1, 1),
-    (8, 8, 128, 128, 3, 1, 1, 1),
-    (4, 4, 256, 256, 1, 1, 0, 2),
-    (1, 1, 1024, 1024, 1, 1, 0, 4),
+    square(16, 16, 64, 128, 3, 2, 1, 1),
+    square(8, 8, 128, 128, 3, 1, 1, 1),
+    square(4, 4, 256, 256, 1, 1, 0, 2),
+    square(1, 1, 1024, 1024, 1, 1, 0, 4),
+    (64, 1, 64, 128, 7, 1, 2, 1, 3, 0, 1),
 )
 
 
@@ -148,7 +147,7 @@ def test_bconv2d_dx_shapes(shape, bits):
 @pytest.mark.parametrize("sign", (-1, 1))
 def test_bconv2d_dx_largest(sign):
     """49 taps, 1024 channels, all of one sign: the sum in the middle fits, and so does its rounding."""
-    geometry = np.array((7, 7, 32, 1024, 7, 1, 6, 1), np.uint16)
+    geometry = np.array(square(7, 7, 32, 1024, 7, 1, 6), np.uint16)
     n, words = 169 * 1024, 1024 * 49
     g, slope = np.full(n, sign * 32767, np.int16), np.ones(2048, np.int16)
     zeros, weight = np.zeros(n // 32, np.uint32), np.full(words, 2**32 - 1, np.uint32)

@@ -2,29 +2,27 @@
 
 import numpy as np
 import pytest
-from agreement import IMPLEMENTATIONS, WORD, agree, arrays, unpack
+from agreement import IMPLEMENTATIONS, WORD, agree, arrays, pool_shapes, unpack
 from hypothesis import given
 from hypothesis import strategies as st
 
 
 @st.composite
 def pools(draw):
-    size = draw(st.sampled_from((1, 2, 4, 8)))
-    rows, columns = draw(st.integers(1, 4)), draw(st.integers(1, 4))
-    channels, repeat = draw(st.one_of(st.integers(1, 40), st.sampled_from((64, 96)))), draw(st.integers(1, size))
-    shape = np.array([rows * size, columns * size, channels, size, repeat], np.uint16)
-    x = draw(arrays(np.int8, rows * columns * size * size * channels))
-    return shape, x, np.zeros(rows * columns * channels * repeat, np.int8)
+    shape = draw(pool_shapes(4, st.one_of(st.integers(1, 40), st.sampled_from((64, 96)))))
+    height, width, channels, size_h, size_w, repeat = (int(v) for v in shape)
+    x = draw(arrays(np.int8, height * width * channels))
+    return shape, x, np.zeros(height // size_h * (width // size_w) * channels * repeat, np.int8)
 
 
 def check_pool(kernel, shape, x, y, reduce):
     _, (_, _, y) = agree(kernel, shape, x, y)
-    height, width, channels, size, repeat = (int(v) for v in shape)
+    height, width, channels, size_h, size_w, repeat = (int(v) for v in shape)
     x = x.reshape(height, width, channels)
-    y = y.reshape(height // size, width // size, repeat, channels)
-    for row in range(height // size):
-        for column in range(width // size):
-            window = x[row * size : row * size + size, column * size : column * size + size].astype(np.float64)
+    y = y.reshape(height // size_h, width // size_w, repeat, channels)
+    for row in range(height // size_h):
+        for column in range(width // size_w):
+            window = x[row * size_h :, column * size_w :][:size_h, :size_w].astype(np.float64)
             for block in y[row, column]:
                 np.testing.assert_array_equal(block, reduce(window))
 

@@ -6,7 +6,6 @@ import pytest
 from bitreplay_host import cli, reference
 from bitreplay_host.device.board import Board
 from bitreplay_host.device.connect import with_model
-from bitreplay_host.models import graph
 
 import models
 
@@ -64,7 +63,7 @@ def times(pico, small_model):
     def run(code=""):
         with Board(pico.port) as board:
             board.exec(code)
-            configuration = {"model": with_model(board, small_model), "graph": graph(small_model), "repeats": 1}
+            configuration = {"model": with_model(board, small_model), "repeats": 1}
             lines = list(board.run("time_kernels.py", configuration))
         kernels = [line for line in lines if "kernel" in line]
         cycles = {f"{line['kernel']} {line['shape']}": line["us"] * TICK for line in kernels}

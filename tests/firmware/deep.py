@@ -39,6 +39,18 @@ LAYERS = {
         ("bconv2d", RESIDUAL),
         ("flatten", {}),
     ],
+    # Other kernels, strides, padding and pools vertically than horizontally.
+    "oblong": [
+        ("expand", {}),
+        ("bconv2d", {"kernel": [1, 3], "padding": [0, 1], "residual": True}),
+        ("binarize", {}),
+        ("avg_pool", {"size": [1, 2], "repeat": 2}),
+        ("bconv2d", {"kernel": [3, 2], "stride": [1, 2], "padding": [1, 0], "cout": 64, "residual": True}),
+        ("binarize", {}),
+        ("bconv2d", {"kernel": [2, 3], "stride": [2, 1], "padding": [0, 2], "groups": 2}),
+        ("avg_pool", {"size": [1, 4], "repeat": 1}),
+        ("flatten", {}),
+    ],
     # As little as two layers need.
     "little": [
         ("expand", {}),
@@ -102,12 +114,12 @@ def deep(name="blocks", seed=0):
             tensors[f"{tensor}.threshold"] = models._threshold(rng, bits)
         elif op.startswith("bconv2d"):
             layer = {**layer, **{"cout": bits, **DEFAULTS, **fields}}
-            cout, kernel, terms = layer["cout"], layer["kernel"], bits // layer["groups"]
-            tensors[f"{tensor}.weight"] = models._words(rng, cout, kernel, kernel, terms // 32)
+            cout, kernel, terms = layer["cout"], models.pair(layer["kernel"]), bits // layer["groups"]
+            tensors[f"{tensor}.weight"] = models._words(rng, cout, *kernel, terms // 32)
             if op == "bconv2d":
                 layer = {**layer, "shift": 8, "residual": fields.get("residual", False)}
                 # Some sums saturate, most do not.
-                tensors.update(models._affine(rng, tensor, cout, int(6000 / np.sqrt(kernel * kernel * terms))))
+                tensors.update(models._affine(rng, tensor, cout, int(6000 / np.sqrt(kernel[0] * kernel[1] * terms))))
                 channels = cout
             else:
                 tensors.update(models._sign(rng, tensor, cout))

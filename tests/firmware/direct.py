@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from models import pair
+
 
 def evaluate(model, image):
     """(latent bits [height, width, c], features, scores or None) of a models.Model, as arrays of int64."""
@@ -21,7 +23,7 @@ def evaluate(model, image):
             else:
                 bits = (acc >= t["threshold"]) ^ _unpack(t["flip"])
         elif op in ("avg_pool", "max_pool"):
-            stream = _pool(op, stream, layer["size"], layer["repeat"])
+            stream = _pool(op, stream, pair(layer["size"]), layer["repeat"])
         elif op == "latent":
             latent, stream = bits, None
         elif op == "global_avg_pool":
@@ -54,15 +56,15 @@ def _saturate(values):
 
 
 def _convolve(x, weight, groups, layer):
-    """Sums over the taps inside the image: x [height, width, cin], weight [cout, kernel, kernel, cin/groups]."""
-    kernel, stride, padding = layer["kernel"], layer["stride"], layer["padding"]
-    height, width = [(side + 2 * padding - kernel) // stride + 1 for side in x.shape[:2]]
-    x = np.pad(x, ((padding, padding), (padding, padding), (0, 0)))
+    """Sums over the taps inside the image: x [height, width, cin], weight [cout, kernel_h, kernel_w, cin/groups]."""
+    kernel, stride, padding = [pair(layer[field]) for field in ("kernel", "stride", "padding")]
+    height, width = [(x.shape[i] + 2 * padding[i] - kernel[i]) // stride[i] + 1 for i in range(2)]
+    x = np.pad(x, ((padding[0],) * 2, (padding[1],) * 2, (0, 0)))
     out = np.zeros((height, width, len(weight)), np.int64)
     inputs, outputs = weight.shape[-1], len(weight) // groups
     for row in range(height):
         for column in range(width):
-            window = x[row * stride :, column * stride :][:kernel, :kernel]
+            window = x[row * stride[0] :, column * stride[1] :][: kernel[0], : kernel[1]]
             for group in range(groups):
                 own = slice(group * outputs, (group + 1) * outputs)
                 seen = window[:, :, group * inputs : (group + 1) * inputs]
@@ -77,6 +79,6 @@ def _affine(acc, t, layer):
 
 def _pool(op, x, size, repeat):
     height, width, channels = x.shape
-    windows = x.reshape(height // size, size, width // size, size, channels)
+    windows = x.reshape(height // size[0], size[0], width // size[1], size[1], channels)
     pooled = windows.max((1, 3)) if op == "max_pool" else np.floor(windows.mean((1, 3)) + 0.5).astype(np.int64)
     return np.tile(pooled, repeat)

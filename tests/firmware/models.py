@@ -225,6 +225,55 @@ def plain(seed=0):
     return Model("plain", [8, 8, 3], layers, list(LABELS), tensors)
 
 
+def sensors(seed=0):
+    """64 samples of 6 sensors in a column: kernels, strides, padding and pools that differ in their two directions."""
+    rng = np.random.default_rng(seed)
+    half = {"op": "avg_pool", "size": [2, 1], "repeat": 2}
+    layers = [
+        _conv("conv2d", "stem", 32, [5, 1], [2, 1], [2, 0], shift=14),
+        {"op": "max_pool", "size": [2, 1], "repeat": 1},
+        {"op": "binarize", "tensor": "block"},
+        half,
+        _conv("bconv2d", "block", 64, [5, 1], [2, 1], [2, 0], groups=1, shift=9, residual=True),
+        {"op": "binarize", "tensor": "latent"},
+        _conv("bconv2d_sign", "sign", 32, [2, 1], 1, [1, 0], groups=2),
+        {"op": "latent"},
+        _conv("bconv2d", "wide", 32, [2, 1], 1, 0, groups=1, shift=8, residual=False),
+        {"op": "binarize", "tensor": "same"},
+        _conv("bconv2d", "same", 32, [3, 1], 1, [1, 0], groups=1, shift=8, residual=True),
+        {"op": "binarize", "tensor": "down"},
+        half,
+        _conv("bconv2d", "down", 64, [3, 1], [2, 1], [1, 0], groups=1, shift=8, residual=True),
+        {"op": "flatten"},
+        {"op": "dense", "tensor": "head"},
+    ]
+    tensors = {
+        "stem.weight": rng.integers(-20, 20, (32, 5, 1, 6), dtype=np.int8),
+        **_affine(rng, "stem", 32, 200),
+        "block.threshold": _threshold(rng, 32),
+        "block.weight": _words(rng, 64, 5, 1, 1),
+        **_affine(rng, "block", 64, 400),
+        "latent.threshold": _threshold(rng, 64),
+        "sign.weight": _words(rng, 32, 2, 1, 1),
+        **_sign(rng, "sign", 32),
+        "wide.weight": _words(rng, 32, 2, 1, 1),
+        **_affine(rng, "wide", 32, 700),
+        "same.threshold": _threshold(rng, 32),
+        "same.weight": _words(rng, 32, 3, 1, 1),
+        **_affine(rng, "same", 32, 500),
+        "down.threshold": _threshold(rng, 32),
+        "down.weight": _words(rng, 64, 3, 1, 1),
+        **_affine(rng, "down", 64, 500),
+        **_head(rng, 256),
+    }
+    return Model("sensors", [64, 1, 6], layers, list(LABELS), tensors)
+
+
+def pair(value):
+    """Both numbers of a field, vertical and horizontal."""
+    return value if isinstance(value, list) else [value, value]
+
+
 def tiny_model(path, edit=None, **changes):
     """Writes tiny(**changes), after edit(model) if given; returns the path as a string."""
     model = tiny(**changes)

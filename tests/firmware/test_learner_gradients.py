@@ -17,11 +17,12 @@ def signs(packed, *shape):
 
 def patches(geometry, x):
     """By tap (ky, kx): where it reads x [h][w][c] for each output, whether that is inside, and what it reads, or 0."""
-    height, width, _, _, kernel, stride, padding, _ = geometry
-    outputs = [(side + 2 * padding - kernel) // stride + 1 for side in (height, width)]
-    for ky in range(kernel):
-        for kx in range(kernel):
-            rows, columns = [np.arange(n) * stride + k - padding for n, k in zip(outputs, (ky, kx))]
+    height, width, _, _, *kernel_stride_padding, _ = geometry
+    kernel, stride, padding = np.array(kernel_stride_padding, int).reshape(3, 2)
+    outputs = (np.array([height, width]) + 2 * padding - kernel) // stride + 1
+    for ky in range(kernel[0]):
+        for kx in range(kernel[1]):
+            rows, columns = [np.arange(outputs[i]) * stride[i] + k - padding[i] for i, k in enumerate((ky, kx))]
             inside = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width))
             at = np.ix_(rows.clip(0, height - 1), columns.clip(0, width - 1))
             yield (ky, kx), at, inside, x[at] * inside[..., None]
@@ -35,9 +36,9 @@ class Net:
 
     def weight(self, i):
         layer = self.net.above[i]
-        h, w, cin, cout, kernel, _, _, groups = layer.geometry
-        weight = signs(self.packed.get(i, layer.weight), cout, kernel, kernel, cin // groups)
-        full = np.zeros((cout, kernel, kernel, cin))
+        _, _, cin, cout, kernel_h, kernel_w, *_, groups = layer.geometry
+        weight = signs(self.packed.get(i, layer.weight), cout, kernel_h, kernel_w, cin // groups)
+        full = np.zeros((cout, kernel_h, kernel_w, cin))
         for o in range(cout):
             first = o // (cout // groups) * (cin // groups)
             full[o, :, :, first : first + cin // groups] = weight[o]
@@ -76,8 +77,8 @@ class Net:
                 threshold = np.frombuffer(layer.threshold, np.int16)
                 bits = np.where((acc >= threshold) == up, 1.0, -1.0)
             else:
-                h, w, c, size, repeat = layer.pool
-                cells = stream.reshape(h // size, size, w // size, size, c)
+                h, w, c, size_h, size_w, repeat = layer.pool
+                cells = stream.reshape(h // size_h, size_h, w // size_w, size_w, c)
                 pooled = np.floor(cells.mean((1, 3)) + 0.5) if layer.op == "avg_pool" else cells.max((1, 3))
                 stream = np.tile(pooled, repeat)
             self.kept.append(kept)
@@ -85,7 +86,7 @@ class Net:
         return stream.ravel() if self.net.pooling == "flatten" else np.floor(stream.mean((0, 1)) + 0.5)
 
     def backward(self, gradient, lowest):
-        """The gradient by the weights of each bconv2d from the lowest up: {index: [cout][kernel][kernel][cin]}."""
+        """The gradient by the weights of each bconv2d from the lowest up: {index: [cout][kernel_h][kernel_w][cin]}."""
         found, bits = {}, 0
         stream = (
             np.broadcast_to(gradient, self.shape) if self.net.pooling != "flatten" else gradient.reshape(self.shape)
@@ -105,9 +106,9 @@ class Net:
                     np.add.at(below, at, (local @ weight[:, ky, kx]) * inside[..., None])
                 bits, stream = bits + below, stream if layer.residual else 0
             elif layer.op == "avg_pool":
-                h, w, c, size, repeat = layer.pool
-                stream = stream.reshape(h // size, w // size, repeat, c).sum(2) / size**2
-                stream = stream.repeat(size, 0).repeat(size, 1)
+                h, w, c, size_h, size_w, repeat = layer.pool
+                stream = stream.reshape(h // size_h, w // size_w, repeat, c).sum(2) / (size_h * size_w)
+                stream = stream.repeat(size_h, 0).repeat(size_w, 1)
         return found
 
 
@@ -135,8 +136,8 @@ def by_hand(me, labels):
 
 def of_group(part, gradient):
     """The rows of the trained channels, without what other groups read."""
-    groups = part.layer.geometry[7]
-    cout, kernel, _, cin = gradient.shape
+    groups = part.layer.geometry[10]
+    cout, _, _, cin = gradient.shape
     rows = []
     for o in part.channels:
         first = o // (cout // groups) * (cin // groups)
@@ -186,7 +187,7 @@ def steps(me, size):
 
 
 MODELS = [("blocks", 3), ("strided", 3), ("flat", 3), ("twice", 2), ("made twice", 2), ("signs", 2), ("deep", 3)]
-MODELS += [("plain", 1)]
+MODELS += [("plain", 1), ("oblong", 3), ("sensors", 3)]
 
 
 @pytest.fixture(scope="module", params=MODELS, ids=lambda param: param[0])

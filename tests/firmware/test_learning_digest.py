@@ -52,6 +52,9 @@ RUNS = {
     "two readers": {"model": "twice", "train": "all"},
     "above a layer of signs": {"model": "signs", "train": 2},
     "above a maximum": {"model": "maximum", "train": 1},
+    "oblong kernels": {"model": "oblong", "train": "all"},
+    "oblong kernels, a share": {"model": "oblong", "train": 2, "channels": 0.3, "q_b": 16},
+    "a column of sensors": {"model": "sensors", "train": "all"},
 }  # fmt: skip
 
 # Three experiences of new and old classes, more samples than the memory holds, labels of all kinds.
@@ -102,6 +105,7 @@ def outcomes(cpython, micropython, tmp_path_factory):
     models.tiny_model(folder / "nothing.safetensors", trainable=False)
     models.save(folder / "deep.safetensors", models.deep())
     models.save(folder / "plain.safetensors", models.plain())
+    models.save(folder / "sensors.safetensors", models.sensors())
     for name in deep.LAYERS:
         models.save(folder / f"{name}.safetensors", deep.deep(name))
     models.save(folder / "mixed.safetensors", models.mixed())

@@ -39,6 +39,7 @@ MODELS = {
     "mixed": models.mixed,
     "deep": models.deep,
     "plain": models.plain,
+    "sensors": models.sensors,
 }
 
 
@@ -145,14 +146,33 @@ def test_layers_above(path):
         ("bconv2d", "top", (1, 2, 64), (1, 2, 64)),
     ]
     down = net.above[5]
-    assert (list(down.geometry), down.shift, down.residual) == ([4, 8, 32, 64, 3, 2, 1, 1], 9, True)
-    assert list(net.above[4].pool) == [4, 8, 32, 2, 2]
+    assert (list(down.geometry), down.shift, down.residual) == ([4, 8, 32, 64, 3, 3, 2, 2, 1, 1, 1], 9, True)
+    assert list(net.above[4].pool) == [4, 8, 32, 2, 2, 2]
     for part in ("weight", "slope", "bias"):
         assert bytes(getattr(down, part)) == model.tensors[f"down.{part}"].tobytes()
     assert bytes(net.above[0].levels) == model.tensors["latent.levels"].tobytes()
     assert bytes(net.above[1].threshold) == model.tensors["same.threshold"].tobytes()
     assert net.above[1].weight is None
     assert (net.features, net.pooling) == (64, "global_avg_pool")
+
+
+def test_layers_of_two_sides(path):
+    """What differs vertically and horizontally; one integer stands for both."""
+    model = models.sensors()
+    net = load(models.save(path, model))
+    assert (net.image_shape, net.latent_shape, net.features) == ((64, 1, 6), (9, 1, 32), 256)
+    down = net.above[5]
+    assert (list(down.geometry), down.shape) == ([8, 1, 32, 64, 3, 1, 2, 1, 1, 0, 1], (4, 1, 64))
+    assert list(net.above[4].pool) == [8, 1, 32, 2, 1, 2]
+    assert net.int8_macs == 32 * 32 * 5 * 6
+    same = models.tiny()
+    before = repr(load(models.save(path, same)))
+    for layer in same.layers:
+        layer.update(
+            {field: models.pair(layer[field]) for field in ("kernel", "stride", "padding", "size") if field in layer}
+        )
+    assert same.layer("bconv2d")["kernel"] == [3, 3] and same.layer("avg_pool")["size"] == [2, 2]
+    assert repr(load(models.save(path, same))) == before
 
 
 def test_scratch(path):

@@ -131,14 +131,14 @@ REFUSED = [
         (layer(op, **{field: value}), rf"\({op}\): {field} must be an integer")
         for op, field, values in (
             ("conv2d", "cout", (0, 1025, -1, 32.0, "32", True, None, [32])),
-            ("conv2d", "kernel", (0, 8, 3.0)),
-            ("conv2d", "stride", (0, 3, False)),
-            ("conv2d", "padding", (-1, 7, 1.0)),
+            ("conv2d", "kernel", (0, 8, 3.0, [3, 8], [0, 3], [3], [3, 3, 3], [], [3, True], [3, [3]], "33", None)),
+            ("conv2d", "stride", (0, 3, False, [2, 3], [2, 2.0])),
+            ("conv2d", "padding", (-1, 7, 1.0, [-1, 1], [1, 7])),
             ("conv2d", "shift", (0, 25, 13.0)),
             ("bconv2d", "cout", (0, 1025)),
             ("bconv2d", "groups", (0, 33, 1.0)),
             ("bconv2d", "shift", (0, 25)),
-            ("avg_pool", "size", (0, 9, 2.0)),
+            ("avg_pool", "size", (0, 9, 2.0, [2, 9], [0, 2], [2, 2, 2], {})),
             ("avg_pool", "repeat", (0, 9, True)),
         )
         for value in values
@@ -147,6 +147,13 @@ REFUSED = [
     (layer("bconv2d", residual=None), r"\(bconv2d\): residual must be true or false"),
     # geometry
     (layer("conv2d", padding=3), "a kernel of 3 with padding 3 does not fit"),
+    (layer("conv2d", padding=[1, 3]), "a kernel of 3 with padding 3 does not fit the 8x8 input"),
+    (layer("conv2d", kernel=[1, 3]), "a kernel of 1 with padding 1 does not fit"),
+    (layer("conv2d", kernel=[3, 5]), r"stem.weight: is I8 \(32, 3, 3, 3\), but .* needs I8 \(32, 3, 5, 3\)"),
+    (
+        layer("bconv2d", kernel=[3, 1], padding=[1, 0]),
+        r"block.weight: is U32 \(32, 3, 3, 1\), but .* U32 \(32, 3, 1, 1\)",
+    ),
     (layer("conv2d", kernel=7, padding=4, stride=1), r"stem.weight: is I8 \(32, 3, 3, 3\), but .* needs I8"),
     (both(graph(image=[1, 1, 3]), layer("conv2d", padding=0)), "kernel of 3|graph"),
     (layer("bconv2d", groups=2), "groups must divide cout 32, and cin 32 into multiples of 32"),
@@ -158,6 +165,9 @@ REFUSED = [
     ),
     (layer("bconv2d", padding=0), r"residual: the stream is \(4, 4, 32\), but the output \(2, 2, 32\)"),
     (layer("avg_pool", size=3), "size must be 1, 2, 4 or 8 and divide"),
+    (layer("avg_pool", size=[2, 3]), "size must be 1, 2, 4 or 8 and divide"),
+    (layer("avg_pool", size=[8, 2]), "size must be 1, 2, 4 or 8 and divide the 4x4 stream"),
+    (layer("avg_pool", size=[2, 1], repeat=2), r"repeat must be at most size \(the horizontal one"),
     (layer("avg_pool", size=8), "size must be 1, 2, 4 or 8 and divide the 4x4 stream"),
     (layer("avg_pool", repeat=3), "repeat must be at most size"),
     (

@@ -1,9 +1,11 @@
 """Small synthetic datasets, and the models of tests/firmware, for the tests of the host's tools."""
 
+import json
 import os
 from pathlib import Path
 
 import numpy as np
+from safetensors import safe_open
 
 import models
 
@@ -33,9 +35,11 @@ def make_dataset(folder, name, train, test, side=SIDE):
         np.save(folder / f"{name}_{split}_labels.npy", labels)
 
 
-def macs_of_layers(graph, image):
-    """(MACs inside the image, MACs with padding) of each binary convolution of a graph, counted tap by tap."""
-    (height, width, channels), found = image, []
+def macs_of_layers(path):
+    """(MACs inside the image, MACs with padding) of each binary convolution of a model, counted tap by tap."""
+    with safe_open(path, "np") as file:
+        graph = json.loads(file.metadata()["graph"])
+    (height, width, channels), found = graph["image"], []
     for layer in graph["layers"]:
         if layer["op"] == "latent":  # which is pooled, in the shipped models and in the small one
             height, width = height // 2, width // 2

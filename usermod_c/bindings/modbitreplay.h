@@ -62,12 +62,12 @@ mp_int_t br_get_master_bits(mp_int_t bits);
 
 // The words of an output channel's weights.
 static inline size_t br_filter_words(const br_geometry_t *g) {
-    return g->kernel * (size_t)g->kernel * br_quotient(g->cin / 32, g->groups);
+    return br_kernel_taps(g) * br_quotient(g->cin / 32, g->groups);
 }
 
 // The elements of a pooling's output.
 static inline size_t br_pooled(const br_pool_t *p) {
-    return br_quotient((size_t)p->height * p->width, p->size * p->size) * p->channels * p->repeat;
+    return br_quotient((size_t)p->height * p->width, p->size_h * p->size_w) * p->channels * p->repeat;
 }
 
 // The functions of the module.

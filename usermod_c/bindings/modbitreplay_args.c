@@ -105,11 +105,14 @@ const br_geometry_t *br_get_geometry(br_args_t *args, mp_obj_t obj, bool binary)
     br_check(g->width, "geometry: width", 1, BR_MAX_SIDE);
     br_check(g->cin, "geometry: cin", 1, binary ? BR_MAX_CHANNELS : BR_MAX_FIRST_CIN);
     br_check(g->cout, "geometry: cout", 1, BR_MAX_CHANNELS);
-    br_check(g->kernel, "geometry: kernel", 1, BR_MAX_KERNEL);
-    br_check(g->stride, "geometry: stride", 1, 2);
-    br_check(g->padding, "geometry: padding", 0, g->kernel - 1);
+    br_check(g->kernel_h, "geometry: kernel_h", 1, BR_MAX_KERNEL);
+    br_check(g->kernel_w, "geometry: kernel_w", 1, BR_MAX_KERNEL);
+    br_check(g->stride_h, "geometry: stride_h", 1, 2);
+    br_check(g->stride_w, "geometry: stride_w", 1, 2);
+    br_check(g->padding_h, "geometry: padding_h", 0, g->kernel_h - 1);
+    br_check(g->padding_w, "geometry: padding_w", 0, g->kernel_w - 1);
     br_check(g->groups, "geometry: groups", 1, binary ? g->cout : 1);
-    if (g->height + 2 * g->padding < g->kernel || g->width + 2 * g->padding < g->kernel) {
+    if (g->height + 2 * g->padding_h < g->kernel_h || g->width + 2 * g->padding_w < g->kernel_w) {
         mp_raise_ValueError(MP_ERROR_TEXT("geometry: kernel is larger than the padded image"));
     }
     size_t cin_rest, cout_rest;
@@ -121,16 +124,20 @@ const br_geometry_t *br_get_geometry(br_args_t *args, mp_obj_t obj, bool binary)
     return g;
 }
 
+static void check_size(uint32_t size, const char *name, uint32_t side, const char *side_name) {
+    if (size == 0 || size > 8 || size & (size - 1) || side & (size - 1)) {
+        br_raise(&mp_type_ValueError, MP_ERROR_TEXT("%s: must be 1, 2, 4 or 8 and divide the %s"), name, side_name);
+    }
+}
+
 const br_pool_t *br_get_pool(br_args_t *args, mp_obj_t obj) {
     const br_pool_t *p = br_input(args, obj, "shape", sizeof(br_pool_t), 2);
     br_check(p->height, "shape: height", 1, BR_MAX_SIDE);
     br_check(p->width, "shape: width", 1, BR_MAX_SIDE);
     br_check(p->channels, "shape: channels", 1, BR_MAX_CHANNELS);
-    br_check(p->size, "shape: size", 1, 8);
-    br_check(p->repeat, "shape: repeat", 1, p->size);
-    if (p->size & (p->size - 1) || (p->height | p->width) & (p->size - 1)) {
-        mp_raise_ValueError(MP_ERROR_TEXT("shape: size must be 1, 2, 4 or 8 and divide height and width"));
-    }
+    check_size(p->size_h, "shape: size_h", p->height, "height");
+    check_size(p->size_w, "shape: size_w", p->width, "width");
+    br_check(p->repeat, "shape: repeat", 1, p->width == 1 ? p->size_h : p->size_w);
     return p;
 }
 

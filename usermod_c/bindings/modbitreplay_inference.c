@@ -6,7 +6,7 @@ mp_obj_t mod_conv2d(size_t n_args, const mp_obj_t *a) {
     br_args_t args = { 0 };
     const br_geometry_t *g = br_get_geometry(&args, a[0], false);
     const uint8_t *x = br_input(&args, a[1], "x", (size_t)g->height * g->width * g->cin, 1);
-    const int8_t *weight = br_input(&args, a[2], "weight", (size_t)g->cout * g->kernel * g->kernel * g->cin, 1);
+    const int8_t *weight = br_input(&args, a[2], "weight", g->cout * br_kernel_taps(g) * g->cin, 1);
     br_affine_t affine = br_get_affine(&args, a[3], a[4], br_get_int(a[5], "shift"), g->cout);
     br_conv2d(g, x, weight, &affine, br_output(&args, a[6], "y", br_output_pixels(g) * g->cout, 1));
     return mp_const_none;

@@ -12,7 +12,8 @@ static inline int32_t br_sum_copies(const int16_t *gy, size_t channels, uint32_t
 
 int32_t BR_HOT br_avg_pool_backward(const br_pool_t *p, int16_t *g) {
     size_t channels = p->channels, row = p->width * channels;
-    uint32_t shift = br_bit_length(p->size) - 1, rows = (uint32_t)p->height >> shift, columns = p->width >> shift;
+    uint32_t rows = (uint32_t)p->height >> (br_bit_length(p->size_h) - 1);
+    uint32_t columns = (uint32_t)p->width >> (br_bit_length(p->size_w) - 1);
     uint32_t largest = 0;
     const int16_t *gy = g + p->height * row - (size_t)rows * columns * p->repeat * channels, *from = gy;
     for (size_t left = (size_t)rows * columns; left; left--, from += p->repeat * channels) {
@@ -21,13 +22,13 @@ int32_t BR_HOT br_avg_pool_backward(const br_pool_t *p, int16_t *g) {
         }
     }
     int32_t exponent = br_normal_exponent(largest);
-    for (uint32_t top = 0; top < p->height; top += p->size) {
-        for (uint32_t left = 0; left < p->width; left += p->size, gy += p->repeat * channels) {
+    for (uint32_t top = 0; top < p->height; top += p->size_h) {
+        for (uint32_t left = 0; left < p->width; left += p->size_w, gy += p->repeat * channels) {
             int16_t *window = g + top * row + left * channels;
             for (size_t c = 0; c < channels; c++) {
                 int16_t v = br_normalize(br_sum_copies(gy + c, channels, p->repeat), exponent);
-                for (uint32_t i = 0; i < p->size; i++) {
-                    for (uint32_t j = 0; j < p->size; j++) {
+                for (uint32_t i = 0; i < p->size_h; i++) {
+                    for (uint32_t j = 0; j < p->size_w; j++) {
                         window[i * row + j * channels + c] = v;
                     }
                 }

@@ -47,14 +47,14 @@ static void BR_HOT br_gather(br_window_t *window) {
 
 static void BR_HOT br_find_window(const br_geometry_t *g, const uint32_t *x, size_t tap_words, uint32_t oy,
     uint32_t ox, br_window_t *window) {
-    int32_t top = (int32_t)(oy * g->stride) - g->padding, left = (int32_t)(ox * g->stride) - g->padding;
+    int32_t top = (int32_t)(oy * g->stride_h) - g->padding_h, left = (int32_t)(ox * g->stride_w) - g->padding_w;
     uint32_t ky0, ky1, kx0, kx1, words = g->cin >> 5;
-    br_taps(top, g->height, g->kernel, &ky0, &ky1);
-    br_taps(left, g->width, g->kernel, &kx0, &kx1);
+    br_taps(top, g->height, g->kernel_h, &ky0, &ky1);
+    br_taps(left, g->width, g->kernel_w, &kx0, &kx1);
     window->rows = ky1 - ky0;
     window->x_row = g->width * words;
-    window->filter_row = g->kernel * tap_words;
-    window->filter_start = (ky0 * g->kernel + kx0) * tap_words;
+    window->filter_row = g->kernel_w * tap_words;
+    window->filter_start = (ky0 * g->kernel_w + kx0) * tap_words;
     size_t columns = kx1 - kx0, inputs = window->rows * columns * tap_words;
     window->inputs = (int32_t)(inputs * 32);
     br_runs_t *runs = &window->runs;
@@ -68,7 +68,7 @@ static void BR_HOT br_find_window(const br_geometry_t *g, const uint32_t *x, siz
         br_gather(window);
     }
     size_t used = runs->words * runs->runs + runs->filter_skip * (runs->runs - 1);
-    runs->filter_next = g->kernel * window->filter_row - used;
+    runs->filter_next = g->kernel_h * window->filter_row - used;
 }
 
 static void BR_HOT br_window_distances(const br_window_t *window, const uint32_t *filter, size_t count,
@@ -104,12 +104,12 @@ typedef void (*br_write_t)(const br_output_t *out, int32_t inputs, const uint32_
 // Block by block of filters, all pixels: weights in flash are read once then, as a block fits in a small cache.
 static inline void BR_HOT br_convolve(const br_geometry_t *g, const uint32_t *x, const uint32_t *weight,
     br_output_t *first, br_write_t write) {
-    size_t tap_words = br_quotient(g->cin >> 5, g->groups), filter_words = g->kernel * (size_t)g->kernel * tap_words;
+    size_t tap_words = br_quotient(g->cin >> 5, g->groups), filter_words = br_kernel_taps(g) * tap_words;
     size_t group_outputs = br_quotient(g->cout, g->groups), block = BR_BLOCK;
     while (block > 1 && block * filter_words > BR_CACHED) {
         block >>= 1;
     }
-    uint32_t oh = br_output_side(g->height, g), ow = br_output_side(g->width, g), distance[BR_BLOCK];
+    uint32_t oh = br_output_height(g), ow = br_output_width(g), distance[BR_BLOCK];
     br_window_t window;
     for (size_t group = 0; group < g->groups; group++, x += tap_words) {
         for (size_t left = group_outputs, n; left; left -= n, weight += n * filter_words, first->channel += n) {

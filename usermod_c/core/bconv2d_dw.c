@@ -66,13 +66,13 @@ static inline const uint32_t *br_next_input(const br_geometry_t *g, int32_t left
     int inside = at->x >= 0 && at->x < g->width && at->y >= 0 && at->y < g->height;
     const uint32_t *pixel = inside ? at->image + ((size_t)at->y * g->width + (size_t)at->x) * words : NULL;
     at->used--;
-    at->x += g->stride;
+    at->x += g->stride_w;
     if (--at->ox == 0) {
-        at->ox = br_output_side(g->width, g);
+        at->ox = br_output_width(g);
         at->x = left;
-        at->y += g->stride;
+        at->y += g->stride_h;
         if (--at->oy == 0) {
-            at->oy = br_output_side(g->height, g);
+            at->oy = br_output_height(g);
             at->y = top;
             at->image += (size_t)g->height * g->width * words;
         }
@@ -84,8 +84,8 @@ static inline const uint32_t *br_next_input(const br_geometry_t *g, int32_t left
 static void BR_HOT br_gather_tap(const br_geometry_t *g, size_t samples, const uint32_t *x, int32_t left, int32_t top,
     size_t plane_words, uint32_t *xt, uint32_t *inside) {
     br_tap_t at = { .image = x, .used = samples * br_output_pixels(g), .x = left, .y = top };
-    at.ox = br_output_side(g->width, g);
-    at.oy = br_output_side(g->height, g);
+    at.ox = br_output_width(g);
+    at.oy = br_output_height(g);
     const uint32_t *pixels[32];
     uint32_t block[32];
     for (size_t j = 0; j < plane_words; j++) {
@@ -160,7 +160,7 @@ static void BR_HOT br_train_tap(const br_geometry_t *g, size_t plane_words, cons
     const br_trained_t *trained, uint32_t *packed, const br_dw_hyper_t *hyper, const br_dw_scratch_t *at,
     int32_t *scratch, uint32_t *rng, br_square_t *square) {
     size_t inputs = br_quotient(g->cin, g->groups), outputs = br_quotient(g->cout, g->groups), end = outputs;
-    size_t taps = g->kernel * (size_t)g->kernel;
+    size_t taps = br_kernel_taps(g);
     uint32_t bits = (uint32_t)hyper->bits;
     const uint32_t *xt = (uint32_t *)scratch, *inside = xt + at->inside;
     uint32_t *planes = (uint32_t *)scratch + at->planes;
@@ -195,9 +195,9 @@ void BR_HOT br_bconv2d_dw(const br_geometry_t *g, size_t samples, const uint32_t
     br_square_t sum = { 0, 0 };
     br_trained_t tap = *trained;
     size_t inputs = br_quotient(g->cin, g->groups);
-    for (int32_t ky = 0; ky < g->kernel; ky++) {
-        for (int32_t kx = 0; kx < g->kernel; kx++) {
-            br_gather_tap(g, samples, x, kx - g->padding, ky - g->padding, plane_words, (uint32_t *)scratch,
+    for (int32_t ky = 0; ky < g->kernel_h; ky++) {
+        for (int32_t kx = 0; kx < g->kernel_w; kx++) {
+            br_gather_tap(g, samples, x, kx - g->padding_w, ky - g->padding_h, plane_words, (uint32_t *)scratch,
                 (uint32_t *)scratch + at.inside);
             br_train_tap(g, plane_words, gradient, &tap, packed, hyper, &at, scratch, rng, &sum);
             tap.weight += inputs;

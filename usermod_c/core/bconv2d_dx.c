@@ -42,11 +42,11 @@ static uint32_t BR_HOT br_quantize_sample(const br_geometry_t *geometry, const i
 // Adds one tap's part of one group: planes [positions][bits][words], signs [inputs][words], d from the group on.
 static void BR_HOT br_add_tap(const br_geometry_t *geometry, uint32_t ky, uint32_t kx, const uint32_t *planes,
     uint32_t bits, size_t words, const uint32_t *signs, size_t inputs, int32_t *d) {
-    uint32_t oh = br_output_side(geometry->height, geometry), ow = br_output_side(geometry->width, geometry);
-    int32_t y = (int32_t)ky - geometry->padding;
-    for (uint32_t oy = 0; oy < oh; oy++, y += geometry->stride) {
-        int32_t x = (int32_t)kx - geometry->padding;
-        for (uint32_t ox = 0; ox < ow; ox++, x += geometry->stride, planes += bits * words) {
+    uint32_t oh = br_output_height(geometry), ow = br_output_width(geometry);
+    int32_t y = (int32_t)ky - geometry->padding_h;
+    for (uint32_t oy = 0; oy < oh; oy++, y += geometry->stride_h) {
+        int32_t x = (int32_t)kx - geometry->padding_w;
+        for (uint32_t ox = 0; ox < ow; ox++, x += geometry->stride_w, planes += bits * words) {
             if (y >= 0 && y < geometry->height && x >= 0 && x < geometry->width) {
                 size_t pixel = (size_t)y * geometry->width + (size_t)x;
                 br_add_dot_planes(planes, bits, words, signs, inputs, d + pixel * geometry->cin);
@@ -75,7 +75,7 @@ int32_t BR_HOT br_bconv2d_dx(const br_geometry_t *geometry, const int16_t *g, co
     uint32_t *rng) {
     size_t outputs = br_quotient(geometry->cout, geometry->groups), words = outputs >> 5;
     size_t inputs = br_quotient(geometry->cin, geometry->groups), tap_words = inputs >> 5;
-    size_t filter_words = geometry->kernel * (size_t)geometry->kernel * tap_words;
+    size_t filter_words = br_kernel_taps(geometry) * tap_words;
     size_t group_planes = br_output_pixels(geometry) * bits * words;
     uint32_t *planes = (uint32_t *)scratch, *signs = planes + geometry->groups * group_planes;
     uint32_t exponent = br_quantize_sample(geometry, g, negative, slope, bits, stochastic, planes, rng);
@@ -85,8 +85,8 @@ int32_t BR_HOT br_bconv2d_dx(const br_geometry_t *geometry, const int16_t *g, co
     }
     for (size_t group = 0; group < geometry->groups; group++, planes += group_planes) {
         const uint32_t *tap = weight + group * outputs * filter_words;
-        for (uint32_t ky = 0; ky < geometry->kernel; ky++) {
-            for (uint32_t kx = 0; kx < geometry->kernel; kx++, tap += tap_words) {
+        for (uint32_t ky = 0; ky < geometry->kernel_h; ky++) {
+            for (uint32_t kx = 0; kx < geometry->kernel_w; kx++, tap += tap_words) {
                 br_transpose_rows(tap, filter_words, outputs, tap_words, signs);
                 br_add_tap(geometry, ky, kx, planes, bits, words, signs, inputs, d + group * inputs);
             }

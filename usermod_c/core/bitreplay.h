@@ -25,14 +25,14 @@
 #define BR_MAX_POSITIONS (4096)
 #define BR_MAX_DENSE (1024)
 
-// A convolution's shape. It is also the layout of the u16[8] buffer that Python passes.
+// A convolution's shape; h is vertical, w horizontal. It is also the layout of the u16[11] buffer that Python passes.
 typedef struct _br_geometry_t {
-    uint16_t height, width, cin, cout, kernel, stride, padding, groups;
+    uint16_t height, width, cin, cout, kernel_h, kernel_w, stride_h, stride_w, padding_h, padding_w, groups;
 } br_geometry_t;
 
-// A pooling's shape, likewise u16[5].
+// A pooling's shape, likewise u16[6].
 typedef struct _br_pool_t {
-    uint16_t height, width, channels, size, repeat;
+    uint16_t height, width, channels, size_h, size_w, repeat;
 } br_pool_t;
 
 // The folded PReLU and batch norm behind a convolution: slope [cout][2] for acc >= 0 and acc < 0, bias [cout].
@@ -74,22 +74,30 @@ static inline size_t br_quotient(size_t n, size_t d) {
     return br_divide(n, d, &rest);
 }
 
-// Output height or width of a convolution.
-static inline uint32_t br_output_side(uint32_t side, const br_geometry_t *g) {
-    return ((side + 2u * g->padding - g->kernel) >> (g->stride - 1)) + 1;
+// The output of a convolution.
+static inline uint32_t br_output_height(const br_geometry_t *g) {
+    return ((g->height + 2u * g->padding_h - g->kernel_h) >> (g->stride_h - 1)) + 1;
+}
+
+static inline uint32_t br_output_width(const br_geometry_t *g) {
+    return ((g->width + 2u * g->padding_w - g->kernel_w) >> (g->stride_w - 1)) + 1;
 }
 
 static inline size_t br_output_pixels(const br_geometry_t *g) {
-    return (size_t)br_output_side(g->height, g) * br_output_side(g->width, g);
+    return (size_t)br_output_height(g) * br_output_width(g);
+}
+
+static inline size_t br_kernel_taps(const br_geometry_t *g) {
+    return (size_t)g->kernel_h * g->kernel_w;
 }
 
 // Inference.
 
-// x [height][width][cin], weight [cout][kernel][kernel][cin], y [oh][ow][cout].
+// x [height][width][cin], weight [cout][kernel_h][kernel_w][cin], y [oh][ow][cout].
 // |acc| <= 49 * 16 * 128 * 128 < 2^24; the loader bounds |acc * slope| + |bias| below 2^31.
 void br_conv2d(const br_geometry_t *g, const uint8_t *x, const int8_t *weight, const br_affine_t *affine, int8_t *y);
 
-// x [height][width][cin/32], weight [cout][kernel][kernel][cin/groups/32], y [oh][ow][cout], added to.
+// x [height][width][cin/32], weight [cout][kernel_h][kernel_w][cin/groups/32], y [oh][ow][cout], added to.
 // |acc| <= 49 * 1024 < 2^16; the loader bounds |acc * slope| + |bias| below 2^31.
 void br_bconv2d(const br_geometry_t *g, const uint32_t *x, const uint32_t *weight, const br_affine_t *affine,
     int8_t *y);
@@ -114,8 +122,9 @@ void br_expand(const uint32_t *x, const int8_t *levels, size_t n, size_t channel
 // x [n][channels], y [channels]; n <= 65536: the sum of what is 0..255, and half of n, are < 2^25.
 void br_global_avg_pool(const int8_t *x, size_t n, size_t channels, int8_t *y);
 
-// x [height][width][channels], y [height/size][width/size][repeat * channels]; y may be x, since every output lies at
-// or before its first input and is written after its last. |sum| <= 64 * 128.
+// x [height][width][channels], y [height/size_h][width/size_w][repeat * channels]; y may be x, since every output lies
+// at or before its first input and is written after its last: repeat <= size_w, or size_h where the width is 1.
+// |sum| <= 64 * 128.
 void br_avg_pool(const br_pool_t *p, const int8_t *x, int8_t *y);
 void br_max_pool(const br_pool_t *p, const int8_t *x, int8_t *y);
 
@@ -174,8 +183,8 @@ void br_update_weights(int8_t *weight, const int32_t *dw, size_t n, int32_t mant
 
 // Gradients of layers, i16 with an exponent that the caller keeps. Those that normalize return by how much it grows.
 
-// g as br_avg_pool's x, in place: that of its y is its last part. As repeat <= size, no window is written before what
-// lies there was read: of its rows, the last `size` end where the windows left begin. |sum| <= 8 * 2^15.
+// g as br_avg_pool's x, in place: that of its y is its last part. As repeat is as small as there, no window is written
+// before what lies there was read: what is left of y is no more than the pixels behind the window. |sum| <= 8 * 2^15.
 int32_t br_avg_pool_backward(const br_pool_t *p, int16_t *g);
 
 // g [words * 32], mask [words].
@@ -237,7 +246,7 @@ static inline br_dw_scratch_t br_bconv2d_dw_scratch(const br_geometry_t *g, size
 typedef struct _br_trained_t {
     const uint16_t *channels; // [count], ascending
     size_t count;
-    int8_t *weight; // [count][kernel][kernel][cin/groups]
+    int8_t *weight; // [count][kernel_h][kernel_w][cin/groups]
 } br_trained_t;
 
 // J = samples * oh * ow rounded up to a multiple of 32. x [samples][height][width][cin/32], gradient [count][J], aligned

@@ -5,9 +5,9 @@
 
 // The window's pixels less 128. What lies outside the image is 0 and adds nothing.
 static void BR_HOT br_pixels(const br_geometry_t *g, const uint8_t *x, uint32_t oy, uint32_t ox, int8_t *pixels) {
-    int32_t top = (int32_t)(oy * g->stride) - g->padding, left = (int32_t)(ox * g->stride) - g->padding;
-    for (int32_t row = top; row < top + g->kernel; row++) {
-        for (int32_t column = left; column < left + g->kernel; column++) {
+    int32_t top = (int32_t)(oy * g->stride_h) - g->padding_h, left = (int32_t)(ox * g->stride_w) - g->padding_w;
+    for (int32_t row = top; row < top + g->kernel_h; row++) {
+        for (int32_t column = left; column < left + g->kernel_w; column++) {
             int inside = row >= 0 && row < g->height && column >= 0 && column < g->width;
             uint32_t pixel = ((uint32_t)row * g->width + (uint32_t)column) * g->cin;
             for (uint32_t c = 0; c < g->cin; c++) {
@@ -19,8 +19,8 @@ static void BR_HOT br_pixels(const br_geometry_t *g, const uint8_t *x, uint32_t 
 
 void BR_HOT br_conv2d(const br_geometry_t *g, const uint8_t *x, const int8_t *weight, const br_affine_t *affine,
     int8_t *y) {
-    uint32_t oh = br_output_side(g->height, g), ow = br_output_side(g->width, g);
-    size_t taps = g->kernel * (size_t)g->kernel * g->cin;
+    uint32_t oh = br_output_height(g), ow = br_output_width(g);
+    size_t taps = br_kernel_taps(g) * g->cin;
     br_affine_t to = *affine; // a copy, since y may point at anything
     int8_t pixels[BR_TAPS];
     for (uint32_t oy = 0; oy < oh; oy++) {

@@ -55,21 +55,23 @@ void BR_HOT br_global_avg_pool(const int8_t *x, size_t n, size_t channels, int8_
     }
 }
 
-static inline int32_t br_average(const int8_t *x, size_t row, size_t channels, uint32_t size) {
+static inline int32_t br_average(const br_pool_t *p, const int8_t *x, size_t row) {
     int32_t sum = 0;
-    for (uint32_t i = 0; i < size; i++, x += row) {
-        for (uint32_t j = 0; j < size; j++) {
+    size_t channels = p->channels;
+    for (uint32_t i = 0; i < p->size_h; i++, x += row) {
+        for (uint32_t j = 0; j < p->size_w; j++) {
             sum += x[j * channels];
         }
     }
-    uint32_t shift = 2 * (br_bit_length(size) - 1);
+    uint32_t shift = br_bit_length((uint32_t)p->size_h * p->size_w) - 1;
     return shift ? (sum + (1 << (shift - 1))) >> shift : sum;
 }
 
-static inline int32_t br_maximum(const int8_t *x, size_t row, size_t channels, uint32_t size) {
+static inline int32_t br_maximum(const br_pool_t *p, const int8_t *x, size_t row) {
     int32_t maximum = -128;
-    for (uint32_t i = 0; i < size; i++, x += row) {
-        for (uint32_t j = 0; j < size; j++) {
+    size_t channels = p->channels;
+    for (uint32_t i = 0; i < p->size_h; i++, x += row) {
+        for (uint32_t j = 0; j < p->size_w; j++) {
             maximum = x[j * channels] > maximum ? x[j * channels] : maximum;
         }
     }
@@ -77,13 +79,13 @@ static inline int32_t br_maximum(const int8_t *x, size_t row, size_t channels, u
 }
 
 static inline void BR_HOT br_pool(const br_pool_t *p, const int8_t *x, int8_t *y,
-    int32_t (*reduce)(const int8_t *x, size_t row, size_t channels, uint32_t size)) {
+    int32_t (*reduce)(const br_pool_t *p, const int8_t *x, size_t row)) {
     size_t channels = p->channels, row = p->width * channels;
-    for (uint32_t top = 0; top < p->height; top += p->size) {
-        for (uint32_t left = 0; left < p->width; left += p->size) {
+    for (uint32_t top = 0; top < p->height; top += p->size_h) {
+        for (uint32_t left = 0; left < p->width; left += p->size_w) {
             const int8_t *window = x + top * row + left * channels;
             for (size_t c = 0; c < channels; c++) {
-                int8_t value = (int8_t)reduce(window + c, row, channels, p->size);
+                int8_t value = (int8_t)reduce(p, window + c, row);
                 for (uint32_t copy = 0; copy < p->repeat; copy++) {
                     y[copy * channels + c] = value;
                 }

@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    net, graph = models.load(args.model), models.graph(args.model)
+    net = models.load(args.model)
     options.check_out(args.out)
     settings = bench.sizes(net) | {"classes": args.classes}
     settings |= {name: getattr(args, name) for name in ("replay", "fresh") if getattr(args, name) is not None}
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> None:
         check_integer("epochs", args.epochs, 1, 1000000)
     if args.seconds is not None and not args.seconds > 0:
         raise UserError("--seconds must be more than 0")
-    found = plan.choices(net, graph, plan.BOARDS[args.board], settings, args.epochs)
+    found = plan.choices(net, plan.BOARDS[args.board], settings, args.epochs)
     best = plan.recommend(found, args.seconds)
     print(plan.describe(net, args.board, settings, args.epochs, found, best))
     options.write(args, plan.result(net, args.board, settings, args.epochs, found, best))

@@ -29,14 +29,13 @@ def _numbers(view, dtype, scale):
 
 
 class FloatConv:
-    """A binary convolution with its affine. weight: latent, float32 (cout, kernel, kernel, cin / groups)."""
+    """A binary convolution with its affine. weight: latent, float32 (cout, kernel_h, kernel_w, cin / groups)."""
 
     def __init__(self, layer, trained):
-        self.height, self.width, cin, cout, self.kernel, self.stride, self.padding, self.groups = map(
-            int, layer.geometry
-        )
+        self.height, self.width, cin, cout, *sides, self.groups = map(int, layer.geometry)
+        self.kernel, self.stride, self.padding = sides[:2], sides[2:4], sides[4:]  # vertical and horizontal
         rows = np.frombuffer(layer.weight, np.uint8).reshape(cout, -1)
-        signs = unpack(rows, (self.kernel, self.kernel, cin // self.groups))
+        signs = unpack(rows, (*self.kernel, cin // self.groups))
         self.weight = signs * np.float32(LATENT_WEIGHT / LATENT)
         slope, bias, shift = layer.affine
         self.slope = _numbers(slope, np.int16, 2.0**-shift / STREAM).reshape(-1, 2)
@@ -45,12 +44,11 @@ class FloatConv:
         self.out = layer.shape[:2]
 
     def _taps(self, padded):
-        """(ky, kx, what the tap sees: (groups, n * positions, cin / groups)) of padded bits."""
-        rows, columns = self.out
-        for ky in range(self.kernel):
-            for kx in range(self.kernel):
-                seen = padded[:, ky :: self.stride, kx :: self.stride][:, :rows, :columns]
-                yield ky, kx, self._grouped(seen)
+        """(ky, kx, what the tap sees: (n, height, width, cin), a view) of padded bits."""
+        (down, right), (rows, columns) = self.stride, self.out
+        for ky in range(self.kernel[0]):
+            for kx in range(self.kernel[1]):
+                yield ky, kx, padded[:, ky::down, kx::right][:, :rows, :columns]
 
     def _grouped(self, x):
         return x.reshape(-1, self.groups, x.shape[-1] // self.groups).transpose(1, 0, 2)
@@ -60,9 +58,9 @@ class FloatConv:
         return weight.reshape(self.groups, -1, weight.shape[-1])
 
     def forward(self, bits, stream):
-        p = self.padding
-        self.padded = np.pad(bits, ((0, 0), (p, p), (p, p), (0, 0)))
-        acc = sum(seen @ self._by_group(ky, kx).transpose(0, 2, 1) for ky, kx, seen in self._taps(self.padded))
+        self.padded = np.pad(bits, ((0, 0), (self.padding[0],) * 2, (self.padding[1],) * 2, (0, 0)))
+        taps = self._taps(self.padded)
+        acc = sum(self._grouped(seen) @ self._by_group(ky, kx).transpose(0, 2, 1) for ky, kx, seen in taps)
         acc = acc.transpose(1, 0, 2).reshape(len(bits), *self.out, -1)
         self.local = np.where(acc < 0, self.slope[:, 1], self.slope[:, 0])
         y = acc * self.local + self.bias + (stream if self.residual else 0)
@@ -76,17 +74,14 @@ class FloatConv:
         if self.trained:
             self.dw = np.empty_like(self.weight)
             for ky, kx, seen in self._taps(self.padded):
-                self.dw[:, ky, kx] = (at.transpose(0, 2, 1) @ seen).reshape(len(self.weight), -1)
+                self.dw[:, ky, kx] = (at.transpose(0, 2, 1) @ self._grouped(seen)).reshape(len(self.weight), -1)
         if not below:
             return g, None
         d = np.zeros_like(self.padded)
-        rows, columns = self.out
-        for ky in range(self.kernel):
-            for kx in range(self.kernel):
-                part = (at @ self._by_group(ky, kx)).transpose(1, 0, 2).reshape(len(g), rows, columns, -1)
-                d[:, ky :: self.stride, kx :: self.stride][:, :rows, :columns] += part
-        p = self.padding
-        return g, d[:, p : p + self.height, p : p + self.width]
+        for ky, kx, seen in self._taps(d):
+            seen += (at @ self._by_group(ky, kx)).transpose(1, 0, 2).reshape(seen.shape)
+        top, left = self.padding
+        return g, d[:, top : top + self.height, left : left + self.width]
 
     def step(self, rate, fall):
         """As Trainer.update, of the trained channels: by the size of dW, a power of two, in the steps before."""
@@ -135,16 +130,16 @@ class FloatLayers:
 
     @staticmethod
     def _pool(pool, x):
-        size, repeat = int(pool[3]), int(pool[4])
+        size_h, size_w, repeat = map(int, pool[3:])
         n, height, width, channels = x.shape
-        y = x.reshape(n, height // size, size, width // size, size, channels).mean(axis=(2, 4))
+        y = x.reshape(n, height // size_h, size_h, width // size_w, size_w, channels).mean(axis=(2, 4))
         return np.tile(y, repeat)
 
     @staticmethod
     def _unpool(pool, g):
-        size, repeat = int(pool[3]), int(pool[4])
+        size_h, size_w, repeat = map(int, pool[3:])
         g = g.reshape(*g.shape[:3], repeat, -1).sum(axis=3)
-        return g.repeat(size, axis=1).repeat(size, axis=2) / np.float32(size * size)
+        return g.repeat(size_h, axis=1).repeat(size_w, axis=2) / np.float32(size_h * size_w)
 
     def backward(self, df):
         """The gradient of the features (n, features), down to the lowest trained layer."""

@@ -16,6 +16,7 @@ from ..device import unix_port
 from ..device.board import Board
 from ..device.connect import with_model
 from ..tables import table
+from . import instructions
 
 OTHER_LINES = 25  # of onboard/time_kernels.py, beside those of convolutions
 LAYER_LINES = 5  # for each binary one above the latent
@@ -66,13 +67,12 @@ def bench_board(board: Board, emulated: bool, model: Path, learners: list[dict],
 
 def measure(start: Run, model: Path, path: str, learners: list[dict], repeats: int) -> tuple[list[dict], list[dict]]:
     """Runs onboard/time_kernels.py, and teach_class.py for each learner: the lines of the one, the others' results."""
-    graph, lines = models.graph(model), []
-    backbone = [layer["op"] for layer in graph["layers"]]
     net: Any = models.load(model)
+    lines: list[dict] = []
     above = len({tuple(layer.geometry) for layer in net.above if layer.op == "bconv2d"})
     total = OTHER_LINES + LAYER_LINES * above + 8 * above
-    total += sum(op in ("conv2d", "bconv2d") for op in backbone[: backbone.index("latent")])
-    configuration = {"model": path, "graph": graph, "repeats": repeats}
+    total += len(list(instructions.backbone(net)))
+    configuration = {"model": path, "repeats": repeats}
     with tqdm(total=total, desc="kernels", unit="", disable=None, leave=False) as bar:
         for line in start("time_kernels.py", configuration):
             lines.append(line)

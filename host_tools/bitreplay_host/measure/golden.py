@@ -105,30 +105,38 @@ class _Maker:
 
     def binary(self, cout, words):
         """A binary convolution with so many words of input channels in a group."""
-        height, width, groups, kernel, stride = (self.one(*v) for v in ((3, 4), (2, 5), (1, 2), (1, 3, 3), (1, 2)))
-        return height, width, 32 * words * groups, cout, kernel, stride, kernel // 2, groups
+        height, width, groups = (self.one(*v) for v in ((3, 4), (2, 5), (1, 2)))
+        return height, width, 32 * words * groups, cout, *self.sides(), groups
+
+    def sides(self):
+        """Kernels, strides and paddings; in every other pair of calls the same vertically and horizontally."""
+        kernel, stride = self.one(1, 3, 3), self.one(1, 2)
+        other, step = kernel, stride
+        if self.number % 4 > 1:
+            other, step = self.one(*((1, 2) if kernel == 3 else (2, 5))), self.one(1, 2)
+        return kernel, other, stride, step, kernel // 2, other // 2
 
     def bconv2d(self):
         # The loops over words are special for some lengths, and windows of more than 72 are read row by row.
         words = (1, 2, 4, 8, 3, 10)[self.number % 6]
-        return self.binary(6 if words == 10 else self.one(6, 32), words)
+        return (self.binary(6 if words == 10 else self.one(6, 32), words),)
 
     def pool(self):
-        size = self.one(1, 2, 4)
-        return 2 * size, size, 5, size, self.one(1, size)
+        size_h, size_w = self.one(1, 2, 4), self.one(1, 2, 4)
+        return ((2 * size_h, 3 * size_w, 5, size_h, size_w, self.one(1, size_w)),)
 
     def bconv2d_dx(self):
-        return *self.binary(64, 1), self.one(2, 4, 8)
+        return self.binary(64, 1), self.one(2, 4, 8)
 
     def bconv2d_dw(self):
-        return *self.binary(32, self.one(1, 2)), self.one(1, 4), self.one(1, 3, 5), self.one(2, 4, 8)
+        return self.binary(32, self.one(1, 2)), self.one(1, 4), self.one(1, 3, 5), self.one(2, 4, 8)
 
 
-SHAPES: dict[str, Callable[[_Maker], tuple[int, ...]]] = {
-    "conv2d": lambda m: (m.one(4, 7), m.one(5, 6), 3, m.one(5, 32), 3, m.one(1, 2), 1),
+SHAPES: dict[str, Callable[[_Maker], tuple[Any, ...]]] = {
+    "conv2d": lambda m: ((m.one(4, 7), m.one(5, 6), 3, m.one(5, 32), *m.sides(), 1),),
     "bconv2d": _Maker.bconv2d,
-    "bconv2d_masks": lambda m: m.binary(32, (1, 2, 4, 8, 3)[m.number % 5]),
-    "bconv2d_sign": lambda m: m.binary(32, (1, 2, 4, 8, 3)[m.number % 5]),
+    "bconv2d_masks": lambda m: (m.binary(32, (1, 2, 4, 8, 3)[m.number % 5]),),
+    "bconv2d_sign": lambda m: (m.binary(32, (1, 2, 4, 8, 3)[m.number % 5]),),
     "binarize": lambda m: (5, 64),
     "near_threshold": lambda m: (5, 64),
     "expand": lambda m: (3, 64),

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import _bitreplay
 import numpy as np
 from bitreplay import budget, trainer
 from tqdm import tqdm
@@ -195,14 +196,7 @@ def tool(name: str) -> str:
     return found
 
 
-def executed_taps(side: int, kernel: int, stride: int, padding: int) -> tuple[int, int]:
-    """The outputs of a row of windows, and their taps that lie inside the image."""
-    out = kernel_arguments.output_side(side, kernel, stride, padding)
-    starts = [i * stride - padding for i in range(out)]
-    return out, sum(min(side, start + kernel) - max(0, start) for start in starts)
-
-
-def make_case(kernel: str, text: str, random: np.random.Generator, shape: dict[str, int], **given: Any) -> Case:
+def make_case(kernel: str, text: str, random: np.random.Generator, shape: dict[str, Any], **given: Any) -> Case:
     """A case of that shape. given: settings and buffers by name; other inputs are noise, and outputs zeros."""
 
     def number(name, low, high):
@@ -229,42 +223,40 @@ def make_case(kernel: str, text: str, random: np.random.Generator, shape: dict[s
     return Case(kernel, text, expected, core, scratch=scratch)
 
 
-def geometries(net: Any, graph: dict) -> Iterator[tuple[str, tuple[int, ...], int]]:
+def geometries(net: Any) -> Iterator[tuple[str, tuple[int, ...], int]]:
     """(op, geometry, shift) of each convolution that is not a sign layer."""
-    height, width, channels = net.image_shape
-    for layer in graph["layers"]:
-        if layer["op"] == "latent":
-            break
-        if layer["op"] in ("conv2d", "bconv2d"):
-            cout, kernel, stride, padding = (layer[name] for name in ("cout", "kernel", "stride", "padding"))
-            numbers = height, width, channels, cout, kernel, stride, padding, layer.get("groups", 1)
-            yield layer["op"], numbers, layer["shift"]
-            height, width = (kernel_arguments.output_side(n, kernel, stride, padding) for n in (height, width))
-            channels = cout
+    yield from backbone(net)
     for layer in net.above:
         if layer.op == "bconv2d":
-            yield layer.op, tuple(layer.geometry), layer.affine[2]
+            yield layer.op, tuple(layer.geometry), layer.shift
+
+
+def backbone(net: Any) -> Iterator[tuple[str, tuple[int, ...], int]]:
+    """Those of the backbone: of the calls that run it."""
+    yield "conv2d", tuple(net._first[0]), net._first[5]
+    for kernel, arguments in net._calls:
+        if kernel is _bitreplay.bconv2d:
+            yield "bconv2d", tuple(arguments[0]), arguments[5]
 
 
 def describe_geometry(geometry: tuple[int, ...]) -> str:
     """It as text."""
-    height, width, cin, cout, kernel, stride, padding, groups = geometry
-    oh, ow = (kernel_arguments.output_side(n, kernel, stride, padding) for n in (height, width))
-    text = f"{height}x{width}x{cin} to {oh}x{ow}x{cout}, {kernel}x{kernel}"
+    height, width, cin, cout, kernel_h, kernel_w, *_, groups = geometry
+    oh, ow = kernel_arguments.output_sides(geometry)
+    text = f"{height}x{width}x{cin} to {oh}x{ow}x{cout}, {kernel_h}x{kernel_w}"
     return text + (f", {groups} groups" if groups > 1 else "")
 
 
 def executed_macs(geometry: tuple[int, ...]) -> int:
     """Binary MACs of a convolution, those in the padding left out."""
-    height, width, cin, cout, kernel, stride, padding, groups = geometry
-    taps = [executed_taps(side, kernel, stride, padding)[1] for side in (height, width)]
-    return taps[0] * taps[1] * cin // groups * cout
+    rows, columns = kernel_arguments.executed_taps(geometry)
+    return rows * columns * geometry[2] // geometry[10] * geometry[3]
 
 
-def convolutions(net: Any, graph: dict, random: np.random.Generator) -> list[Case]:
+def convolutions(net: Any, random: np.random.Generator) -> list[Case]:
     """Each shape of convolution that the model has, on random inputs and weights."""
     cases: dict[str, Case] = {}
-    for op, geometry, shift in geometries(net, graph):
+    for op, geometry, shift in geometries(net):
         text = describe_geometry(geometry)
         if text not in cases:
             # So that outputs have all values, and few are saturated.
@@ -273,8 +265,7 @@ def convolutions(net: Any, graph: dict, random: np.random.Generator) -> list[Cas
                 "slope": random.integers(-steep, steep, 2 * cout, np.int16),
                 "bias": random.integers(-50, 50, cout, np.int32) << shift,
             }
-            shape = dict(zip(kernel_arguments.GEOMETRY, geometry, strict=True))
-            cases[text] = make_case(op, text, random, shape, shift=shift, **affine)
+            cases[text] = make_case(op, text, random, {"geometry": geometry}, shift=shift, **affine)
         if op == "bconv2d":
             cases[text].binary_macs = executed_macs(geometry)
             cases[text].layers += 1
@@ -293,7 +284,7 @@ def others(net: Any, random: np.random.Generator) -> Iterator[Case]:
     first = layers[0]
     batch = trainer.minibatch(first)
     height, width, channels = first.shape
-    inputs, positions = first.shape_in[2] // first.geometry[7], trainer.columns(batch, height * width)
+    inputs, positions = first.shape_in[2] // first.geometry[10], trainer.columns(batch, height * width)
     words, text = height * width * channels // 32, f"{height}x{width}x{channels}"
     yield case("binarize", text, {"n": height * width, "channels": channels})
     yield case("near_threshold", text, {"n": height * width, "channels": channels})
@@ -323,7 +314,8 @@ def others(net: Any, random: np.random.Generator) -> Iterator[Case]:
 def gradients(layer: Any, case: Callable[..., Case]) -> Iterator[Case]:
     """What training takes at a binary convolution, in a minibatch as if it were the lowest one."""
     geometry, cout = tuple(layer.geometry), layer.geometry[3]
-    shape, text = dict(zip(kernel_arguments.GEOMETRY, geometry, strict=True)), describe_geometry(geometry)
+    shape: dict[str, Any] = {"geometry": geometry}
+    text = describe_geometry(geometry)
     positions, channels = layer.shape[0] * layer.shape[1], min(CHANNELS, cout)
     batch = trainer.minibatch(layer)
     columns = trainer.columns(batch, positions)
@@ -353,8 +345,8 @@ def count(program: Program, case: Case) -> int:
 
 def bench(model: Path) -> dict:
     """What `bitreplay bench --board instructions` writes."""
-    net, graph, random = models.load(model), models.graph(model), np.random.default_rng(1)
-    cases = [*convolutions(net, graph, random), *others(net, random)]
+    net, random = models.load(model), np.random.default_rng(1)
+    cases = [*convolutions(net, random), *others(net, random)]
     kernels = []
     with (
         tempfile.TemporaryDirectory() as directory,

@@ -15,6 +15,7 @@ from bitreplay import budget, trainer
 from bitreplay.graph import count
 
 from .. import paths
+from ..onboard import kernel_arguments
 from ..tables import table
 from . import instructions
 
@@ -84,9 +85,9 @@ class Choice:
         return self.fits and self.free >= SPARE
 
 
-def choices(net: Any, graph: dict, board: Board, settings: dict[str, int], epochs: int) -> list[Choice]:
+def choices(net: Any, board: Board, settings: dict[str, int], epochs: int) -> list[Choice]:
     """All choices, from the head alone up. settings: replay, fresh and classes of a learner."""
-    return [choice(net, graph, board, {**settings, **trained}, epochs) for trained in alternatives(net)]
+    return [choice(net, board, {**settings, **trained}, epochs) for trained in alternatives(net)]
 
 
 def alternatives(net: Any) -> list[dict[str, Any]]:
@@ -100,14 +101,14 @@ def needs(net: Any, settings: dict[str, Any]) -> tuple[int, int]:
     return budget.memory(net, config)["total"], max(budget.buffers(net, config).values())
 
 
-def choice(net: Any, graph: dict, board: Board, settings: dict[str, Any], epochs: int) -> Choice:
+def choice(net: Any, board: Board, settings: dict[str, Any], epochs: int) -> Choice:
     """settings: replay, fresh, classes, train and channels of a learner."""
     config = settings | budget.BITS
     (total, block), train = needs(net, settings), config["train"]
     objects = MODEL_OBJECTS + LEARNER_OBJECTS + LAYER_OBJECTS * train
     free = board.heap - total - objects
     found = measured(net, config)
-    image, minibatch = found or (image_cycles(net, graph), minibatch_cycles(net, config))
+    image, minibatch = found or (image_cycles(net), minibatch_cycles(net, config))
     batch = budget.batch(net, config)
     minibatches = epochs * -(-(config["fresh"] + config["replay"]) // batch)
     seconds = (config["fresh"] * image + minibatches * minibatch) / board.clock
@@ -138,21 +139,16 @@ def results() -> Iterator[dict]:
             yield result
 
 
-def convolution(geometry: tuple[int, ...], shape: tuple[int, int, int]) -> float:
+def convolution(geometry: tuple[int, ...]) -> float:
     """Cycles of a binary convolution."""
-    return OUTPUT * count(shape) + WORD * instructions.executed_macs(geometry) / 32
+    height, width = kernel_arguments.output_sides(geometry)
+    return OUTPUT * height * width * geometry[3] + WORD * instructions.executed_macs(geometry) / 32
 
 
-def image_cycles(net: Any, graph: dict) -> float:
+def image_cycles(net: Any) -> float:
     """Cycles of an image, to its latent."""
-    above = sum(layer.op == "bconv2d" for layer in net.above)
-    layers = list(instructions.geometries(net, graph))
-    cycles = INT8_MAC * net.int8_macs
-    for op, geometry, _ in layers[: len(layers) - above]:
-        if op == "bconv2d":
-            sides = [instructions.executed_taps(side, *geometry[4:7])[0] for side in geometry[:2]]
-            cycles += convolution(geometry, (sides[0], sides[1], geometry[3]))
-    return OTHERS * cycles
+    binary = [convolution(geometry) for op, geometry, _ in instructions.backbone(net) if op == "bconv2d"]
+    return OTHERS * (INT8_MAC * net.int8_macs + sum(binary))
 
 
 def minibatch_cycles(net: Any, config: dict[str, Any]) -> float:
@@ -179,7 +175,7 @@ def minibatch_cycles(net: Any, config: dict[str, Any]) -> float:
 def forward(layer: Any) -> float:
     """Cycles of a layer above the latent."""
     if layer.op in ("bconv2d", "bconv2d_sign"):
-        return convolution(tuple(layer.geometry), layer.shape)
+        return convolution(tuple(layer.geometry))
     each = {"binarize": BINARIZE, "expand": EXPAND}.get(layer.op, POOL)
     return each * count(layer.shape_in)
 
@@ -192,16 +188,16 @@ def backward(layer: Any) -> float:
 
 def dx_cycles(layer: Any, bits: int) -> float:
     """Cycles of dX of a sample: for each tap inside the image and input channel a row of bit planes."""
-    height, width, inputs, outputs, kernel, stride, padding, groups = layer.geometry
-    taps = [instructions.executed_taps(side, kernel, stride, padding)[1] for side in (height, width)]
+    inputs, outputs, groups = layer.geometry[2], layer.geometry[3], layer.geometry[10]
+    rows, columns = kernel_arguments.executed_taps(layer.geometry)
     words = bits * outputs / groups / 32
-    return taps[0] * taps[1] * inputs * (DX_ROW + PLANE_WORD * words) + QUANTIZE * count(layer.shape)
+    return rows * columns * inputs * (DX_ROW + PLANE_WORD * words) + QUANTIZE * count(layer.shape)
 
 
 def dw_cycles(part: Any, bits: int) -> float:
     """Cycles of dW of a minibatch, with the update: for each trained channel and weight a row of bit planes."""
     geometry, channels, words = part.layer.geometry, len(part.channels), part.columns / 32
-    transposed = geometry[4] ** 2 * geometry[2] * words * TRANSPOSE
+    transposed = geometry[4] * geometry[5] * geometry[2] * words * TRANSPOSE
     rows = channels * part.fan_in * (DW_ROW + PLANE_WORD * bits * words)
     return transposed + rows + QUANTIZE * channels * part.columns
 

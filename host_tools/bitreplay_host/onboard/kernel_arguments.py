@@ -23,8 +23,12 @@ RANGES = {
 }
 SIZES = {"b": 1, "B": 1, "h": 2, "H": 2, "i": 4, "I": 4}  # of elements, in bytes
 MASTER = {16: "h", 32: "i"}  # weights of the head
-GEOMETRY = "height", "width", "cin", "cout", "kernel", "stride", "padding", "groups"
-POOL = "height", "width", "channels", "size", "repeat"
+GEOMETRY = ("height", "width", "cin", "cout", "kernel_h", "kernel_w", "stride_h", "stride_w") + (
+    "padding_h",
+    "padding_w",
+    "groups",
+)
+POOL = "height", "width", "channels", "size_h", "size_w", "repeat"
 
 
 def values(arguments, number, content):
@@ -72,56 +76,67 @@ def _shape(name, names, numbers):
 RNG = Argument("rng", "output", "I", 1, 1, RANGES["I"][1], None)
 
 
-def output_side(side, kernel, stride, padding):
-    """Height or width of a convolution's output."""
-    return (side + 2 * padding - kernel) // stride + 1
+def square(height, width, cin, cout, kernel, stride, padding, groups=1):
+    """The geometry of a convolution that is the same in both directions."""
+    return height, width, cin, cout, kernel, kernel, stride, stride, padding, padding, groups
 
 
-def _pixels(height, width, kernel, stride, padding):
-    return output_side(height, kernel, stride, padding) * output_side(width, kernel, stride, padding)
+def output_sides(geometry):
+    """Height and width of a convolution's output."""
+    return [(geometry[i] + 2 * geometry[8 + i] - geometry[4 + i]) // geometry[6 + i] + 1 for i in range(2)]
+
+
+def executed_taps(geometry):
+    """Taps that lie inside the image, of a column of windows and of a row of them."""
+    found, outputs = [], output_sides(geometry)
+    for i in range(2):
+        side, kernel, stride, padding = geometry[i], geometry[4 + i], geometry[6 + i], geometry[8 + i]
+        starts = [n * stride - padding for n in range(outputs[i])]
+        found.append(sum([min(side, start + kernel) - max(0, start) for start in starts]))
+    return found
+
+
+def _pixels(geometry):
+    height, width = output_sides(geometry)
+    return height * width
+
+
+def _filter(geometry):
+    """Weights of an output channel."""
+    return geometry[4] * geometry[5] * geometry[2] // geometry[10]
 
 
 def _affine(cout):
     return [_buffer("slope", "h", 2 * cout), _buffer("bias", "i", cout), _scalar("shift", 1, 24)]
 
 
-def conv2d(height, width, cin, cout, kernel, stride, padding, groups=1):
-    return (
-        [
-            _shape("geometry", GEOMETRY, (height, width, cin, cout, kernel, stride, padding, groups)),
-            _buffer("x", "B", height * width * cin),
-            _buffer("weight", "b", cout * kernel * kernel * cin),
-        ]
-        + _affine(cout)
-        + [_output("y", "b", _pixels(height, width, kernel, stride, padding) * cout)]
-    )
+def conv2d(geometry):
+    height, width, cin, cout = geometry[:4]
+    x, weight = _buffer("x", "B", height * width * cin), _buffer("weight", "b", cout * _filter(geometry))
+    y = _output("y", "b", _pixels(geometry) * cout)
+    return [_shape("geometry", GEOMETRY, geometry), x, weight] + _affine(cout) + [y]
 
 
-def _binary(height, width, cin, cout, kernel, stride, padding, groups):
-    return [
-        _shape("geometry", GEOMETRY, (height, width, cin, cout, kernel, stride, padding, groups)),
-        _buffer("x", "I", height * width * cin // 32),
-        _buffer("weight", "I", cout * kernel * kernel * cin // groups // 32),
-    ]
+def _binary(geometry):
+    height, width, cin, cout = geometry[:4]
+    x, weight = _buffer("x", "I", height * width * cin // 32), _buffer("weight", "I", cout * _filter(geometry) // 32)
+    return [_shape("geometry", GEOMETRY, geometry), x, weight]
 
 
-def bconv2d(height, width, cin, cout, kernel, stride, padding, groups):
-    y = _output("y", "b", _pixels(height, width, kernel, stride, padding) * cout)
-    return _binary(height, width, cin, cout, kernel, stride, padding, groups) + _affine(cout) + [y]
+def bconv2d(geometry):
+    cout = geometry[3]
+    return _binary(geometry) + _affine(cout) + [_output("y", "b", _pixels(geometry) * cout)]
 
 
-def bconv2d_masks(height, width, cin, cout, kernel, stride, padding, groups):
-    words = _pixels(height, width, kernel, stride, padding) * cout // 32
-    masks = [_output("passes", "I", words), _output("negative", "I", words)]
-    return bconv2d(height, width, cin, cout, kernel, stride, padding, groups) + masks
+def bconv2d_masks(geometry):
+    words = _pixels(geometry) * geometry[3] // 32
+    return bconv2d(geometry) + [_output("passes", "I", words), _output("negative", "I", words)]
 
 
-def bconv2d_sign(height, width, cin, cout, kernel, stride, padding, groups):
-    return _binary(height, width, cin, cout, kernel, stride, padding, groups) + [
-        _buffer("threshold", "h", cout),
-        _buffer("flip", "I", cout // 32),
-        _output("y", "I", _pixels(height, width, kernel, stride, padding) * cout // 32),
-    ]
+def bconv2d_sign(geometry):
+    cout = geometry[3]
+    threshold, flip = _buffer("threshold", "h", cout), _buffer("flip", "I", cout // 32)
+    return _binary(geometry) + [threshold, flip, _output("y", "I", _pixels(geometry) * cout // 32)]
 
 
 def binarize(n, channels):
@@ -138,11 +153,12 @@ def global_avg_pool(n, channels):
     return [_buffer("x", "b", n * channels), _output("y", "b", channels)]
 
 
-def pool(height, width, channels, size, repeat):
+def pool(shape):
+    height, width, channels, size_h, size_w, repeat = shape
     return [
-        _shape("shape", POOL, (height, width, channels, size, repeat)),
+        _shape("shape", POOL, shape),
         _buffer("x", "b", height * width * channels),
-        _output("y", "b", height // size * (width // size) * channels * repeat),
+        _output("y", "b", height // size_h * (width // size_w) * channels * repeat),
     ]
 
 
@@ -232,9 +248,8 @@ def update_weights(n):
     return [_output("weight", "b", n), _buffer("dw", "i", n)] + scalars + [_output("packed", "I", n // 32), RNG]
 
 
-def avg_pool_backward(height, width, channels, size, repeat):
-    shape = _shape("shape", POOL, (height, width, channels, size, repeat))
-    return [shape, _output("g", "h", height * width * channels)]
+def avg_pool_backward(shape):
+    return [_shape("shape", POOL, shape), _output("g", "h", shape[0] * shape[1] * shape[2])]
 
 
 def gradient_mask(words):
@@ -270,28 +285,29 @@ def gradient_record(n, cout, count, width):
     ]
 
 
-def bconv2d_dx(height, width, cin, cout, kernel, stride, padding, groups, bits):
-    geometry, _, weight = _binary(height, width, cin, cout, kernel, stride, padding, groups)
-    n = _pixels(height, width, kernel, stride, padding) * cout
+def bconv2d_dx(geometry, bits):
+    height, width, cin, cout = geometry[:4]
+    described, _, weight = _binary(geometry)
+    n = _pixels(geometry) * cout
     gradient = [_buffer("g", "h", n), _buffer("negative", "I", n // 32), _buffer("slope", "h", 2 * cout)]
-    scratch = bconv2d_dx_scratch(array("H", [field[1] for field in geometry.fields]), bits)
+    scratch = bconv2d_dx_scratch(array("H", geometry), bits)
     outputs = [_buffer("scratch", "i", scratch, "scratch"), _output("d", "i", height * width * cin), RNG]
-    return [geometry] + gradient + [weight, _bits(bits), _scalar("stochastic", 0, 1)] + outputs
+    return [described] + gradient + [weight, _bits(bits), _scalar("stochastic", 0, 1)] + outputs
 
 
-def bconv2d_dw(height, width, cin, cout, kernel, stride, padding, groups, samples, count, bits):
-    geometry, x, packed = _binary(height, width, cin, cout, kernel, stride, padding, groups)
-    positions = (samples * _pixels(height, width, kernel, stride, padding) + 31) // 32 * 32
+def bconv2d_dw(geometry, samples, count, bits):
+    described, x, packed = _binary(geometry)
+    cout, positions = geometry[3], (samples * _pixels(geometry) + 31) // 32 * 32
     hyper = ("bits", bits, bits), ("stochastic", 0, 1), ("mantissa", 1, 15), ("exponent", -128, 127), ("update", 0, 1)
-    scratch = bconv2d_dw_scratch(array("H", [field[1] for field in geometry.fields]), samples, bits, count)
+    scratch = bconv2d_dw_scratch(array("H", geometry), samples, bits, count)
     return [
-        geometry,
+        described,
         _buffer("x", "I", samples * x.count),
         _output("g", "h", count * positions),
         _settings("shifts", "B", samples, 0, 31),
         _buffer("slope", "h", 2 * cout),
         _channels(count, cout),
-        _output("weight", "b", count * kernel * kernel * cin // groups),
+        _output("weight", "b", count * _filter(geometry)),
         _output("packed", "I", packed.count),
         _fields("hyper", "b", hyper),
         _buffer("scratch", "i", scratch, "scratch"),

@@ -1,6 +1,6 @@
 # Times kernels at the shapes of a model, on MicroPython.
 #
-# argument: a JSON file {"model", "graph" (its own), "repeats"}. Prints a line {"kernel", "shape", "us"} for each, the
+# argument: a JSON file {"model", "repeats"}. Prints a line {"kernel", "shape", "us"} for each, the
 # best of `repeats` runs, a call's own cost in Python included (0.2 us on a PC, some 20 on a Pico); the backbone's
 # binary convolutions have "binary_macs" too, those executed, as padding is skipped, and "padded_macs". For each binary
 # layer that can be trained, and number of bits, two lines {"gradient": "dW" or "dX", "shape", "q_b", "bit_serial_us",
@@ -22,7 +22,7 @@ with open(sys.argv[1]) as file:
     CONFIG = json.load(file)
 # First of all: what is compiled next leaves no large piece of a small heap.
 NET = bitreplay.load(CONFIG["model"])
-from kernel_arguments import KERNELS, SIZES, output_side, values  # noqa: E402
+from kernel_arguments import KERNELS, SIZES, executed_taps, output_sides, values  # noqa: E402
 
 CLASSES = 10
 CHANNELS = 8  # that are trained, where not all are
@@ -72,12 +72,6 @@ def noise(size, rng):
     return data
 
 
-def executed(side, out, kernel, stride, padding):
-    """Taps of a row of windows that lie inside the image."""
-    starts = [i * stride - padding for i in range(out)]
-    return sum([min(side, start + kernel) - max(0, start) for start in starts])
-
-
 def case(kernel, text, shape, rng, **given):
     """(line, function) of a kernel. given: settings and buffers by name, of which as much as there is of it is taken.
 
@@ -100,43 +94,35 @@ def case(kernel, text, shape, rng, **given):
     return {"kernel": kernel, "shape": text}, lambda: function(*arguments)
 
 
+def describe(geometry):
+    """A convolution's shape as text, less its kernel."""
+    return "%dx%dx%d to %dx%dx%d" % (geometry[:3] + tuple(output_sides(geometry)) + geometry[3:4])
+
+
 def sign(net, rng, pool):
     """(line, function) of bconv2d_sign, in the shape of the backbone's last binary convolution, if it has one."""
     shapes = [tuple(arguments[0]) for kernel, arguments in net._calls if kernel is kernels.bconv2d]
-    if not shapes:
-        return
-    shape = shapes[-1]
-    height, width, cin, cout, size, stride, padding, _ = shape
-    sides = [output_side(side, size, stride, padding) for side in (height, width)]
-    text = "%dx%dx%d to %dx%dx%d" % (height, width, cin, sides[0], sides[1], cout)
-    threshold, flip = bytearray(2 * cout), bytearray(cout // 8)
-    yield case("bconv2d_sign", text, shape, rng, weight=pool, threshold=threshold, flip=flip)
+    if shapes:
+        cout = shapes[-1][3]
+        given = {"weight": pool, "threshold": bytearray(2 * cout), "flip": bytearray(cout // 8)}
+        yield case("bconv2d_sign", describe(shapes[-1]), (shapes[-1],), rng, **given)
 
 
-def layers(graph, net, rng, pool):
+def layers(net, rng, pool):
     """(line, function) of each convolution of the backbone, on synthetic inputs; weights are taken from pool."""
-    height, width, channels = net.image_shape
-    for layer in graph["layers"]:
-        if layer["op"] == "latent":
-            return
-        if layer["op"] not in ("conv2d", "bconv2d"):
+    for kernel, arguments in [(kernels.conv2d, net._first)] + net._calls:
+        if kernel not in (kernels.conv2d, kernels.bconv2d):
             continue
-        cout, kernel, stride, padding = layer["cout"], layer["kernel"], layer["stride"], layer["padding"]
-        groups = layer.get("groups", 1)
-        oh, ow = [output_side(side, kernel, stride, padding) for side in (height, width)]
-        slope, bias = array("h", [1] * (2 * cout)), array("i", [0] * cout)
-        shape, text = (
-            (height, width, channels, cout, kernel, stride, padding, groups),
-            (height, width, channels, oh, ow, cout),
-        )
-        given = {"weight": pool, "slope": slope, "bias": bias, "shift": layer["shift"]}
-        line, function = case(layer["op"], "%dx%dx%d to %dx%dx%d" % text, shape, rng, **given)
-        if layer["op"] == "bconv2d":
-            taps = executed(height, oh, kernel, stride, padding) * executed(width, ow, kernel, stride, padding)
-            line["binary_macs"] = taps * channels // groups * cout
-            line["padded_macs"] = oh * ow * kernel * kernel * channels // groups * cout
+        shape, shift = tuple(arguments[0]), arguments[5]
+        cin, cout, taps, groups = shape[2], shape[3], shape[4] * shape[5], shape[10]
+        given = {"weight": pool, "slope": array("h", [1] * (2 * cout)), "bias": array("i", [0] * cout), "shift": shift}
+        name = "conv2d" if kernel is kernels.conv2d else "bconv2d"
+        line, function = case(name, describe(shape), (shape,), rng, **given)
+        if name == "bconv2d":
+            (rows, columns), (oh, ow) = executed_taps(shape), output_sides(shape)
+            line["binary_macs"] = rows * columns * cin // groups * cout
+            line["padded_macs"] = oh * ow * taps * cin // groups * cout
         yield line, function
-        height, width, channels = oh, ow, cout
 
 
 def convolutions(net):
@@ -145,9 +131,9 @@ def convolutions(net):
     for layer in net.above:
         if layer.op == "bconv2d":
             geometry = layer.geometry
-            text = "%dx%dx%d to %dx%dx%d" % (layer.shape_in + layer.shape) + ", %dx%d" % (geometry[4], geometry[4])
-            if geometry[7] > 1:
-                text += ", %d groups" % geometry[7]
+            text = describe(tuple(geometry)) + ", %dx%d" % (geometry[4], geometry[5])
+            if geometry[10] > 1:
+                text += ", %d groups" % geometry[10]
             if text not in [other for other, _ in found]:
                 found.append((text, layer))
     return found
@@ -159,7 +145,7 @@ def stream(net, rng):
     wide, text = noise(4 * height * width * n, rng), "%dx%dx%d" % (2 * height, 2 * width, n)
     for kernel in ("binarize", "near_threshold"):
         yield case(kernel, text, (4 * height * width, n), rng, x=wide)
-    pooled, shape = "%s to %dx%dx%d" % (text, height, width, n), (2 * height, 2 * width, n, 2, 1)
+    pooled, shape = "%s to %dx%dx%d" % (text, height, width, n), ((2 * height, 2 * width, n, 2, 2, 1),)
     for kernel in ("avg_pool", "max_pool"):
         yield case(kernel, pooled, shape, rng, x=wide)
     yield case("add", text, (len(wide),), rng, y=wide)
@@ -195,7 +181,7 @@ def head(net, rng):
 def parts(net, rng):
     """The same for what gradients of binary layers are made of, at the shape of the first of them."""
     _, layer = convolutions(net)[0]
-    positions, inputs = columns(layer), layer.geometry[2] // layer.geometry[7]
+    positions, inputs = columns(layer), layer.geometry[2] // layer.geometry[10]
     x, xt = noise(positions * inputs // 8, rng), bytearray(positions * inputs // 8)
     yield case("transpose", "%dx%d bits" % (positions, inputs), (positions, inputs // 32), rng, x=x, y=xt)
     g = array("i", [kernels.random(rng, 60000) - 30000 for _ in range(positions)])
@@ -220,17 +206,17 @@ def training(net, rng, pool):
         shape, cout = tuple(layer.geometry), layer.geometry[3]
         slope, bias, shift = layer.affine
         for kernel in ("bconv2d", "bconv2d_masks"):
-            yield case(kernel, text, shape, rng, weight=pool, slope=slope, bias=bias, shift=shift)
+            yield case(kernel, text, (shape,), rng, weight=pool, slope=slope, bias=bias, shift=shift)
         positions, count = layer.shape[0] * layer.shape[1], min(CHANNELS, cout)
         record = positions, cout, count, columns(layer)
         yield case("gradient_record", "%s, %d channels" % (text, count), record, rng, slope=slope, first=0)
-        yield case("bconv2d_dx", text + ", 4 bits", shape + (4,), rng, weight=pool, slope=slope, stochastic=1)
+        yield case("bconv2d_dx", text + ", 4 bits", (shape, 4), rng, weight=pool, slope=slope, stochastic=1)
         batch = trainer.minibatch(layer)
         told = "%s, minibatch of %d, %d channels, 4 bits" % (text, batch, count)
         g = noise(2 * count * columns(layer), rng)
         packed = noise(len(memoryview(layer.weight)), rng)
         given = {"slope": slope, "packed": packed, "mantissa": 10, "exponent": -40, "update": 1, "stochastic": 1}
-        yield case("bconv2d_dw", told, shape + (batch, count, 4), rng, g=g, **given)
+        yield case("bconv2d_dw", told, (shape, batch, count, 4), rng, g=g, **given)
 
 
 def gradients(net, repeats, rng):
@@ -238,7 +224,7 @@ def gradients(net, repeats, rng):
     reached = [layer.name for layer in net.above if layer.op == "bconv2d"][-trainer.most(net) :]
     for text, layer in convolutions(net):
         if layer.name in reached:
-            inputs, outputs, groups = layer.geometry[2], layer.geometry[3], layer.geometry[7]
+            inputs, outputs, groups = layer.geometry[2], layer.geometry[3], layer.geometry[10]
             inputs, positions = inputs // groups, layer.shape[0] * layer.shape[1]
             compare("dW", text, columns(layer), inputs, groups, outputs, repeats, rng)
             compare("dX", text, outputs // groups, inputs, groups, positions * groups, repeats, rng)
@@ -288,24 +274,18 @@ def whole(net, rng):
     yield {"kernel": "layers above", "shape": "one latent"}, lambda: above.features(latent, features)
 
 
-def weights(graph, net, rng):
+def weights(net, rng):
     """Bits for the weights of all layers: the largest of the model's own, which lie in flash, or noise."""
     own = [arguments[2] for kernel, arguments in net._calls if kernel is kernels.bconv2d]
-    size = largest(graph, net)
+    size = largest(net)
     found = max(own + [b""], key=len)
     return found if len(found) >= size else noise(size, rng)
 
 
-def largest(graph, net):
+def largest(net):
     """Bytes of the largest weights that are needed."""
-    channels, most = net.image_shape[2], 0
-    for layer in graph["layers"]:
-        if layer["op"] == "latent":
-            break
-        if layer["op"] in ("conv2d", "bconv2d"):
-            most = max(most, layer["cout"] * layer["kernel"] ** 2 * channels // (1 if layer["op"] == "conv2d" else 8))
-            channels = layer["cout"]
-    return max([most] + [len(memoryview(layer.weight)) for _, layer in convolutions(net)])
+    used = [net._first[2]] + [arguments[2] for kernel, arguments in net._calls if kernel is kernels.bconv2d]
+    return max([len(memoryview(weight)) for weight in used + [layer.weight for _, layer in convolutions(net)]])
 
 
 def measure(cases, repeats):
@@ -316,9 +296,9 @@ def measure(cases, repeats):
 
 
 def main():
-    repeats, rng, net, graph = CONFIG["repeats"], array("I", [1]), NET, CONFIG["graph"]
-    pool = weights(graph, net, rng)
-    measure(layers(graph, net, rng, pool), repeats)
+    repeats, rng, net = CONFIG["repeats"], array("I", [1]), NET
+    pool = weights(net, rng)
+    measure(layers(net, rng, pool), repeats)
     measure(sign(net, rng, pool), repeats)
     measure(training(net, rng, pool), repeats)
     del pool

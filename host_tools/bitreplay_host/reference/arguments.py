@@ -14,7 +14,11 @@ MAX_POSITIONS = 4096
 MAX_DENSE = 1024
 MAX_ELEMENTS = 1 << 24  # more than any buffer holds
 
-Geometry = namedtuple("Geometry", "height width cin cout kernel stride padding groups out_height out_width")
+# Of a convolution's sides, h is vertical, w horizontal.
+Geometry = namedtuple(
+    "Geometry",
+    "height width cin cout kernel_h kernel_w stride_h stride_w padding_h padding_w groups out_height out_width",
+)
 
 
 def input_buffer(name, buffer, dtype, count):
@@ -49,25 +53,29 @@ def in_range(name, value, low, high):
 
 
 def checked_geometry(buffer, binary):
-    """The u16[8] shape of a convolution, checked, with its output's height and width."""
-    given = [int(v) for v in input_buffer("geometry", buffer, np.uint16, 8)]
-    height, width, cin, cout, kernel, stride, padding, groups = given
+    """The u16[11] shape of a convolution, checked, with its output's height and width."""
+    given = [int(v) for v in input_buffer("geometry", buffer, np.uint16, 11)]
+    height, width, cin, cout, kernel_h, kernel_w, stride_h, stride_w, padding_h, padding_w, groups = given
     for name, value, low, high in (
         ("height", height, 1, MAX_SIDE),
         ("width", width, 1, MAX_SIDE),
         ("cin", cin, 1, MAX_CHANNELS if binary else MAX_FIRST_CIN),
         ("cout", cout, 1, MAX_CHANNELS),
-        ("kernel", kernel, 1, MAX_KERNEL),
-        ("stride", stride, 1, 2),
-        ("padding", padding, 0, kernel - 1),
+        ("kernel_h", kernel_h, 1, MAX_KERNEL),
+        ("kernel_w", kernel_w, 1, MAX_KERNEL),
+        ("stride_h", stride_h, 1, 2),
+        ("stride_w", stride_w, 1, 2),
+        ("padding_h", padding_h, 0, kernel_h - 1),
+        ("padding_w", padding_w, 0, kernel_w - 1),
         ("groups", groups, 1, cout if binary else 1),
     ):
         in_range(f"geometry: {name}", value, low, high)
-    if min(height, width) + 2 * padding < kernel:
+    if height + 2 * padding_h < kernel_h or width + 2 * padding_w < kernel_w:
         raise ValueError("geometry: kernel is larger than the padded image")
     if binary and (cin % (32 * groups) or cout % groups):
         raise ValueError("geometry: cin / groups must be a multiple of 32, and cout of groups")
-    return Geometry(*given, *(((side + 2 * padding - kernel) >> (stride - 1)) + 1 for side in (height, width)))
+    out_height = ((height + 2 * padding_h - kernel_h) >> (stride_h - 1)) + 1
+    return Geometry(*given, out_height, ((width + 2 * padding_w - kernel_w) >> (stride_w - 1)) + 1)
 
 
 def signs(words, dtype=np.float32):

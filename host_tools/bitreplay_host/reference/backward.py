@@ -23,18 +23,18 @@ from .stream import pool_shape
 
 
 def avg_pool_backward(shape, g):
-    """The gradient of avg_pool's input, times size^2: each window gets the sum over its output's copies. Returns k.
+    """The gradient of avg_pool's input, times a window's pixels: each gets the sum of its output's copies. Returns k.
 
     shape as avg_pool takes it; g i16[height*width*channels], in place: its last
-    height/size*width/size*channels*repeat are the gradient of the output; normalized. ValueError for a size or range
-    that differs.
+    height/size_h*width/size_w*channels*repeat are the gradient of the output; normalized. ValueError for a size or
+    range that differs.
     """
-    height, width, channels, size, repeat = pool_shape(shape)
-    rows, columns = height // size, width // size
+    height, width, channels, size_h, size_w, repeat = pool_shape(shape)
+    rows, columns = height // size_h, width // size_w
     g = output_buffer("g", g, np.int16, height * width * channels)
     gy = g[g.size - rows * columns * channels * repeat :]
     sums, k = normalize(gy.reshape(rows, columns, repeat, channels).sum(2, dtype=np.int64))
-    g[:] = sums.repeat(size, 0).repeat(size, 1).ravel()
+    g[:] = sums.repeat(size_h, 0).repeat(size_w, 1).ravel()
     return k
 
 

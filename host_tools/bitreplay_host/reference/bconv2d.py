@@ -13,8 +13,8 @@ from .convolution import affine, affine_arguments, binary_convolve
 def bconv2d(geometry, x, weight, slope, bias, shift, y):
     """A binary convolution, added to the shortcut: y = sat8(y + affine(sum of products of +-1)).
 
-    geometry u16[8], cin/groups a multiple of 32; x u32[height*width*cin/32]; weight
-    u32[cout*kernel*kernel*cin/groups/32]; slope i16[cout*2]; bias i32[cout]; 1 <= shift <= 24;
+    geometry u16[11], cin/groups a multiple of 32; x u32[height*width*cin/32]; weight
+    u32[cout*kernel_h*kernel_w*cin/groups/32]; slope i16[cout*2]; bias i32[cout]; 1 <= shift <= 24;
     y i8[out_height*out_width*cout], read and written. |acc| < 2^16.
     ValueError for a size or range that differs.
     """

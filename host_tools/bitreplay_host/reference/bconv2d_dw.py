@@ -21,7 +21,7 @@ from .random import state
 def bconv2d_dw_scratch(geometry, samples, bits, channels):
     """How many i32 bconv2d_dw's scratch has: a tap's input, transposed, its mask, planes, a row of dW, exponents.
 
-    geometry u16[8], as bconv2d takes it; samples * out_height * out_width <= 4096; bits 2..16; channels 1..cout.
+    geometry u16[11], as bconv2d takes it; samples * out_height * out_width <= 4096; bits 2..16; channels 1..cout.
     ValueError for a range that differs.
     """
     g = checked_geometry(geometry, binary=True)
@@ -35,14 +35,16 @@ def bconv2d_dw_scratch(geometry, samples, bits, channels):
 def bconv2d_dw(geometry, x, g, shifts, slope, channels, weight, packed, hyper, scratch, rng, square):
     """dW of a minibatch for the trained channels, the size of it, and the update of their weights.
 
-    geometry u16[8], as bconv2d takes it; N = len(shifts) samples; J = N*out_height*out_width, rounded up to a multiple
-    of 32, <= 4096; x u32[N*height*width*cin/32]; g i16[T*J], rows of gradient_record, aligned to 4, of which positions
-    from N*out_height*out_width on count as 0; bit planes replace it: plane b of positions 32*w... of row t is the u32
-    16*w + b of the row; shifts u8[N], 0..31, by which a sample's gradient is shifted right; slope i16[cout*2];
-    channels u16[T], ascending; weight i8[T*kernel*kernel*cin/groups], the trained channels' latent weights;
-    packed u32[cout*kernel*kernel*cin/groups/32], the whole layer's signs; hyper i8[5]: bits 2..16, stochastic 0 or 1,
-    mantissa 1..15, exponent, update 0 or 1; scratch i32[bconv2d_dw_scratch(geometry, N, bits, T)], working memory of
-    the C kernel, left as it is here; rng u32[1], not 0; square i32[2]: M and X, M * 2^X is about the sum of squares.
+    geometry u16[11], as bconv2d takes it; N = len(shifts) samples; J = N*out_height*out_width, rounded up to a
+    multiple of 32, <= 4096; x u32[N*height*width*cin/32]; g i16[T*J], rows of gradient_record, aligned to 4, of which
+    positions from N*out_height*out_width on count as 0; bit planes replace it: plane b of positions 32*w... of row t
+    is the u32 16*w + b of the row; shifts u8[N], 0..31, by which a sample's gradient is shifted right;
+    slope i16[cout*2]; channels u16[T], ascending; weight i8[T*kernel_h*kernel_w*cin/groups], the trained channels'
+    latent weights;
+    packed u32[cout*kernel_h*kernel_w*cin/groups/32], the whole layer's signs; hyper i8[5]: bits 2..16, stochastic 0 or
+    1, mantissa 1..15, exponent, update 0 or 1; scratch i32[bconv2d_dw_scratch(geometry, N, bits, T)], working memory
+    of the C kernel, left as it is here; rng u32[1], not 0; square i32[2]: M and X, M * 2^X is about the sum of
+    squares.
     ValueError for a size or range that differs.
     """
     geometry = checked_geometry(geometry, binary=True)
@@ -51,7 +53,8 @@ def bconv2d_dw(geometry, x, g, shifts, slope, channels, weight, packed, hyper, s
     in_range("hyper: stochastic", stochastic, 0, 1)
     in_range("hyper: mantissa", mantissa, 1, 15)
     in_range("hyper: update", update, 0, 1)
-    area, inputs, taps = geometry.out_height * geometry.out_width, geometry.cin // geometry.groups, geometry.kernel**2
+    area, inputs = geometry.out_height * geometry.out_width, geometry.cin // geometry.groups
+    taps = geometry.kernel_h * geometry.kernel_w
     samples = counted("shifts", shifts, 1, MAX_POSITIONS // area)
     rows, used, width = counted("channels", channels, 2, geometry.cout), samples * area, -(-samples * area // 32) * 32
     x = input_buffer("x", x, np.uint32, samples * geometry.height * geometry.width * geometry.cin // 32)
@@ -100,11 +103,11 @@ def tap_inputs(g, samples, x, bits):
     """For each tap, what it sees: [groups, N*P, cin/groups] of +1, -1, and 0 outside the image, of an exact type."""
     positions, inputs = samples * g.out_height * g.out_width, g.cin // g.groups
     exact = np.float32 if positions << (bits - 1) < 1 << 24 else np.float64
-    margin = (g.padding, g.padding)
-    x = np.pad(signs(x, exact).reshape(samples, g.height, g.width, g.cin), ((0, 0), margin, margin, (0, 0)))
-    for row in range(g.kernel):
-        for column in range(g.kernel):
-            seen = x[:, row :: g.stride, column :: g.stride][:, : g.out_height, : g.out_width]
+    margins = (0, 0), (g.padding_h,) * 2, (g.padding_w,) * 2, (0, 0)
+    x = np.pad(signs(x, exact).reshape(samples, g.height, g.width, g.cin), margins)
+    for row in range(g.kernel_h):
+        for column in range(g.kernel_w):
+            seen = x[:, row :: g.stride_h, column :: g.stride_w][:, : g.out_height, : g.out_width]
             yield seen.reshape(positions, g.groups, inputs).transpose(1, 0, 2)
 
 

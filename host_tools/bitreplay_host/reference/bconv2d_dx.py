@@ -21,7 +21,7 @@ def trained_geometry(geometry):
 def bconv2d_dx_scratch(geometry, bits):
     """How many i32 bconv2d_dx's scratch has: bit planes of the gradient, and a tap's transposed signs.
 
-    geometry u16[8], as bconv2d_dx takes it; bits 2..16. ValueError for a range that differs.
+    geometry u16[11], as bconv2d_dx takes it; bits 2..16. ValueError for a range that differs.
     """
     g = trained_geometry(geometry)
     bits = in_range("bits", bits, 2, 16)
@@ -31,10 +31,11 @@ def bconv2d_dx_scratch(geometry, bits):
 def bconv2d_dx(geometry, g, negative, slope, weight, bits, stochastic, scratch, d, rng):
     """The gradient of a sample's input bits: the transposed convolution of a gradient of few bits. Returns k.
 
-    geometry u16[8], cin/groups and cout/groups multiples of 32; P = out_height*out_width; g i16[P*cout], at the output
-    of bconv2d_masks; negative u32[P*cout/32]; slope i16[cout*2]; weight u32[cout*kernel*kernel*cin/groups/32];
-    bits 2..16; stochastic 0 or 1; scratch i32[bconv2d_dx_scratch(geometry, bits)], working memory of the C kernel,
-    left as it is here; d i32[height*width*cin]: its first half becomes the result, i16, the second keeps sums;
+    geometry u16[11], cin/groups and cout/groups multiples of 32; P = out_height*out_width; g i16[P*cout], at the
+    output of bconv2d_masks; negative u32[P*cout/32]; slope i16[cout*2];
+    weight u32[cout*kernel_h*kernel_w*cin/groups/32]; bits 2..16; stochastic 0 or 1;
+    scratch i32[bconv2d_dx_scratch(geometry, bits)], working memory of the C kernel, left as it is here;
+    d i32[height*width*cin]: its first half becomes the result, i16, the second keeps sums;
     rng u32[1], not 0. k is the sum of the exponents of the quantization (one for the sample) and of normalizing.
     ValueError for a size or range that differs.
     """
@@ -44,7 +45,8 @@ def bconv2d_dx(geometry, g, negative, slope, weight, bits, stochastic, scratch, 
     g = input_buffer("g", g, np.int16, area * cout).reshape(area, cout)
     negative = input_buffer("negative", negative, np.uint32, area * cout // 32)
     slope = input_buffer("slope", slope, np.int16, cout * 2).reshape(cout, 2).astype(np.int64)
-    weight = input_buffer("weight", weight, np.uint32, cout * geometry.kernel**2 * cin // geometry.groups // 32)
+    taps = geometry.kernel_h * geometry.kernel_w
+    weight = input_buffer("weight", weight, np.uint32, cout * taps * cin // geometry.groups // 32)
     output_buffer("scratch", scratch, np.int32, words)
     d = output_buffer("d", d, np.int32, geometry.height * geometry.width * cin)
     s = state(rng)
@@ -57,16 +59,16 @@ def bconv2d_dx(geometry, g, negative, slope, weight, bits, stochastic, scratch, 
 
 def transposed_convolve(g, q, weight, bits):
     """Sums of q [P, cout] times the signs that each input meets: [height, width, cin]. All sums are exact."""
-    inputs, outputs = g.cin // g.groups, g.cout // g.groups
-    exact = np.float32 if (outputs * g.kernel**2) << (bits - 1) < 1 << 24 else np.float64
-    weight = signs(weight, exact).reshape(g.groups, outputs, g.kernel**2 * inputs)
+    inputs, outputs, kernel = g.cin // g.groups, g.cout // g.groups, g.kernel_h * g.kernel_w
+    exact = np.float32 if (outputs * kernel) << (bits - 1) < 1 << 24 else np.float64
+    weight = signs(weight, exact).reshape(g.groups, outputs, kernel * inputs)
     q = q.reshape(-1, g.groups, outputs).transpose(1, 0, 2).astype(exact)
-    taps = (q @ weight).reshape(g.groups, g.out_height, g.out_width, g.kernel, g.kernel, inputs)
+    taps = (q @ weight).reshape(g.groups, g.out_height, g.out_width, g.kernel_h, g.kernel_w, inputs)
     # A margin takes what the padding would get; stride 2 may leave a row out.
-    padded = np.zeros((g.groups, g.height + 2 * g.padding, g.width + 2 * g.padding, inputs), exact)
-    for row in range(g.kernel):
-        for column in range(g.kernel):
-            seen = padded[:, row :: g.stride, column :: g.stride][:, : g.out_height, : g.out_width]
+    padded = np.zeros((g.groups, g.height + 2 * g.padding_h, g.width + 2 * g.padding_w, inputs), exact)
+    for row in range(g.kernel_h):
+        for column in range(g.kernel_w):
+            seen = padded[:, row :: g.stride_h, column :: g.stride_w][:, : g.out_height, : g.out_width]
             seen += taps[:, :, :, row, column]
-    inside = padded[:, g.padding : g.padding + g.height, g.padding : g.padding + g.width]
+    inside = padded[:, g.padding_h : g.padding_h + g.height, g.padding_w : g.padding_w + g.width]
     return inside.transpose(1, 2, 0, 3)

@@ -6,19 +6,19 @@ from .arguments import in_range, input_buffer, signs, wrap32
 
 
 def convolve(g, x, weight):
-    """Sums of x [height, width, cin] with weight [cout, kernel, kernel, cin/groups]: int64 [oh, ow, cout].
+    """Sums of x [height, width, cin] with weight [cout, kernel_h, kernel_w, cin/groups]: int64 [oh, ow, cout].
 
     x and weight are float32 holding integers, and no sum reaches 2^24, so every sum is exact in any order.
     Taps outside the image see the zeros of the padding.
     """
     x = x.reshape(g.height, g.width, g.groups, -1)
-    x = np.pad(x, ((g.padding, g.padding), (g.padding, g.padding), (0, 0), (0, 0)))
-    weight = weight.reshape(g.groups, g.cout // g.groups, g.kernel, g.kernel, -1)
+    x = np.pad(x, ((g.padding_h,) * 2, (g.padding_w,) * 2, (0, 0), (0, 0)))
+    weight = weight.reshape(g.groups, g.cout // g.groups, g.kernel_h, g.kernel_w, -1)
     positions = g.out_height * g.out_width
     acc = np.zeros((g.groups, positions, g.cout // g.groups), np.float32)
-    for row in range(g.kernel):
-        for column in range(g.kernel):
-            seen = x[row :: g.stride, column :: g.stride][: g.out_height, : g.out_width]
+    for row in range(g.kernel_h):
+        for column in range(g.kernel_w):
+            seen = x[row :: g.stride_h, column :: g.stride_w][: g.out_height, : g.out_width]
             seen = seen.reshape(positions, g.groups, -1).transpose(1, 0, 2)
             acc += seen @ weight[:, :, row, column].transpose(0, 2, 1)
     return acc.transpose(1, 0, 2).reshape(g.out_height, g.out_width, g.cout).astype(np.int64)
@@ -27,7 +27,7 @@ def convolve(g, x, weight):
 def binary_convolve(g, x, weight):
     """`convolve` for packed x and weight, as passed to the kernels."""
     x = input_buffer("x", x, np.uint32, g.height * g.width * g.cin // 32)
-    weight = input_buffer("weight", weight, np.uint32, g.cout * g.kernel**2 * g.cin // g.groups // 32)
+    weight = input_buffer("weight", weight, np.uint32, g.cout * g.kernel_h * g.kernel_w * g.cin // g.groups // 32)
     return convolve(g, signs(x), signs(weight))
 
 

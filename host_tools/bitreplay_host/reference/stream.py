@@ -71,42 +71,43 @@ def global_avg_pool(x, y):
 
 
 def pool_shape(shape):
-    """height, width, channels, size and repeat of a pooling, checked."""
-    height, width, channels, size, repeat = (int(v) for v in input_buffer("shape", shape, np.uint16, 5))
+    """height, width, channels, size_h, size_w and repeat of a pooling, checked."""
+    height, width, channels, size_h, size_w, repeat = (int(v) for v in input_buffer("shape", shape, np.uint16, 6))
     in_range("shape: height", height, 1, MAX_SIDE)
     in_range("shape: width", width, 1, MAX_SIDE)
     in_range("shape: channels", channels, 1, MAX_CHANNELS)
-    in_range("shape: size", size, 1, 8)
-    in_range("shape: repeat", repeat, 1, size)
-    if size not in (1, 2, 4, 8) or height % size or width % size:
-        raise ValueError("shape: size must be 1, 2, 4 or 8 and divide height and width")
-    return height, width, channels, size, repeat
+    for name, size, side_name, side in (("size_h", size_h, "height", height), ("size_w", size_w, "width", width)):
+        if size not in (1, 2, 4, 8) or side % size:
+            raise ValueError(f"shape: {name}: must be 1, 2, 4 or 8 and divide the {side_name}")
+    in_range("shape: repeat", repeat, 1, size_h if width == 1 else size_w)
+    return height, width, channels, size_h, size_w, repeat
 
 
 def pool(shape, x, y, reduce):
-    """Reduces windows [height/size, width/size, size*size, channels] over their third axis; repeats the channels."""
-    height, width, channels, size, repeat = pool_shape(shape)
-    rows, columns = height // size, width // size
+    """Reduces windows [rows, columns, size_h*size_w, channels] over their third axis; repeats the channels."""
+    height, width, channels, size_h, size_w, repeat = pool_shape(shape)
+    rows, columns = height // size_h, width // size_w
     x = input_buffer("x", x, np.int8, height * width * channels)
     y = output_buffer("y", y, np.int8, rows * columns * channels * repeat)
-    windows = x.reshape(rows, size, columns, size, channels).transpose(0, 2, 1, 3, 4)
-    pooled = reduce(windows.reshape(rows, columns, size * size, channels).astype(np.int64), size)
+    windows = x.reshape(rows, size_h, columns, size_w, channels).transpose(0, 2, 1, 3, 4)
+    pooled = reduce(windows.reshape(rows, columns, size_h * size_w, channels).astype(np.int64))
     y[:] = np.tile(pooled, repeat).ravel()
 
 
 def avg_pool(shape, x, y):
-    """Averages windows of size x size, rounded half up; writes the channels `repeat` times, in a row of blocks.
+    """Averages windows of size_h x size_w, rounded half up; writes the channels `repeat` times, in a row of blocks.
 
-    shape u16[5]: height, width, channels, size (1, 2, 4 or 8, dividing height and width), repeat (1..size);
-    x i8[height*width*channels]; y i8[height/size*width/size*channels*repeat], which may be the start of x.
+    shape u16[6]: height, width, channels, size_h, size_w (1, 2, 4 or 8, dividing height and width), repeat (1..size_w,
+    or 1..size_h where the width is 1); x i8[height*width*channels];
+    y i8[height/size_h*width/size_w*channels*repeat], which may be the start of x.
     ValueError for a size or range that differs.
     """
-    pool(shape, x, y, lambda windows, size: round_half_up(windows.sum(2), 2 * (size.bit_length() - 1)))
+    pool(shape, x, y, lambda windows: round_half_up(windows.sum(2), windows.shape[2].bit_length() - 1))
 
 
 def max_pool(shape, x, y):
     """As avg_pool, with the maximum of each window."""
-    pool(shape, x, y, lambda windows, size: windows.max(2))
+    pool(shape, x, y, lambda windows: windows.max(2))
 
 
 def add(x, y):

@@ -37,7 +37,7 @@ KINDS = {
         ("flatten", {}),
     ],
 }
-NETS = ["tiny", "deep", "blocks", "strided", "flat", "little", "twice"]
+NETS = ["tiny", "deep", "blocks", "strided", "flat", "little", "twice", "oblong", "sensors"]
 
 
 @pytest.fixture
@@ -151,18 +151,20 @@ class Reference:
                 low, high = np.frombuffer(layer.levels, np.int8).reshape(-1, 2).T / 16
                 stream = (low + high) / 2 + bits * (high - low) / 2
             else:
-                _, _, channels, size, repeat = layer.pool
-                means = sum(stream[:, y::size, x::size] for y in range(size) for x in range(size)) / size**2
+                *_, size_h, size_w, repeat = layer.pool
+                parts = [stream[:, y::size_h, x::size_w] for y in range(size_h) for x in range(size_w)]
+                means = sum(parts) / len(parts)
                 stream = np.concatenate([means] * repeat, axis=3)
         return stream.mean(axis=(1, 2)) if self.net.pooling == "global_avg_pool" else stream.reshape(len(stream), -1)
 
 
 def convolved(layer, bits, weight):
-    _, _, cin, cout, kernel, stride, padding, groups = layer.geometry
-    padded = np.pad(bits, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
-    seen = np.lib.stride_tricks.sliding_window_view(padded, (kernel, kernel), axis=(1, 2))[:, ::stride, ::stride]
-    seen = seen.reshape(*seen.shape[:3], groups, cin // groups, kernel, kernel)
-    weight = weight.reshape(groups, cout // groups, kernel, kernel, cin // groups)
+    _, _, cin, cout, kernel_h, kernel_w, stride_h, stride_w, padding_h, padding_w, groups = layer.geometry
+    kernel = kernel_h, kernel_w
+    padded = np.pad(bits, ((0, 0), (padding_h, padding_h), (padding_w, padding_w), (0, 0)))
+    seen = np.lib.stride_tricks.sliding_window_view(padded, kernel, axis=(1, 2))[:, ::stride_h, ::stride_w]
+    seen = seen.reshape(*seen.shape[:3], groups, cin // groups, *kernel)
+    weight = weight.reshape(groups, cout // groups, *kernel, cin // groups)
     return np.einsum("nhwgiyx,goyxi->nhwgo", seen, weight, optimize=True).reshape(*seen.shape[:3], cout)
 
 

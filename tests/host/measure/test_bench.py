@@ -7,7 +7,6 @@ import bitreplay
 import pytest
 from bitreplay_host import cli, paths, reference
 from bitreplay_host.measure import bench as module
-from bitreplay_host.models import graph
 from synthetic_data import macs_of_layers, models
 
 ARGUMENTS = "bench", "--repeats", "2"
@@ -45,7 +44,7 @@ def test_bench_writes_times_and_ratios(bench, capsys):
         settings = {name: one[name] for name in ("replay", "fresh", "classes", "train", "channels")}
         assert one["learner_bytes"] == bitreplay.Learner(net, **settings).memory()["total"] < one["heap_used"]
     layers = [k for k in result["kernels"] if "binary_macs" in k]
-    counted = macs_of_layers(graph(paths.model("backbone")), (32, 32, 3))[:-1]  # those below the latent
+    counted = macs_of_layers(paths.model("backbone"))[:-1]  # those below the latent
     assert [(k["binary_macs"], k["padded_macs"]) for k in layers] == counted
     printed = capsys.readouterr().out
     assert "on this machine" in printed

@@ -7,7 +7,7 @@ import re
 import bitreplay
 import numpy as np
 import pytest
-from bitreplay_host import cli, models, paths
+from bitreplay_host import cli, paths
 from bitreplay_host.errors import UserError
 from bitreplay_host.measure import instructions
 from synthetic_data import ROOT, macs_of_layers
@@ -30,8 +30,7 @@ def program(request, tmp_path):
 @pytest.fixture
 def layer(small_model):
     """A binary convolution of the small model."""
-    net, graph = bitreplay.load(small_model), models.graph(small_model)
-    cases = instructions.convolutions(net, graph, np.random.default_rng(2))
+    cases = instructions.convolutions(bitreplay.load(small_model), np.random.default_rng(2))
     return next(case for case in cases if case.kernel == "bconv2d")
 
 
@@ -81,7 +80,7 @@ def test_bench_counts_each_kernel_on_each_processor(small_model, tmp_path, capsy
         assert tuple(kernel["instructions"]) == ARCHITECTURES and min(kernel["instructions"].values()) > 100
         assert f"{kernel['name']} {kernel['shape']}  " in printed
     layers = [kernel for kernel in kernels if "binary_macs" in kernel]
-    counted = [inside for inside, _ in macs_of_layers(models.graph(small_model), (8, 8, 3))]
+    counted = [inside for inside, _ in macs_of_layers(small_model)]
     assert [k["binary_macs"] for k in layers for _ in range(k["layers"])] == counted
     check_quotients(layers, printed)
     # 3x3 over 4x4 pixels, 32 to 32 channels: of 12 taps of a row of windows, two are padding.

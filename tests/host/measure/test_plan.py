@@ -24,7 +24,7 @@ def choices(net, deep_model):
     """A function: the choices on a board."""
 
     def find(board=plan.BOARDS["RPI_PICO"], **changes):
-        return plan.choices(net, models.graph(deep_model), board, SETTINGS | changes, EPOCHS)
+        return plan.choices(net, board, SETTINGS | changes, EPOCHS)
 
     return find
 
@@ -95,14 +95,14 @@ def test_what_is_measured_is_near_the_formula(monkeypatch):
     monkeypatch.setattr(plan, "results", lambda: [])
     for result in results:
         path = paths.model(result["model"]["name"])
-        net, graph = models.load(path), models.graph(path)
+        net = models.load(path)
         if net.digest != result["model"]["sha256"]:
             continue
         for one in result["taught"]:
             settings = {name: one[name] for name in SETTINGS}
             train = {"head": 0, "all": trainer.most(net)}.get(one["train"], one["train"])
             settings |= {"train": train, "channels": one["channels"]}
-            found = plan.choice(net, graph, plan.BOARDS["RPI_PICO"], settings, one["epochs"])
+            found = plan.choice(net, plan.BOARDS["RPI_PICO"], settings, one["epochs"])
             assert found.seconds == pytest.approx(one["class_s"], rel=0.3)
 
 
