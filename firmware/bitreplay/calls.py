@@ -32,7 +32,7 @@ def add_calls(calls, layer, scratch, weight=None):
     target = buffer(scratch, layer.target, layer.shape)
     weight = layer.weight if weight is None else weight
     if op == "binarize":
-        arguments = [source, layer.threshold, target]
+        arguments = [source, layer.threshold, layer.flip, target]
     elif op == "expand":
         arguments = [source, layer.levels, target]
     elif layer.pool:

@@ -17,6 +17,7 @@ FIELDS = {
     "flatten": (),
     "dense": ("tensor",),
 }
+OPTIONAL = {"binarize": ("flip",)}  # fields that are true, or left out
 EVERYWHERE = ("binarize", "bconv2d", "bconv2d_sign", "avg_pool", "max_pool")
 POOLINGS = ("global_avg_pool", "flatten")
 
@@ -120,8 +121,11 @@ def _check_fields(path, where, layer, op):
     for field in FIELDS[op]:
         if field not in layer:
             fail(path, where, "field %s is missing" % field)
+    optional = OPTIONAL.get(op, ())
     for field in layer:
-        if field != "op" and field not in FIELDS[op]:
+        if field in optional and layer[field] is not True:
+            fail(path, where, "%s must be true, or left out" % field)
+        if field != "op" and field not in FIELDS[op] and field not in optional:
             fail(path, where, "field %s is unknown; remove it, or update BitReplay" % str(field)[:MAX_NAME])
     if "tensor" in layer and not is_text(layer["tensor"]):
         fail(path, where, "tensor must be a string of 1..%d characters" % MAX_NAME)

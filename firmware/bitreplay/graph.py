@@ -9,6 +9,7 @@ from .safetensors import fail
 # Buffers. The packed bits have two that take turns, as no kernel works in place on bits. The latent is the caller's.
 STREAM, BITS, OTHER_BITS, LATENT = 0, 1, 2, 3
 MAX_CHANNELS, MAX_SIDE = 1024, 256
+NO_FLIP = bytes(MAX_CHANNELS // 8)  # of a binarize
 
 RANGES = {
     "cout": (1, MAX_CHANNELS),
@@ -209,6 +210,9 @@ def _binarize(g, layer):
         g.fail("the stream's %d channels are not a multiple of 32" % channels)
     found = g.layer(layer, STREAM, g.stream)
     found.threshold = g.take(layer, "threshold", "I8", (channels,))
+    found.flip = memoryview(NO_FLIP)[: channels // 8]
+    if "flip" in layer:
+        found.flip = g.take(layer, "flip", "U32", (channels // 32,))
     g.to_bits(found, g.stream)
 
 

@@ -230,10 +230,11 @@ class Trainer(Above):
     def pack(self):
         """Sets the signs of the trained layers to those of their latent weights."""
         zeros = bytes(32)
+        flip = zeros[:4]
         for part in self.parts:
             for t in range(len(part.channels)):
                 weight, packed = part.row(t)
-                kernels.binarize(weight, zeros, packed)
+                kernels.binarize(weight, zeros, flip, packed)
 
     def backward(self, row, errors, head, rng):
         """The backward pass of the sample that features() saw last, down to the lowest trained layer.
@@ -253,7 +254,7 @@ class Trainer(Above):
             if layer.op == "bconv2d":
                 stream, bits = self._bconv2d(i, layer, row, stream, bits, rng)
             elif layer.op == "binarize":
-                stream, bits = self._binarize(i, stream, bits), None
+                stream, bits = self._binarize(i, layer, stream, bits), None
             elif layer.op == "expand":
                 stream, bits = None, self._expand(i, layer, stream, bits)
             else:
@@ -290,7 +291,7 @@ class Trainer(Above):
             )
         return stream if layer.residual else None, bits
 
-    def _binarize(self, i, stream, bits):
+    def _binarize(self, i, layer, stream, bits):
         g, d = self.views[i]
         if stream is None:
             zero(g)
@@ -298,8 +299,8 @@ class Trainer(Above):
         # A bit is steps of 2, one unit of the stream a sixteenth of its straight-through line of slope 1.
         bits -= 4
         top = max(stream, bits)
-        k = kernels.gradient_add(g, d, self.masks[i][0], min(31, top - stream), min(31, top - bits))
-        return top - 14 + k
+        near, stream, bits = self.masks[i][0], min(31, top - stream), min(31, top - bits)
+        return top - 14 + kernels.gradient_add(g, d, near, layer.flip, stream, bits)
 
     def _expand(self, i, layer, stream, bits):
         g, d = self.views[i]

@@ -53,8 +53,8 @@ def bconv2d_sign(
 ) -> None:
     """A binary convolution to bits."""
 
-def binarize(x: ReadableBuffer, threshold: ReadableBuffer, y: WriteableBuffer, /) -> None:
-    """Stream to bits: x >= threshold."""
+def binarize(x: ReadableBuffer, threshold: ReadableBuffer, flip: ReadableBuffer, y: WriteableBuffer, /) -> None:
+    """Stream to bits: x >= threshold, or the reverse."""
 
 def near_threshold(x: ReadableBuffer, threshold: ReadableBuffer, y: WriteableBuffer, /) -> None:
     """Where the gradient of binarize passes: abs(x - threshold) < 16."""
@@ -146,8 +146,16 @@ def avg_pool_backward(shape: ReadableBuffer, g: WriteableBuffer, /) -> int:
 def gradient_mask(g: WriteableBuffer, mask: ReadableBuffer, /) -> None:
     """0 where the mask is 0."""
 
-def gradient_add(g: WriteableBuffer, d: ReadableBuffer, mask: ReadableBuffer, shift_g: int, shift_d: int, /) -> int:
-    """Adds a gradient where the mask is 1; returns by how much the exponent grows."""
+def gradient_add(
+    g: WriteableBuffer,
+    d: ReadableBuffer,
+    mask: ReadableBuffer,
+    flip: ReadableBuffer,
+    shift_g: int,
+    shift_d: int,
+    /,
+) -> int:
+    """Adds a gradient where the mask is 1, negated where flip is; returns by how much the exponent grows."""
 
 def expand_backward(
     g: ReadableBuffer, levels: ReadableBuffer, d: WriteableBuffer, shift_g: int, shift_d: int, /

@@ -114,7 +114,12 @@ class SyntheticModel:
             self.binary()
 
     def binarize(self):
-        self.add("binarize", ("threshold", "I8", [self.stream[2]], content(self.stream[2])))
+        channels = self.stream[2]
+        threshold = "threshold", "I8", [channels], content(channels)
+        if random.randrange(3):
+            self.add("binarize", threshold)
+        else:
+            self.add("binarize", threshold, ("flip", "U32", [channels // 32], content(channels // 8)), flip=True)
         self.bits, self.unread = self.stream, "bits"
 
     def expand(self):

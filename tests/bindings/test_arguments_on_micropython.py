@@ -115,10 +115,10 @@ def test_buffers_may_touch(call):
 
 def test_inputs_may_overlap(call):
     x = np.arange(64, dtype=np.int8)
-    y = np.zeros(2, np.uint32)
-    shared = [{"block": 0, "size": 64, "hex": x.tobytes().hex()}, {"block": 0, "size": 64}]
+    y, flip = np.zeros(2, np.uint32), x[:8].view(np.uint32)
+    shared = [{"block": 0, "size": 64, "hex": x.tobytes().hex()}, {"block": 0, "size": 64}, {"block": 0, "size": 8}]
     one = {"kernel": "binarize", "arguments": [*shared, spec(y)]}
-    compare(call, [("binarize", one, expected("binarize", {"x": x, "threshold": x, "y": y}))])
+    compare(call, [("binarize", one, expected("binarize", {"x": x, "threshold": x, "flip": flip, "y": y}))])
     assert y.any()
 
 

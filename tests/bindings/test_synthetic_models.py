@@ -16,7 +16,7 @@ import models
 
 DTYPES = {name: np.dtype(dtype) for dtype, name in models.DTYPES.items()}
 KINDS = ["expand", "binarize", "bconv2d", "bconv2d_sign", "avg_pool", "max_pool", "global_avg_pool", "flatten"]
-KINDS += ["both buffers of bits above", "latent read late", "trained", "two sides"]
+KINDS += ["both buffers of bits above", "latent read late", "trained", "two sides", "flipped"]
 REASONS = "can overflow 32 bits", "does not fit the", "shape must be", "features, at most"
 
 
@@ -77,5 +77,6 @@ def test_synthetic_models(tmp_path):
         seen["two sides"] += any(
             layer.op == "bconv2d" and layer.geometry[4] != layer.geometry[5] for layer in net.above
         )
+        seen["flipped"] += any(layer.op == "binarize" and any(bytes(layer.flip)) for layer in net.above)
         seen["latent read late"] += any(layer.source == LATENT for layer in net.above[1:])
     assert seen["accepted"] > 100 and all(seen[kind] for kind in KINDS), seen

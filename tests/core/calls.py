@@ -31,7 +31,7 @@ SHAPES = {
     "update_weights": (64,),
     "avg_pool_backward": ((4, 4, 3, 4, 2, 2),),
     "gradient_mask": (2,),
-    "gradient_add": (2,),
+    "gradient_add": (3, 32),
     "expand_backward": (2, 32),
     "gradient_record": (6, 64, 3, 32),
     "bconv2d_dx": ((4, 3, 32, 64, 3, 2, 2, 1, 1, 0, 1), 4),

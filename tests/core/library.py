@@ -65,8 +65,8 @@ def bconv2d_sign(geometry, x, weight, threshold, flip, y):
     call("bconv2d_sign", geometry, x, weight, threshold, flip, y)
 
 
-def binarize(x, threshold, y):
-    call("binarize", x, threshold, size(x.size // threshold.size), size(threshold.size), y)
+def binarize(x, threshold, flip, y):
+    call("binarize", x, threshold, flip, size(x.size // threshold.size), size(threshold.size), y)
 
 
 def near_threshold(x, threshold, y):
@@ -159,9 +159,9 @@ def gradient_mask(g, mask):
     call("gradient_mask", g, mask, size(mask.size))
 
 
-def gradient_add(g, d, mask, shift_g, shift_d):
-    shifts = u32(shift_g), u32(shift_d)
-    return call("gradient_add", g, d, mask, size(mask.size), *shifts, returns=ctypes.c_int32)
+def gradient_add(g, d, mask, flip, shift_g, shift_d):
+    shape, shifts = (size(mask.size // flip.size), size(32 * flip.size)), (u32(shift_g), u32(shift_d))
+    return call("gradient_add", g, d, mask, flip, *shape, *shifts, returns=ctypes.c_int32)
 
 
 def expand_backward(g, levels, d, shift_g, shift_d):

@@ -46,12 +46,12 @@ def test_gradient_mask(data, words):
     np.testing.assert_array_equal(after, np.where(unpack(mask, -1) > 0, g, 0))
 
 
-@given(st.data(), st.integers(1, 9), SHIFT, SHIFT)
-def test_gradient_add(data, words, shift_g, shift_d):
-    g, d = (data.draw(arrays(np.int16, 32 * words)) for _ in range(2))
-    mask = data.draw(arrays(np.uint32, words, *WORD))
-    k, (after, *_) = agree("gradient_add", g, d, mask, shift_g, shift_d)
-    passed = np.where(unpack(mask, -1) > 0, d, 0)
+@given(st.data(), st.integers(1, 5), st.integers(1, 3), SHIFT, SHIFT)
+def test_gradient_add(data, n, words, shift_g, shift_d):
+    g, d = (data.draw(arrays(np.int16, 32 * n * words)) for _ in range(2))
+    mask, flip = data.draw(arrays(np.uint32, n * words, *WORD)), data.draw(arrays(np.uint32, words, *WORD))
+    k, (after, *_) = agree("gradient_add", g, d, mask, flip, shift_g, shift_d)
+    passed = np.where(unpack(mask, -1) > 0, d, 0) * np.tile(-unpack(flip, -1), n)
     check_normalized((g.astype(int) << 14 >> shift_g) + (passed.astype(int) << 14 >> shift_d), after, k)
 
 
@@ -71,13 +71,15 @@ def test_largest_gradients_fit(low, high, g, d):
     g, d = np.full(32, g, np.int16), np.full(32, d, np.int16)
     k, (_, _, after, _, _) = agree("expand_backward", g, np.tile(np.array([low, high], np.int8), 32), d, 0, 0)
     check_normalized((g.astype(int) * (high - low) << 6) + (d.astype(int) << 14), after, k)
-    k, (after, *_) = agree("gradient_add", g, d, np.full(1, 2**32 - 1, np.uint32), 0, 0)
-    check_normalized((g.astype(int) + d) << 14, after, k)
+    ones = np.full(1, 2**32 - 1, np.uint32)
+    for flip, sign in (0 * ones, 1), (ones, -1):
+        k, (after, *_) = agree("gradient_add", g, d, ones, flip, 0, 0)
+        check_normalized((g.astype(int) + sign * d.astype(int)) << 14, after, k)
 
 
 def test_gradient_of_nothing_is_nothing():
     zeros, mask = np.zeros(32, np.int16), np.full(1, 2**32 - 1, np.uint32)
-    k, (after, *_) = agree("gradient_add", zeros, zeros, mask, 0, 0)
+    k, (after, *_) = agree("gradient_add", zeros, zeros, mask, mask, 0, 0)
     assert k == -15 and not after.any()
 
 

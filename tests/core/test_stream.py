@@ -65,8 +65,10 @@ def test_add(data, n):
 @given(st.data(), st.integers(1, 20), st.integers(1, 5))
 def test_binarize(data, n, words):
     x, threshold = data.draw(arrays(np.int8, n * words * 32)), data.draw(arrays(np.int8, words * 32))
-    _, (_, _, y) = agree("binarize", x, threshold, np.zeros(n * words, np.uint32))
-    np.testing.assert_array_equal(unpack(y, n, -1) > 0, x.reshape(n, -1) >= threshold)
+    flip = data.draw(arrays(np.uint32, words, *WORD))
+    _, (*_, y) = agree("binarize", x, threshold, flip, np.zeros(n * words, np.uint32))
+    expected = (x.reshape(n, -1) >= threshold) != (unpack(flip, -1) > 0)
+    np.testing.assert_array_equal(unpack(y, n, -1) > 0, expected)
 
 
 @given(st.data(), st.integers(1, 20), st.integers(1, 5))
@@ -107,5 +109,5 @@ def test_binarize_undoes_expand(implementation):
     x = np.random.default_rng(0).integers(0, 2**32, 12, dtype=np.uint32)
     stream, bits = np.zeros(12 * 32, np.int8), np.zeros(12, np.uint32)
     implementation.expand(x, np.tile(np.array([-16, 16], np.int8), 96), stream)
-    implementation.binarize(stream, np.zeros(96, np.int8), bits)
+    implementation.binarize(stream, np.zeros(96, np.int8), np.zeros(3, np.uint32), bits)
     np.testing.assert_array_equal(bits, x)

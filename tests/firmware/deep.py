@@ -27,6 +27,15 @@ LAYERS = {
         ("bconv2d", {"kernel": 3, "cout": 64}),
         ("global_avg_pool", {}),
     ],
+    # Some channels are flipped: their gradient changes its sign, with a shortcut and without.
+    "flipped": [
+        ("bconv2d", {"kernel": 2, "cout": 64, "padding": 1}),
+        ("binarize", {"flip": True}),
+        ("bconv2d", {**RESIDUAL, "cout": 64}),
+        ("binarize", {"flip": True}),
+        ("bconv2d", {"kernel": 3, "cout": 32}),
+        ("global_avg_pool", {}),
+    ],
     # A strided layer with a pooled shortcut, and bits that become the stream again; single features.
     "flat": [
         ("expand", {}),
@@ -112,6 +121,8 @@ def deep(name="blocks", seed=0):
         elif op == "binarize":
             bits = channels
             tensors[f"{tensor}.threshold"] = models._threshold(rng, bits)
+            if "flip" in fields:
+                tensors[f"{tensor}.flip"] = models._words(rng, bits // 32)
         elif op.startswith("bconv2d"):
             layer = {**layer, **{"cout": bits, **DEFAULTS, **fields}}
             cout, kernel, terms = layer["cout"], models.pair(layer["kernel"]), bits // layer["groups"]

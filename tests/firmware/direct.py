@@ -13,7 +13,7 @@ def evaluate(model, image):
         if op == "conv2d":
             stream = _saturate(_affine(_convolve(image.astype(np.int64) - 128, t["weight"], 1, layer), t, layer))
         elif op == "binarize":
-            bits = (stream >= t["threshold"]).astype(np.int64)
+            bits = (stream >= t["threshold"]).astype(np.int64) ^ (_unpack(t["flip"]) if "flip" in layer else 0)
         elif op == "expand":
             stream = np.where(bits > 0, t["levels"][:, 1], t["levels"][:, 0])
         elif op in ("bconv2d", "bconv2d_sign"):

@@ -114,14 +114,14 @@ def tiny(seed=0, trainable=True, head=True):
 
 
 def mixed(seed=0):
-    """The ops that tiny() lacks: max_pool, repeat, groups, a convolution without shortcut, two sign convolutions."""
+    """The ops that tiny() lacks: max_pool, repeat, groups, flips, no shortcut, sign convolutions."""
     rng = np.random.default_rng(seed)
     layers = [
         _conv("conv2d", "stem", 32, 5, 1, 2, shift=14),
         {"op": "max_pool", "size": 2, "repeat": 2},
         {"op": "binarize", "tensor": "plain"},
         _conv("bconv2d", "plain", 96, 3, 1, 1, groups=2, shift=9, residual=False),
-        {"op": "binarize", "tensor": "bits"},
+        {"op": "binarize", "tensor": "bits", "flip": True},
         _conv("bconv2d_sign", "sign0", 64, 3, 2, 0, groups=1),
         _conv("bconv2d_sign", "sign1", 32, 2, 1, 1, groups=2),
         _conv("bconv2d_sign", "sign2", 64, 1, 2, 0, groups=1),
@@ -137,6 +137,7 @@ def mixed(seed=0):
         "plain.weight": _words(rng, 96, 3, 3, 1),
         **_affine(rng, "plain", 96, 400),
         "bits.threshold": _threshold(rng, 96),
+        "bits.flip": _words(np.random.default_rng(seed + 1), 3),
         "sign0.weight": _words(rng, 64, 3, 3, 3),
         "sign1.weight": _words(rng, 32, 2, 2, 1),
         "sign2.weight": _words(rng, 64, 1, 1, 1),
@@ -239,7 +240,7 @@ def sensors(seed=0):
         _conv("bconv2d_sign", "sign", 32, [2, 1], 1, [1, 0], groups=2),
         {"op": "latent"},
         _conv("bconv2d", "wide", 32, [2, 1], 1, 0, groups=1, shift=8, residual=False),
-        {"op": "binarize", "tensor": "same"},
+        {"op": "binarize", "tensor": "same", "flip": True},
         _conv("bconv2d", "same", 32, [3, 1], 1, [1, 0], groups=1, shift=8, residual=True),
         {"op": "binarize", "tensor": "down"},
         half,
@@ -259,6 +260,7 @@ def sensors(seed=0):
         "wide.weight": _words(rng, 32, 2, 1, 1),
         **_affine(rng, "wide", 32, 700),
         "same.threshold": _threshold(rng, 32),
+        "same.flip": _words(rng, 1),
         "same.weight": _words(rng, 32, 3, 1, 1),
         **_affine(rng, "same", 32, 500),
         "down.threshold": _threshold(rng, 32),

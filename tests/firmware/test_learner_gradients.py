@@ -55,8 +55,9 @@ class Net:
                 stream = np.where(bits > 0, high, low)
             elif layer.op == "binarize":
                 over = stream - np.frombuffer(layer.threshold, np.int8)
-                kept["passes"] = np.abs(over) < 16
-                bits = np.where(over >= 0, 1.0, -1.0)
+                up = -signs(layer.flip, layer.shape[2])
+                kept["passes"] = (np.abs(over) < 16) * up
+                bits = np.where(over >= 0, up, -up)
             elif layer.op == "bconv2d":
                 weight, acc = self.weight(i), np.zeros(layer.shape)
                 for (ky, kx), _, _, read in patches(layer.geometry, bits):
@@ -187,7 +188,7 @@ def steps(me, size):
 
 
 MODELS = [("blocks", 3), ("strided", 3), ("flat", 3), ("twice", 2), ("made twice", 2), ("signs", 2), ("deep", 3)]
-MODELS += [("plain", 1), ("oblong", 3), ("sensors", 3)]
+MODELS += [("plain", 1), ("oblong", 3), ("sensors", 3), ("flipped", 3)]
 
 
 @pytest.fixture(scope="module", params=MODELS, ids=lambda param: param[0])

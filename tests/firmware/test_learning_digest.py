@@ -54,6 +54,8 @@ RUNS = {
     "above a maximum": {"model": "maximum", "train": 1},
     "oblong kernels": {"model": "oblong", "train": "all"},
     "oblong kernels, a share": {"model": "oblong", "train": 2, "channels": 0.3, "q_b": 16},
+    "flipped channels": {"model": "flipped", "train": "all"},
+    "flipped channels, 8 bits to nearest": {"model": "flipped", "train": 2, "q_b": 8, "rounding": "nearest"},
     "a column of sensors": {"model": "sensors", "train": "all"},
 }  # fmt: skip
 

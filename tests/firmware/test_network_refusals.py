@@ -121,6 +121,13 @@ REFUSED = [
     (dropped("binarize", "tensor"), r"\(binarize\): field tensor is missing"),
     (dropped("avg_pool", "repeat"), r"\(avg_pool\): field repeat is missing"),
     (dropped("expand", "tensor"), r"\(expand\): field tensor is missing"),
+    *[
+        (layer("binarize", flip=value), r"\(binarize\): flip must be true, or left out")
+        for value in (False, 1, None, "true")
+    ],
+    (layer("expand", flip=True), r"\(expand\): field flip is unknown"),
+    (layer("binarize", flip=True), r"block.flip: is missing, or two layers use it; .* needs U32 \(1,\)"),
+    (lambda m: m.tensors.update({"block.flip": np.zeros(1, np.uint32)}), "block.flip: no layer uses it"),
     (layer("expand", value=16), r"\(expand\): field value is unknown"),
     (layer("global_avg_pool", size=2), r"\(global_avg_pool\): field size is unknown"),
     (layer("latent", tensor="a"), r"\(latent\): field tensor is unknown"),
@@ -322,6 +329,8 @@ MIXED_REFUSED = [
     (layer("bconv2d_sign", shift=3), "field shift is unknown"),
     (tensor("sign0.threshold", lambda a: a.astype(np.int8)), "sign0.threshold: is I8"),
     (tensor("sign0.flip", lambda a: a[:1]), r"sign0.flip: is U32 \(1,\), but .* needs U32 \(2,\)"),
+    (tensor("bits.flip", lambda a: a[:2]), r"bits.flip: is U32 \(2,\), but .* needs U32 \(3,\)"),
+    (tensor("bits.flip", lambda a: a.view(np.int32)), "bits.flip: is I32"),
     (layer("max_pool", size=2, repeat=8), "repeat must be at most size"),
     (layer("bconv2d", residual=True), r"residual: the stream is \(16, 16, 64\), but the output \(16, 16, 96\)"),
     (layer("conv2d", kernel=1, stride=1, padding=0), "stem.weight: is I8"),

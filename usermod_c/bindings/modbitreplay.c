@@ -7,7 +7,7 @@
     X(MP_QSTR_bconv2d, mod_bconv2d, 7) \
     X(MP_QSTR_bconv2d_masks, mod_bconv2d_masks, 9) \
     X(MP_QSTR_bconv2d_sign, mod_bconv2d_sign, 6) \
-    X(MP_QSTR_binarize, mod_binarize, 3) \
+    X(MP_QSTR_binarize, mod_binarize, 4) \
     X(MP_QSTR_near_threshold, mod_near_threshold, 3) \
     X(MP_QSTR_expand, mod_expand, 3) \
     X(MP_QSTR_global_avg_pool, mod_global_avg_pool, 2) \
@@ -29,7 +29,7 @@
     X(MP_QSTR_update_weights, mod_update_weights, 6) \
     X(MP_QSTR_avg_pool_backward, mod_avg_pool_backward, 2) \
     X(MP_QSTR_gradient_mask, mod_gradient_mask, 2) \
-    X(MP_QSTR_gradient_add, mod_gradient_add, 5) \
+    X(MP_QSTR_gradient_add, mod_gradient_add, 6) \
     X(MP_QSTR_expand_backward, mod_expand_backward, 5) \
     X(MP_QSTR_gradient_record, mod_gradient_record, 6) \
     X(MP_QSTR_bconv2d_dx_scratch, mod_bconv2d_dx_scratch, 2) \

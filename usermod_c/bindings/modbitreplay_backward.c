@@ -18,15 +18,17 @@ mp_obj_t mod_gradient_mask(size_t n_args, const mp_obj_t *a) {
     return mp_const_none;
 }
 
-// gradient_add(g, d, mask, shift_g, shift_d)
+// gradient_add(g, d, mask, flip, shift_g, shift_d)
 mp_obj_t mod_gradient_add(size_t n_args, const mp_obj_t *a) {
     br_args_t args = { 0 };
-    size_t words = br_count(a[0], "g", 64, BR_ELEMENTS);
-    const int16_t *d = br_input(&args, a[1], "d", words * 64, 2);
-    const uint32_t *mask = br_input(&args, a[2], "mask", words * 4, 4);
-    uint32_t shift_g = (uint32_t)br_int(a[3], "shift_g", 0, 31), shift_d = (uint32_t)br_int(a[4], "shift_d", 0, 31);
-    int16_t *g = br_output(&args, a[0], "g", words * 64, 2);
-    return MP_OBJ_NEW_SMALL_INT(br_gradient_add(g, d, mask, words, shift_g, shift_d));
+    size_t channels = 32 * br_count(a[3], "flip", 4, BR_MAX_CHANNELS / 32);
+    size_t n = br_count(a[0], "g", channels * 2, BR_ELEMENTS);
+    const int16_t *d = br_input(&args, a[1], "d", n * channels * 2, 2);
+    const uint32_t *mask = br_input(&args, a[2], "mask", n * channels / 8, 4);
+    const uint32_t *flip = br_input(&args, a[3], "flip", channels / 8, 4);
+    uint32_t shift_g = (uint32_t)br_int(a[4], "shift_g", 0, 31), shift_d = (uint32_t)br_int(a[5], "shift_d", 0, 31);
+    int16_t *g = br_output(&args, a[0], "g", n * channels * 2, 2);
+    return MP_OBJ_NEW_SMALL_INT(br_gradient_add(g, d, mask, flip, n, channels, shift_g, shift_d));
 }
 
 // expand_backward(g, levels, d, shift_g, shift_d)

@@ -62,25 +62,37 @@ mp_obj_t mod_bconv2d_sign(size_t n_args, const mp_obj_t *a) {
     return mp_const_none;
 }
 
-static mp_obj_t compare(const mp_obj_t *a,
-    void (*kernel)(const int8_t *x, const int8_t *threshold, size_t n, size_t channels, uint32_t *y)) {
-    br_args_t args = { 0 };
-    size_t channels = 32 * br_count(a[1], "threshold", 32, BR_MAX_CHANNELS / 32);
-    size_t n = br_count(a[0], "x", channels, BR_ELEMENTS);
-    const int8_t *x = br_input(&args, a[0], "x", n * channels, 1);
-    const int8_t *threshold = br_input(&args, a[1], "threshold", channels, 1);
-    kernel(x, threshold, n, channels, br_output(&args, a[2], "y", n * channels / 8, 4));
-    return mp_const_none;
+// What is compared: (x, threshold, ...).
+typedef struct _br_compared_t {
+    const int8_t *x, *threshold;
+    size_t n, channels;
+} br_compared_t;
+
+static br_compared_t get_compared(br_args_t *args, const mp_obj_t *a) {
+    br_compared_t in = { .channels = 32 * br_count(a[1], "threshold", 32, BR_MAX_CHANNELS / 32) };
+    in.n = br_count(a[0], "x", in.channels, BR_ELEMENTS);
+    in.x = br_input(args, a[0], "x", in.n * in.channels, 1);
+    in.threshold = br_input(args, a[1], "threshold", in.channels, 1);
+    return in;
 }
 
-// binarize(x, threshold, y)
+// binarize(x, threshold, flip, y)
 mp_obj_t mod_binarize(size_t n_args, const mp_obj_t *a) {
-    return compare(a, br_binarize);
+    br_args_t args = { 0 };
+    br_compared_t in = get_compared(&args, a);
+    const uint32_t *flip = br_input(&args, a[2], "flip", in.channels / 8, 4);
+    uint32_t *y = br_output(&args, a[3], "y", in.n * in.channels / 8, 4);
+    br_binarize(in.x, in.threshold, flip, in.n, in.channels, y);
+    return mp_const_none;
 }
 
 // near_threshold(x, threshold, y)
 mp_obj_t mod_near_threshold(size_t n_args, const mp_obj_t *a) {
-    return compare(a, br_near_threshold);
+    br_args_t args = { 0 };
+    br_compared_t in = get_compared(&args, a);
+    uint32_t *y = br_output(&args, a[2], "y", in.n * in.channels / 8, 4);
+    br_near_threshold(in.x, in.threshold, in.n, in.channels, y);
+    return mp_const_none;
 }
 
 // expand(x, levels, y)

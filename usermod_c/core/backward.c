@@ -53,16 +53,19 @@ static BR_INLINE int32_t br_aligned(int32_t g, uint32_t shift) {
     return g * (1 << 14) >> shift;
 }
 
-int32_t BR_HOT br_gradient_add(int16_t *g, const int16_t *d, const uint32_t *mask, size_t words, uint32_t shift_g,
-    uint32_t shift_d) {
+int32_t BR_HOT br_gradient_add(int16_t *g, const int16_t *d, const uint32_t *mask, const uint32_t *flip, size_t n,
+    size_t channels, uint32_t shift_g, uint32_t shift_d) {
+    size_t period = channels >> 5, words = n * period;
     uint32_t largest = 0;
     int32_t exponent = 0;
     for (int pass = 0; pass < 2; pass++) {
         int16_t *sum = g;
         const int16_t *addend = d;
-        for (size_t w = 0; w < words; w++) {
-            for (uint32_t bits = mask[w], b = 0; b < 32; b++, bits >>= 1, sum++, addend++) {
-                int32_t v = br_aligned(*sum, shift_g) + (bits & 1 ? br_aligned(*addend, shift_d) : 0);
+        for (size_t w = 0, c = 0; w < words; w++, c = c + 1 < period ? c + 1 : 0) {
+            uint32_t bits = mask[w], flips = flip[c];
+            for (uint32_t b = 0; b < 32; b++, bits >>= 1, flips >>= 1, sum++, addend++) {
+                int32_t added = flips & 1 ? -*addend : *addend;
+                int32_t v = br_aligned(*sum, shift_g) + (bits & 1 ? br_aligned(added, shift_d) : 0);
                 if (pass) {
                     *sum = br_normalize(v, exponent);
                 } else {

@@ -110,8 +110,9 @@ void br_bconv2d_masks(const br_geometry_t *g, const uint32_t *x, const uint32_t 
 void br_bconv2d_sign(const br_geometry_t *g, const uint32_t *x, const uint32_t *weight, const int16_t *threshold,
     const uint32_t *flip, uint32_t *y);
 
-// x [n][channels], threshold [channels], y [n][channels/32].
-void br_binarize(const int8_t *x, const int8_t *threshold, size_t n, size_t channels, uint32_t *y);
+// x [n][channels], threshold [channels], flip [channels/32], y [n][channels/32]: bit = (x >= threshold[c]) ^ flip[c].
+void br_binarize(const int8_t *x, const int8_t *threshold, const uint32_t *flip, size_t n, size_t channels,
+    uint32_t *y);
 
 // The same sizes: where the gradient of br_binarize passes.
 void br_near_threshold(const int8_t *x, const int8_t *threshold, size_t n, size_t channels, uint32_t *y);
@@ -190,9 +191,9 @@ int32_t br_avg_pool_backward(const br_pool_t *p, int16_t *g);
 // g [words * 32], mask [words].
 void br_gradient_mask(int16_t *g, const uint32_t *mask, size_t words);
 
-// g, d [words * 32], mask [words], shifts 0..31. |sum| <= 2 * 2^29.
-int32_t br_gradient_add(int16_t *g, const int16_t *d, const uint32_t *mask, size_t words, uint32_t shift_g,
-    uint32_t shift_d);
+// g, d [n][channels], mask [n][channels/32], flip [channels/32], shifts 0..31. |sum| <= 2 * 2^29.
+int32_t br_gradient_add(int16_t *g, const int16_t *d, const uint32_t *mask, const uint32_t *flip, size_t n,
+    size_t channels, uint32_t shift_g, uint32_t shift_d);
 
 // g, d [n][channels], levels [channels][2], shifts 0..31. |sum| <= 2^15 * 255 * 2^6 + 2^29 < 2^30.
 int32_t br_expand_backward(const int16_t *g, const int8_t *levels, int16_t *d, size_t n, size_t channels,

@@ -3,7 +3,8 @@
 
 #define BR_NEAR (16) // the stream's units to both sides of a threshold, where the gradient of a sign passes
 
-void BR_HOT br_binarize(const int8_t *x, const int8_t *threshold, size_t n, size_t channels, uint32_t *y) {
+void BR_HOT br_binarize(const int8_t *x, const int8_t *threshold, const uint32_t *flip, size_t n, size_t channels,
+    uint32_t *y) {
     for (size_t i = 0; i < n; i++) {
         for (size_t c = 0; c < channels; c += 32) {
             uint32_t below = 0;
@@ -11,7 +12,7 @@ void BR_HOT br_binarize(const int8_t *x, const int8_t *threshold, size_t n, size
             for (size_t b = 32; b--;) {
                 below = 2 * below + ((uint32_t)(x[c + b] - threshold[c + b]) >> 31);
             }
-            *y++ = ~below;
+            *y++ = ~(below ^ flip[c >> 5]);
         }
         x += channels;
     }

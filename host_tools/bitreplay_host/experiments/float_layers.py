@@ -118,7 +118,8 @@ class FloatLayers:
                 stream = self.convolutions[i].forward(bits, stream)
             elif layer.op == "binarize":
                 off = stream - _numbers(layer.threshold, np.int8, 1 / STREAM)
-                self.kept[i], bits = np.abs(off) < 1, sign(off)
+                direction = -unpack(np.frombuffer(layer.flip, np.uint8)[None], off.shape[3:])[0]  # -1 where flipped
+                self.kept[i], bits = (np.abs(off) < 1) * direction, sign(off) * direction
             elif layer.op == "expand":
                 levels = _numbers(layer.levels, np.int8, 1 / STREAM).reshape(-1, 2)
                 self.kept[i] = (levels[:, 1] - levels[:, 0]) / 2

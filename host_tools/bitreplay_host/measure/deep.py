@@ -26,7 +26,7 @@ def write(path: str) -> None:
     maker.binarize("third", 64)
     maker.expand("third", 64)
     maker.bconv2d("third", 64, 64, 1, 1, 2, residual=True)
-    maker.binarize("fourth", 64)
+    maker.binarize("fourth", 64, flip=True)
     maker.bconv2d("fourth", 64, 32, 2, 1, 1, residual=False)  # to 3x3: a minibatch's 72 positions are rounded up
     maker.layers.append({"op": "global_avg_pool"})
     models.write(path, "deep", [8, 8, 3], maker.layers, maker.tensors)
@@ -71,9 +71,12 @@ class _Maker:
         self.tensors[f"{name}.threshold"] = self._integers(-10, 10, cout, np.int16)
         self.tensors[f"{name}.flip"] = self._integers(0, 1 << 32, cout // 32, np.uint32)
 
-    def binarize(self, name: str, channels: int) -> None:
+    def binarize(self, name: str, channels: int, *, flip: bool = False) -> None:
         self.tensors[f"{name}.threshold"] = self._integers(-9, 9, channels, np.int8)
         self.layers.append({"op": "binarize", "tensor": name})
+        if flip:
+            self.tensors[f"{name}.flip"] = self._integers(0, 1 << 32, channels // 32, np.uint32)
+            self.layers[-1]["flip"] = True
 
     def expand(self, name: str, channels: int) -> None:
         high = self._integers(8, 24, channels, np.int8)

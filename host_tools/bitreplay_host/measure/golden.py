@@ -159,7 +159,7 @@ SHAPES: dict[str, Callable[[_Maker], tuple[Any, ...]]] = {
     "update_weights": lambda m: (64,),
     "avg_pool_backward": _Maker.pool,
     "gradient_mask": lambda m: (3,),
-    "gradient_add": lambda m: (3,),
+    "gradient_add": lambda m: (3, 64),
     "expand_backward": lambda m: (2, 64),
     "gradient_record": lambda m: (m.one(5, 30), 64, m.one(1, 3, 20), 64),
     "bconv2d_dx": _Maker.bconv2d_dx,

@@ -39,7 +39,7 @@ CHANNELS = 8  # that are trained
 CORE = {
     "conv2d": "geometry x weight affine y",
     "bconv2d": "geometry x weight affine y",
-    "binarize": "x threshold n channels y",
+    "binarize": "x threshold flip n channels y",
     "dot_planes": "planes bits words rows count out",
     "dot_signs": "q n x words out",
     "transpose": "x rows words y",
@@ -51,7 +51,7 @@ CORE = {
     "near_threshold": "x threshold n channels y",
     "head_backward": "e weight bits classes n df",
     "gradient_mask": "g mask words",
-    "gradient_add": "g d mask words shift_g shift_d",
+    "gradient_add": "g d mask flip n channels shift_g shift_d",
     "gradient_record": "g negative slope n cout channels count out width first",
     "bconv2d_dx": "geometry g negative slope weight bits stochastic scratch d rng",
     "bconv2d_dw": "geometry samples x g shifts slope trained packed hyper scratch rng square",
@@ -289,7 +289,7 @@ def others(net: Any, random: np.random.Generator) -> Iterator[Case]:
     yield case("binarize", text, {"n": height * width, "channels": channels})
     yield case("near_threshold", text, {"n": height * width, "channels": channels})
     yield case("gradient_mask", text, {"words": words})
-    yield case("gradient_add", text, {"words": words}, shift_g=0, shift_d=3)
+    yield case("gradient_add", text, {"n": height * width, "channels": channels}, shift_g=0, shift_d=3)
     text = f"{positions} positions, {inputs} inputs"
     yield case("dot_planes", f"{text}, 4 bits", {"words": positions // 32, "bits": 4, "count": inputs})
     yield case("dot_signs", text, {"n": positions, "words": inputs // 32})

@@ -139,9 +139,14 @@ def bconv2d_sign(geometry):
     return _binary(geometry) + [threshold, flip, _output("y", "I", _pixels(geometry) * cout // 32)]
 
 
-def binarize(n, channels):
+def near_threshold(n, channels):
     x, threshold = _buffer("x", "b", n * channels), _buffer("threshold", "b", channels)
     return [x, threshold, _output("y", "I", n * channels // 32)]
+
+
+def binarize(n, channels):
+    x, threshold, y = near_threshold(n, channels)
+    return [x, threshold, _buffer("flip", "I", channels // 32), y]
 
 
 def expand(n, channels):
@@ -260,8 +265,9 @@ def _shifts():
     return [_scalar("shift_g", 0, 31), _scalar("shift_d", 0, 31)]
 
 
-def gradient_add(words):
-    return [_output("g", "h", 32 * words), _buffer("d", "h", 32 * words), _buffer("mask", "I", words)] + _shifts()
+def gradient_add(n, channels):
+    g, d = _output("g", "h", n * channels), _buffer("d", "h", n * channels)
+    return [g, d, _buffer("mask", "I", n * channels // 32), _buffer("flip", "I", channels // 32)] + _shifts()
 
 
 def expand_backward(n, channels):
@@ -322,7 +328,7 @@ KERNELS = {
     "bconv2d_masks": bconv2d_masks,
     "bconv2d_sign": bconv2d_sign,
     "binarize": binarize,
-    "near_threshold": binarize,
+    "near_threshold": near_threshold,
     "expand": expand,
     "global_avg_pool": global_avg_pool,
     "avg_pool": pool,

@@ -155,7 +155,7 @@ def stream(net, rng):
     g = noise(2 * height * width * n, rng)
     yield case("avg_pool_backward", pooled, shape, rng)
     yield case("gradient_mask", text, (height * width * n // 32,), rng, g=g)
-    yield case("gradient_add", text, (height * width * n // 32,), rng, g=g, shift_g=0, shift_d=3)
+    yield case("gradient_add", text, (height * width, n), rng, g=g, shift_g=0, shift_d=3)
     yield case("expand_backward", text, (height * width, n), rng, g=g, shift_g=0, shift_d=3)
 
 

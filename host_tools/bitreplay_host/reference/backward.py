@@ -46,15 +46,18 @@ def gradient_mask(g, mask):
     g[signs(mask, np.int8) < 0] = 0
 
 
-def gradient_add(g, d, mask, shift_g, shift_d):
-    """Adds d where the mask is 1; each is shifted right first, so that they have one exponent. Returns k.
+def gradient_add(g, d, mask, flip, shift_g, shift_d):
+    """Adds d where the mask is 1, negated where flip is 1; each is shifted right first, to one exponent. Returns k.
 
-    g i16[n], in place; d i16[n]; mask u32[n/32]; shift_g, shift_d 0..31:
-    ((g << 14) >> shift_g) + (bit ? (d << 14) >> shift_d : 0), normalized. ValueError for a size or range that differs.
+    g i16[P*C], in place; d i16[P*C]; mask u32[P*C/32]; flip u32[C/32]; shift_g, shift_d 0..31:
+    ((g << 14) >> shift_g) + (bit ? (+-d << 14) >> shift_d : 0), normalized. ValueError for a size or range that
+    differs.
     """
-    n = 32 * counted("g", g, 64, MAX_ELEMENTS)
+    c = 32 * counted("flip", flip, 4, MAX_CHANNELS // 32)
+    n = c * counted("g", g, 2 * c, MAX_ELEMENTS)
     d = input_buffer("d", d, np.int16, n).astype(np.int64)
     mask = input_buffer("mask", mask, np.uint32, n // 32)
+    d = (d.reshape(-1, c) * -signs(input_buffer("flip", flip, np.uint32, c // 32), np.int64)).ravel()
     shift_g, shift_d = in_range("shift_g", shift_g, 0, 31), in_range("shift_d", shift_d, 0, 31)
     g = output_buffer("g", g, np.int16, n)
     added = np.where(signs(mask, np.int8) > 0, (d << 14) >> shift_d, 0)

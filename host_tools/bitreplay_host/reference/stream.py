@@ -17,24 +17,25 @@ from .arguments import (
 )
 
 
-def binarize(x, threshold, y):
-    """Stream to bits: bit = x >= threshold.
+def binarize(x, threshold, flip, y):
+    """Stream to bits: bit = (x >= threshold) ^ flip.
 
-    x i8[n*c]; threshold i8[c], c a multiple of 32; y u32[n*c/32].
+    x i8[n*c]; threshold i8[c], c a multiple of 32; flip u32[c/32]; y u32[n*c/32].
     ValueError for a size that differs.
     """
     c = 32 * counted("threshold", threshold, 32, MAX_CHANNELS // 32)
     n = counted("x", x, c, MAX_ELEMENTS)
     threshold = input_buffer("threshold", threshold, np.int8, c)
     x = input_buffer("x", x, np.int8, n * c).reshape(n, c)
+    flip = input_buffer("flip", flip, np.uint32, c // 32)
     y = output_buffer("y", y, np.uint32, n * c // 32)
-    y[:] = pack(x >= threshold).ravel()
+    y[:] = (pack(x >= threshold) ^ flip).ravel()
 
 
 def near_threshold(x, threshold, y):
     """Where the gradient of binarize passes: bit = abs(x - threshold) < 16, a box of width 1.0 to both sides.
 
-    Sizes as binarize's. ValueError for a size that differs.
+    x, threshold and y as binarize takes them. ValueError for a size that differs.
     """
     c = 32 * counted("threshold", threshold, 32, MAX_CHANNELS // 32)
     n = counted("x", x, c, MAX_ELEMENTS)

@@ -37,7 +37,7 @@ KINDS = {
         ("flatten", {}),
     ],
 }
-NETS = ["tiny", "deep", "blocks", "strided", "flat", "little", "twice", "oblong", "sensors"]
+NETS = ["tiny", "deep", "blocks", "strided", "flat", "little", "twice", "oblong", "sensors", "flipped"]
 
 
 @pytest.fixture
@@ -147,6 +147,7 @@ class Reference:
             elif layer.op == "binarize":
                 off = stream - np.frombuffer(layer.threshold, np.int8) / 16
                 bits = self.line(i, off, lambda off: np.where(off >= 0, 1.0, -1.0), lambda off: np.abs(off) < 1)
+                bits = bits * -unpack(np.frombuffer(layer.flip, np.uint8)[None], off.shape[3:])[0]
             elif layer.op == "expand":
                 low, high = np.frombuffer(layer.levels, np.int8).reshape(-1, 2).T / 16
                 stream = (low + high) / 2 + bits * (high - low) / 2
@@ -201,6 +202,8 @@ def test_gradients_are_the_numerical_ones(load, name):
 def test_a_sign_passes_the_gradient_near_its_threshold(summed):
     """A box of 1.0 to both sides, as the integers' is; the gradient that the stream has is not changed by it."""
     threshold = np.array([-128, -40, -1, 0, 1, 127] * 16, np.int8)  # channels
+    flip = np.array([0, 2**32 - 1, 0x0F0F0F0F], np.uint32)
+    up = -unpack(flip.view(np.uint8)[None], threshold.shape)[0]
     stream = np.arange(-128, 128, dtype=np.int8)[None, :, None, None].repeat(len(threshold), axis=3)
     near = bytearray(stream.size // 8)
     kernels.near_threshold(np.ascontiguousarray(stream), threshold, near)
@@ -212,7 +215,7 @@ def test_a_sign_passes_the_gradient_near_its_threshold(summed):
     layers = FloatLayers(SimpleNamespace(above=[], pooling="flatten"), ())
     layers.layers = [
         SimpleNamespace(op="bconv2d", residual=True),
-        SimpleNamespace(op="binarize", threshold=threshold),
+        SimpleNamespace(op="binarize", threshold=threshold, flip=flip),
         SimpleNamespace(op="bconv2d", residual=summed),
     ]
     layers.convolutions = {
@@ -227,9 +230,9 @@ def test_a_sign_passes_the_gradient_near_its_threshold(summed):
     }
     layers.forward(None)
     layers.backward(g)
-    assert np.array_equal(seen[0], np.where(stream.astype(int) >= threshold, 1, -1))
+    assert np.array_equal(seen[0], np.where(stream.astype(int) >= threshold, up, -up))
     assert np.array_equal(near, np.abs(stream.astype(int) - threshold) < 16)
-    np.testing.assert_array_equal(received[0], g + d * near)
+    np.testing.assert_array_equal(received[0], g + d * near * up)
 
 
 # Steps.
