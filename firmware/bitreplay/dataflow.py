@@ -11,6 +11,7 @@ FIELDS = {
     "bconv2d_sign": ("tensor", "cout", "kernel", "stride", "padding", "groups"),
     "avg_pool": ("size", "repeat"),
     "max_pool": ("size", "repeat"),
+    "max_pool_bits": ("size",),
     "latent": (),
     "expand": ("tensor",),
     "global_avg_pool": (),
@@ -18,7 +19,7 @@ FIELDS = {
     "dense": ("tensor",),
 }
 OPTIONAL = {"binarize": ("flip",)}  # fields that are true, or left out
-EVERYWHERE = ("binarize", "bconv2d", "bconv2d_sign", "avg_pool", "max_pool")
+EVERYWHERE = ("binarize", "bconv2d", "bconv2d_sign", "avg_pool", "max_pool", "max_pool_bits")
 POOLINGS = ("global_avg_pool", "flatten")
 
 # What may follow, from an op on: at first, in the backbone, above the latent, after the features.
@@ -40,6 +41,7 @@ READS_WRITES = {
     "bconv2d_sign": (BITS, BITS),
     "avg_pool": (STREAM, STREAM),
     "max_pool": (STREAM, STREAM),
+    "max_pool_bits": (BITS, BITS),
     "latent": (BITS, BITS),
     "expand": (BITS, STREAM),
     "global_avg_pool": (STREAM, FEATURES),

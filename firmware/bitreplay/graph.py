@@ -155,6 +155,16 @@ class Graph:
         numbers = list(shape) + [cout] + kernel + stride + padding + [groups]
         return array("H", numbers), (sides[0], sides[1], cout)
 
+    def pool(self, layer, source, shape, repeat):
+        """(new Layer with the shape of its pooling, output shape) of what is there."""
+        height, width, channels = shape
+        size_h, size_w = self.pair(layer, "size")
+        if size_h & (size_h - 1) or size_w & (size_w - 1) or height % size_h or width % size_w:
+            self.fail("size must be 1, 2, 4 or 8 and divide the %dx%d input" % (height, width))
+        found = self.layer(layer, source, shape)
+        found.pool = array("H", [height, width, channels, size_h, size_w, repeat])
+        return found, (height // size_h, width // size_w, channels * repeat)
+
     def binary(self, layer):
         """(new Layer with its geometry, output shape, terms of a sum) of a convolution of the bits."""
         cin, groups = self.bits[2], self.integer(layer, "groups")
@@ -237,19 +247,21 @@ def _bconv2d_sign(g, layer):
 
 
 def _pool(g, layer):
-    (size_h, size_w), repeat = g.pair(layer, "size"), g.integer(layer, "repeat")
-    height, width, channels = g.stream
-    if size_h & (size_h - 1) or size_w & (size_w - 1) or height % size_h or width % size_w:
-        g.fail("size must be 1, 2, 4 or 8 and divide the %dx%d stream" % (height, width))
+    repeat = g.integer(layer, "repeat")
+    found, (height, width, channels) = g.pool(layer, STREAM, g.stream, repeat)
+    size_h, size_w = found.pool[3], found.pool[4]
     # As the output takes the place of its input.
-    if repeat > (size_h if width == 1 else size_w) or repeat * channels > MAX_CHANNELS:
+    if repeat > (size_h if g.stream[1] == 1 else size_w) or channels > MAX_CHANNELS:
         g.fail(
             "repeat must be at most size (the horizontal one, but where the stream is 1 wide), and repeat * channels "
             "at most %d" % MAX_CHANNELS
         )
-    found = g.layer(layer, STREAM, g.stream)
-    found.pool = array("H", [height, width, channels, size_h, size_w, repeat])
-    g.to_stream(found, (height // size_h, width // size_w, channels * repeat))
+    g.to_stream(found, (height, width, channels))
+
+
+def _pool_bits(g, layer):
+    found, out = g.pool(layer, g.slot, g.bits, 1)
+    g.to_bits(found, out)
 
 
 def _latent(g, layer):
@@ -287,6 +299,7 @@ HANDLERS = {
     "bconv2d_sign": _bconv2d_sign,
     "avg_pool": _pool,
     "max_pool": _pool,
+    "max_pool_bits": _pool_bits,
     "latent": _latent,
     "expand": _expand,
     "global_avg_pool": _features,

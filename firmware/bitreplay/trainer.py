@@ -23,10 +23,15 @@ PASSED = "expand", "binarize", "bconv2d", "avg_pool"  # by a gradient
 
 def most(net):
     """How many binary convolutions, from the top, a gradient reaches."""
+    return _reach(net)[0]
+
+
+def _reach(net):
+    """(most(net), the Layer that lets no gradient pass, if that is why)"""
     found = readers = widest = 0
     for layer in reversed(net.above):
         if layer.op not in PASSED:
-            break
+            return found, layer
         if layer.op == "bconv2d":
             widest = max(widest, layer.shape[0] * layer.shape[1])
             if minibatch(layer) * widest > MAX_POSITIONS:
@@ -37,12 +42,12 @@ def most(net):
                 break
         elif layer.op == "binarize":
             readers = 0
-    return found
+    return found, None
 
 
 def check_train(net, train):
     """How many binary layers `train` ("head", "all" or a number of them) stands for, or ValueError."""
-    layers, reached = sum([layer.op == "bconv2d" for layer in net.above]), most(net)
+    layers, (reached, stop) = sum([layer.op == "bconv2d" for layer in net.above]), _reach(net)
     if train == "head" and type(train) is str:
         return 0
     if train == "all" and type(train) is str:
@@ -54,9 +59,10 @@ def check_train(net, train):
     if train > layers:
         raise ValueError("train: the model has %d binary layers above its latent, got %d" % (layers, train))
     if train > reached:
-        raise ValueError(
-            "train: of %d binary layers only the upper %d can be trained (docs/learning.md)" % (layers, reached)
-        )
+        text = "train: of %d binary layers only the upper %d can be trained" % (layers, reached)
+        if stop:
+            text += ", as no gradient passes the %s%s" % (stop.op, " " + stop.name if stop.name else "")
+        raise ValueError(text + " (docs/learning.md)")
     return train
 
 
@@ -100,7 +106,7 @@ class Part:
         self.columns = columns(batch, self.positions)
         self.source = None
         for i in range(index):
-            if net.above[i].op in ("binarize", "bconv2d_sign"):
+            if net.above[i].target != STREAM:
                 self.source = i
         self.passes = self.source is not None and self.source > lowest
 

@@ -71,6 +71,9 @@ def avg_pool(shape: ReadableBuffer, x: ReadableBuffer, y: WriteableBuffer, /) ->
 def max_pool(shape: ReadableBuffer, x: ReadableBuffer, y: WriteableBuffer, /) -> None:
     """The maximum of windows."""
 
+def max_pool_bits(shape: ReadableBuffer, x: ReadableBuffer, y: WriteableBuffer, /) -> None:
+    """The maximum of windows of bits: 1 where one of them is."""
+
 def add(x: ReadableBuffer, y: WriteableBuffer, /) -> None:
     """y = sat8(y + x)."""
 

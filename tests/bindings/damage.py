@@ -10,7 +10,18 @@ SIZES = {"U8": 1, "I8": 1, "U16": 2, "I16": 2, "U32": 4, "I32": 4}
 VALUES = [0, 1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 24, 25, 31, 32, 33, 64, 96, 127, 128, 255, 256, 257, 1023, 1024, 1025]
 VALUES += [65535, 65536, 1 << 31, 1 << 32, 1 << 64, 1.5, True, False, None, "", "block", [], {}, [1], "1"]
 TEXTS = [json.dumps(value) for value in VALUES]
-OPS = ["conv2d", "binarize", "bconv2d", "bconv2d_sign", "avg_pool", "max_pool", "latent", "expand", "dense"]
+OPS = [
+    "conv2d",
+    "binarize",
+    "bconv2d",
+    "bconv2d_sign",
+    "avg_pool",
+    "max_pool",
+    "max_pool_bits",
+    "latent",
+    "expand",
+    "dense",
+]
 OPS += ["global_avg_pool", "flatten"]
 PUNCTUATION = b'{}[]",:0123456789 -tu\\'
 

@@ -85,6 +85,11 @@ def pool():
     return ((height, width, channels, size_h, size_w, random.randint(1, size_h if width == 1 else size_w)),)
 
 
+def pool_bits():
+    ((height, width, channels, size_h, size_w, _),) = pool()
+    return ((height, width, 32 * (channels // 32 + 1) if channels < 1024 else 1024, size_h, size_w, 1),)
+
+
 def transpose():
     rows, words = dims((4, 128), (4, 32))
     return 32 * rows, words
@@ -136,6 +141,7 @@ SHAPES = {
     "global_avg_pool": lambda: dims((70, 65536), (9, 1024)),
     "avg_pool": pool,
     "max_pool": pool,
+    "max_pool_bits": pool_bits,
     "add": lambda: dims((100, 70000)),
     "dense": lambda: dims((40, 1024), (20, 1024)),
     "random": lambda: (),

@@ -106,6 +106,10 @@ class SyntheticModel:
                 self.binarize()
         elif random.randrange(4) == 0:
             self.bits = self.from_bits("bconv2d_sign")
+        elif random.randrange(6) == 0 and min(self.bits) > 0:
+            size = self.sizes(self.bits)
+            self.add("max_pool_bits", size=field(size))
+            self.bits = [self.bits[0] // size[0], self.bits[1] // size[1], self.bits[2]]
         elif self.above and random.getrandbits(1):
             self.expand()
         elif self.stream and random.randrange(4) == 0 and max(self.stream[:2]) > 1 and self.stream == self.bits:
@@ -127,9 +131,13 @@ class SyntheticModel:
         self.stream, self.unread = self.bits, "stream"
 
     def pool(self):
-        size = [random.choice([s for s in (1, 2, 4, 8) if side % s == 0]) for side in self.stream[:2]]
+        size = self.sizes(self.stream)
         most = size[0] if self.stream[1] == 1 else size[1]
         self.pool_by(size, random.randint(1, max(1, min(most, 256 // self.stream[2]))))
+
+    def sizes(self, shape):
+        """Those of a pool's windows."""
+        return [random.choice([s for s in (1, 2, 4, 8) if side % s == 0]) for side in shape[:2]]
 
     def pool_by(self, size, repeat):
         self.add(random.choice(("avg_pool", "max_pool")), size=field(size), repeat=repeat)

@@ -15,7 +15,17 @@ from synthetic_models import SyntheticModel
 import models
 
 DTYPES = {name: np.dtype(dtype) for dtype, name in models.DTYPES.items()}
-KINDS = ["expand", "binarize", "bconv2d", "bconv2d_sign", "avg_pool", "max_pool", "global_avg_pool", "flatten"]
+KINDS = [
+    "expand",
+    "binarize",
+    "bconv2d",
+    "bconv2d_sign",
+    "avg_pool",
+    "max_pool",
+    "max_pool_bits",
+    "global_avg_pool",
+    "flatten",
+]
 KINDS += ["both buffers of bits above", "latent read late", "trained", "two sides", "flipped"]
 REASONS = "can overflow 32 bits", "does not fit the", "shape must be", "features, at most"
 
@@ -72,7 +82,7 @@ def test_synthetic_models(tmp_path):
                 assert features == expected.astype(np.int8).tobytes(), model.layers
         seen.update({"accepted": 1, "trained": trainer is not None})
         seen.update({layer.op for layer in net.above} | {net.pooling})
-        slots = [layer.target for layer in net.above if layer.op in ("binarize", "bconv2d_sign")]
+        slots = [layer.target for layer in net.above if layer.op in ("binarize", "bconv2d_sign", "max_pool_bits")]
         seen["both buffers of bits above"] += len(set(slots)) == 2
         seen["two sides"] += any(
             layer.op == "bconv2d" and layer.geometry[4] != layer.geometry[5] for layer in net.above

@@ -15,6 +15,7 @@ SHAPES = {
     "global_avg_pool": (7, 5),
     "avg_pool": ((4, 4, 3, 4, 2, 2),),
     "max_pool": ((4, 4, 3, 4, 2, 2),),
+    "max_pool_bits": ((4, 4, 64, 4, 2, 1),),
     "add": (7,),
     "dense": (5, 3),
     "random": (),

@@ -90,6 +90,10 @@ def max_pool(shape, x, y):
     call("max_pool", shape, x, y)
 
 
+def max_pool_bits(shape, x, y):
+    call("max_pool_bits", shape, x, y)
+
+
 def add(x, y):
     call("add", x, y, size(x.size))
 

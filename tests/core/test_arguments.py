@@ -129,6 +129,9 @@ def test_scalars_out_of_range_are_refused(kernel, name, values):
         ("max_pool", "shape", 4, 1, "shape: repeat: must be 1..1"),
         # In a column repeat may be as large as the vertical size: it is the buffer that is wrong.
         ("max_pool", "shape", slice(1, 5, 3), 1, "x: expected 12 bytes, got 48"),
+        ("max_pool_bits", "shape", 2, 48, "shape: channels must be a multiple of 32, and repeat 1"),
+        ("max_pool_bits", "shape", 5, 2, "shape: channels must be a multiple of 32, and repeat 1"),
+        ("max_pool_bits", "shape", 4, 8, "shape: size_w: must be 1, 2, 4 or 8 and divide the width"),
         ("avg_pool_backward", "shape", 3, 3, "shape: size_h: must be 1, 2, 4 or 8 and divide the height"),
         ("avg_pool_backward", "shape", 0, 257, "shape: height: must be 1..256"),
         ("dense", "shift", 1, 7, "shift: must be -16..6"),

@@ -1,4 +1,4 @@
-"""binarize, near_threshold, expand, global_avg_pool, avg_pool, max_pool, add."""
+"""binarize, near_threshold, expand, global_avg_pool, avg_pool, max_pool, max_pool_bits, add."""
 
 import numpy as np
 import pytest
@@ -53,6 +53,19 @@ def test_avg_pool_in_place(arguments):
 @given(pools())
 def test_max_pool_in_place(arguments):
     check_pool_in_place("max_pool", *arguments)
+
+
+@given(st.data(), pool_shapes(4, st.sampled_from((32, 64, 160))))
+def test_max_pool_bits(data, shape):
+    """Of bits unpacked it is max_pool."""
+    shape[5] = 1
+    height, width, channels, size_h, size_w, _ = (int(v) for v in shape)
+    x = data.draw(arrays(np.uint32, height * width * channels // 32, *WORD))
+    y = np.zeros(x.size // (size_h * size_w), np.uint32)
+    _, (_, _, y) = agree("max_pool_bits", shape, x, y)
+    expected = np.zeros(32 * y.size, np.int8)
+    IMPLEMENTATIONS[0].max_pool(shape, unpack(x, -1).astype(np.int8), expected)
+    np.testing.assert_array_equal(unpack(y, -1), expected)
 
 
 @given(st.data(), st.integers(1, 300))

@@ -90,6 +90,17 @@ LAYERS = {
         ("bconv2d", RESIDUAL),
         ("global_avg_pool", {}),
     ],
+    "pooled bits": [
+        ("max_pool_bits", {"size": [1, 2]}),
+        ("expand", {}),
+        ("bconv2d", RESIDUAL),
+        ("binarize", {}),
+        ("max_pool_bits", {"size": 2}),
+        ("bconv2d", {"kernel": 2, "padding": 1, "cout": 64}),
+        ("binarize", {"flip": True}),
+        ("bconv2d", {}),
+        ("global_avg_pool", {}),
+    ],
     "maximum": [
         ("bconv2d", RESIDUAL | {"residual": False}),
         ("max_pool", {"size": 2, "repeat": 1}),

@@ -24,6 +24,8 @@ def evaluate(model, image):
                 bits = (acc >= t["threshold"]) ^ _unpack(t["flip"])
         elif op in ("avg_pool", "max_pool"):
             stream = _pool(op, stream, pair(layer["size"]), layer["repeat"])
+        elif op == "max_pool_bits":
+            bits = _pool("max_pool", bits, pair(layer["size"]), 1)
         elif op == "latent":
             latent, stream = bits, None
         elif op == "global_avg_pool":

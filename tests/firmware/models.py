@@ -227,7 +227,7 @@ def plain(seed=0):
 
 
 def sensors(seed=0):
-    """64 samples of 6 sensors in a column: kernels, strides, padding and pools that differ in their two directions."""
+    """128 samples of 6 sensors in a column: kernels, strides, padding and pools differ in their two directions."""
     rng = np.random.default_rng(seed)
     half = {"op": "avg_pool", "size": [2, 1], "repeat": 2}
     layers = [
@@ -237,6 +237,7 @@ def sensors(seed=0):
         half,
         _conv("bconv2d", "block", 64, [5, 1], [2, 1], [2, 0], groups=1, shift=9, residual=True),
         {"op": "binarize", "tensor": "latent"},
+        {"op": "max_pool_bits", "size": [2, 1]},
         _conv("bconv2d_sign", "sign", 32, [2, 1], 1, [1, 0], groups=2),
         {"op": "latent"},
         _conv("bconv2d", "wide", 32, [2, 1], 1, 0, groups=1, shift=8, residual=False),
@@ -268,7 +269,7 @@ def sensors(seed=0):
         **_affine(rng, "down", 64, 500),
         **_head(rng, 256),
     }
-    return Model("sensors", [64, 1, 6], layers, list(LABELS), tensors)
+    return Model("sensors", [128, 1, 6], layers, list(LABELS), tensors)
 
 
 def pair(value):

@@ -12,12 +12,13 @@ REGISTERS = {
     "bconv2d_sign": (False, True, "bits"),
     "avg_pool": (True, False, "stream"),
     "max_pool": (True, False, "stream"),
+    "max_pool_bits": (False, True, "bits"),
     "expand": (False, True, "stream"),
     "latent": (False, True, "bits"),
     "global_avg_pool": (True, False, "features"),
     "flatten": (True, False, "features"),
 }
-BELOW = ["binarize", "bconv2d", "bconv2d_sign", "avg_pool", "max_pool"]
+BELOW = ["binarize", "bconv2d", "bconv2d_sign", "avg_pool", "max_pool", "max_pool_bits"]
 
 
 def layer(op, residual):

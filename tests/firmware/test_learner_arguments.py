@@ -90,10 +90,17 @@ def test_the_smallest_share_that_leaves_a_channel(deep_net):
     Learner(deep_net, channels=0.001)
 
 
-@pytest.mark.parametrize("name, reached, layers", [("signs", 2, 3), ("maximum", 1, 2)])
-def test_layers_that_no_gradient_reaches(tmp_path, name, reached, layers):
+@pytest.mark.parametrize(
+    "name, reached, layers, stop",
+    [
+        ("signs", 2, 3, ", as no gradient passes the bconv2d_sign bconv2d_sign3"),
+        ("maximum", 1, 2, ", as no gradient passes the max_pool"),
+        ("pooled bits", 2, 3, ", as no gradient passes the max_pool_bits"),
+    ],
+)
+def test_layers_that_no_gradient_reaches(tmp_path, name, reached, layers, stop):
     net = load(models.save(tmp_path / "model.safetensors", deep.deep(name)))
-    message = f"train: of {layers} binary layers only the upper {reached} can be trained"
+    message = rf"^train: of {layers} binary layers only the upper {reached} can be trained{stop} \(docs/learning.md\)$"
     for train in ("all", reached + 1):
         with pytest.raises(ValueError, match=message):
             Learner(net, train=train)

@@ -77,6 +77,9 @@ class Net:
                 up = signs(layer.flip, layer.shape[2]) < 0
                 threshold = np.frombuffer(layer.threshold, np.int16)
                 bits = np.where((acc >= threshold) == up, 1.0, -1.0)
+            elif layer.op == "max_pool_bits":
+                h, w, c, size_h, size_w, _ = layer.pool
+                bits = bits.reshape(h // size_h, size_h, w // size_w, size_w, c).max((1, 3))
             else:
                 h, w, c, size_h, size_w, repeat = layer.pool
                 cells = stream.reshape(h // size_h, size_h, w // size_w, size_w, c)
@@ -188,7 +191,7 @@ def steps(me, size):
 
 
 MODELS = [("blocks", 3), ("strided", 3), ("flat", 3), ("twice", 2), ("made twice", 2), ("signs", 2), ("deep", 3)]
-MODELS += [("plain", 1), ("oblong", 3), ("sensors", 3), ("flipped", 3)]
+MODELS += [("plain", 1), ("oblong", 3), ("sensors", 3), ("flipped", 3), ("pooled bits", 2)]
 
 
 @pytest.fixture(scope="module", params=MODELS, ids=lambda param: param[0])

@@ -56,6 +56,7 @@ RUNS = {
     "oblong kernels, a share": {"model": "oblong", "train": 2, "channels": 0.3, "q_b": 16},
     "flipped channels": {"model": "flipped", "train": "all"},
     "flipped channels, 8 bits to nearest": {"model": "flipped", "train": 2, "q_b": 8, "rounding": "nearest"},
+    "above a maximum of bits": {"model": "pooled bits", "train": 2},
     "a column of sensors": {"model": "sensors", "train": "all"},
 }  # fmt: skip
 

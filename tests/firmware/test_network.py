@@ -4,6 +4,7 @@ import hashlib
 import json
 
 import _bitreplay as kernels
+import deep
 import direct
 import numpy as np
 import pytest
@@ -40,6 +41,7 @@ MODELS = {
     "deep": models.deep,
     "plain": models.plain,
     "sensors": models.sensors,
+    "pooled bits": lambda seed: deep.deep("pooled bits", seed),
 }
 
 
@@ -160,11 +162,11 @@ def test_layers_of_two_sides(path):
     """What differs vertically and horizontally; one integer stands for both."""
     model = models.sensors()
     net = load(models.save(path, model))
-    assert (net.image_shape, net.latent_shape, net.features) == ((64, 1, 6), (9, 1, 32), 256)
+    assert (net.image_shape, net.latent_shape, net.features) == ((128, 1, 6), (9, 1, 32), 256)
     down = net.above[5]
     assert (list(down.geometry), down.shape) == ([8, 1, 32, 64, 3, 1, 2, 1, 1, 0, 1], (4, 1, 64))
     assert list(net.above[4].pool) == [8, 1, 32, 2, 1, 2]
-    assert net.int8_macs == 32 * 32 * 5 * 6
+    assert net.int8_macs == 64 * 32 * 5 * 6
     same = models.tiny()
     before = repr(load(models.save(path, same)))
     for layer in same.layers:

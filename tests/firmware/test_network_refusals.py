@@ -70,6 +70,7 @@ def int8_slope(m):
 
 EXPAND = {"op": "expand", "tensor": "expand"}
 POOL = {"op": "max_pool", "size": 2, "repeat": 1}
+POOL_BITS = {"op": "max_pool_bits", "size": 2}
 BINARIZE = {"op": "binarize", "tensor": "block"}
 
 REFUSED = [
@@ -173,9 +174,9 @@ REFUSED = [
     (layer("bconv2d", padding=0), r"residual: the stream is \(4, 4, 32\), but the output \(2, 2, 32\)"),
     (layer("avg_pool", size=3), "size must be 1, 2, 4 or 8 and divide"),
     (layer("avg_pool", size=[2, 3]), "size must be 1, 2, 4 or 8 and divide"),
-    (layer("avg_pool", size=[8, 2]), "size must be 1, 2, 4 or 8 and divide the 4x4 stream"),
+    (layer("avg_pool", size=[8, 2]), "size must be 1, 2, 4 or 8 and divide the 4x4 input"),
     (layer("avg_pool", size=[2, 1], repeat=2), r"repeat must be at most size \(the horizontal one"),
-    (layer("avg_pool", size=8), "size must be 1, 2, 4 or 8 and divide the 4x4 stream"),
+    (layer("avg_pool", size=8), "size must be 1, 2, 4 or 8 and divide the 4x4 input"),
     (layer("avg_pool", repeat=3), "repeat must be at most size"),
     (
         both(
@@ -237,6 +238,20 @@ REFUSED = [
     (
         layers(lambda all, one: all.insert(7, BINARIZE) or all.insert(8, EXPAND)),
         r"block.threshold: is missing, or",
+    ),
+    # pools of bits
+    (layers(lambda all, one: all.insert(2, {**POOL_BITS, "size": 3})), "size must be 1, 2, 4 or 8 and divide the 4x4"),
+    (
+        layers(lambda all, one: all.insert(2, {**POOL_BITS, "size": [2, 8]})),
+        "size must be 1, 2, 4 or 8 and divide the",
+    ),
+    (layers(lambda all, one: all.insert(2, {**POOL_BITS, "repeat": 1})), "field repeat is unknown"),
+    (layers(lambda all, one: all.insert(2, {"op": "max_pool_bits"})), "field size is missing"),
+    (layers(lambda all, one: all.insert(1, POOL_BITS)), r"layer 1 \(max_pool_bits\): there are no bits yet"),
+    (layers(lambda all, one: all.insert(3, POOL_BITS)), r"layer 3 \(max_pool_bits\): no later layer reads its output"),
+    (
+        layers(lambda all, one: all.insert(2, POOL_BITS)),
+        r"residual: the stream is \(4, 4, 32\), but the output \(2, 2, 32",
     ),
     # above the latent
     (
@@ -352,7 +367,7 @@ DEEP_REFUSED = [
     (layers(lambda all, one: all.pop(10)), r"layer 9 \(avg_pool\): no later layer reads its output"),
     (layers(lambda all, one: all.pop(3)), r"layer 3 \(binarize\): there is no stream above the latent yet"),
     (layer("bconv2d", 1, residual=False), r"layer 7 \(avg_pool\): no later layer reads its output"),
-    (layer("avg_pool", 1, size=4), "size must be 1, 2, 4 or 8 and divide the 2x4 stream"),
+    (layer("avg_pool", 1, size=4), "size must be 1, 2, 4 or 8 and divide the 2x4 input"),
     (layers(lambda all, one: all.__delitem__(slice(9, 11))), r"layer 8 \(bconv2d\): no later layer reads its output"),
     (layer("bconv2d", 2, groups=3), "groups must divide"),
     (filled("down.bias", 2**31 - 1, 63), "down.slope: channel 63 can overflow"),

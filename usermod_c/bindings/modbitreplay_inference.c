@@ -140,6 +140,18 @@ mp_obj_t mod_max_pool(size_t n_args, const mp_obj_t *a) {
     return pool(a[0], a[1], a[2], br_max_pool);
 }
 
+// max_pool_bits(shape, x, y)
+mp_obj_t mod_max_pool_bits(size_t n_args, const mp_obj_t *a) {
+    br_args_t args = { 0 };
+    const br_pool_t *p = br_get_pool(&args, a[0]);
+    if (p->channels % 32 || p->repeat != 1) {
+        mp_raise_ValueError(MP_ERROR_TEXT("shape: channels must be a multiple of 32, and repeat 1"));
+    }
+    const uint32_t *x = br_input(&args, a[1], "x", (size_t)p->height * p->width * p->channels / 8, 4);
+    br_max_pool_bits(p, x, br_output(&args, a[2], "y", br_pooled(p) / 8, 4));
+    return mp_const_none;
+}
+
 // add(x, y)
 mp_obj_t mod_add(size_t n_args, const mp_obj_t *a) {
     br_args_t args = { 0 };

@@ -129,6 +129,9 @@ void br_global_avg_pool(const int8_t *x, size_t n, size_t channels, int8_t *y);
 void br_avg_pool(const br_pool_t *p, const int8_t *x, int8_t *y);
 void br_max_pool(const br_pool_t *p, const int8_t *x, int8_t *y);
 
+// x [height][width][channels/32], y [height/size_h][width/size_w][channels/32]; repeat is 1.
+void br_max_pool_bits(const br_pool_t *p, const uint32_t *x, uint32_t *y);
+
 void br_add(const int8_t *x, int8_t *y, size_t n);
 
 // x [n], weight [classes][n], shift [classes], y [classes]. |acc| <= 2^14 * 1024 = 2^24, << 6 is < 2^31.

@@ -104,6 +104,25 @@ void BR_HOT br_max_pool(const br_pool_t *p, const int8_t *x, int8_t *y) {
     br_pool(p, x, y, br_maximum);
 }
 
+void BR_HOT br_max_pool_bits(const br_pool_t *p, const uint32_t *x, uint32_t *y) {
+    size_t words = p->channels >> 5, row = p->width * words;
+    for (uint32_t top = 0; top < p->height; top += p->size_h) {
+        for (uint32_t left = 0; left < p->width; left += p->size_w) {
+            const uint32_t *window = x + top * row + left * words;
+            for (size_t w = 0; w < words; w++) {
+                uint32_t maximum = 0;
+                const uint32_t *from = window + w;
+                for (uint32_t i = 0; i < p->size_h; i++, from += row) {
+                    for (uint32_t j = 0; j < p->size_w; j++) {
+                        maximum |= from[j * words];
+                    }
+                }
+                *y++ = maximum;
+            }
+        }
+    }
+}
+
 void BR_HOT br_add(const int8_t *x, int8_t *y, size_t n) {
     for (size_t i = 0; i < n; i++) {
         y[i] = br_sat8(y[i] + x[i]);

@@ -18,7 +18,7 @@ from ..device.connect import with_model
 from ..tables import table
 from . import instructions
 
-OTHER_LINES = 25  # of onboard/time_kernels.py, beside those of convolutions
+OTHER_LINES = 26  # of onboard/time_kernels.py, beside those of convolutions
 LAYER_LINES = 5  # for each binary one above the latent
 TEACH = {"epochs": 4, "classes": 10}
 REPLAY, FRESH = (500, 64_000), (100, 12_800)  # latents that are taught, unless they are more bytes

@@ -125,6 +125,10 @@ class _Maker:
         size_h, size_w = self.one(1, 2, 4), self.one(1, 2, 4)
         return ((2 * size_h, 3 * size_w, 5, size_h, size_w, self.one(1, size_w)),)
 
+    def pool_bits(self):
+        height, width, _, *sizes, _ = self.pool()[0]
+        return ((height, width, 64, *sizes, 1),)
+
     def bconv2d_dx(self):
         return self.binary(64, 1), self.one(2, 4, 8)
 
@@ -143,6 +147,7 @@ SHAPES: dict[str, Callable[[_Maker], tuple[Any, ...]]] = {
     "global_avg_pool": lambda m: (m.one(3, 7, 16, 49), 5),
     "avg_pool": _Maker.pool,
     "max_pool": _Maker.pool,
+    "max_pool_bits": _Maker.pool_bits,
     "add": lambda m: (70,),
     "dense": lambda m: (33, 3),
     "random": lambda m: (),

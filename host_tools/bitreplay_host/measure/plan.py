@@ -54,7 +54,7 @@ INT8_MAC = 9.0  # of the first layer
 OUTPUT, WORD = 112.0, 14.3  # of a binary convolution: each output, and each 32 MACs
 MASKS = 1.09  # times as many with its masks
 OTHERS = 1.1  # times as many for a backbone, with what is between its convolutions
-BINARIZE, EXPAND, POOL = 27.0, 18.0, 44.0  # of an element forward
+BINARIZE, EXPAND, POOL, POOL_BITS = 27.0, 18.0, 44.0, 0.5  # of an element forward
 MASK, ADD, POOL_BACK, RECORD = 12.0, 72.0, 60.0, 36.0  # and backward
 QUANTIZE = 180.0  # of an element of a gradient
 PLANE_WORD = 17.0  # of a bit plane's 32 products
@@ -176,7 +176,7 @@ def forward(layer: Any) -> float:
     """Cycles of a layer above the latent."""
     if layer.op in ("bconv2d", "bconv2d_sign"):
         return convolution(tuple(layer.geometry))
-    each = {"binarize": BINARIZE, "expand": EXPAND}.get(layer.op, POOL)
+    each = {"binarize": BINARIZE, "expand": EXPAND, "max_pool_bits": POOL_BITS}.get(layer.op, POOL)
     return each * count(layer.shape_in)
 
 

@@ -167,6 +167,13 @@ def pool(shape):
     ]
 
 
+def max_pool_bits(shape):
+    height, width, channels, size_h, size_w, _ = shape
+    words = channels // 32
+    y = _output("y", "I", height // size_h * (width // size_w) * words)
+    return [_shape("shape", POOL, shape), _buffer("x", "I", height * width * words), y]
+
+
 def add(n):
     return [_buffer("x", "b", n), _output("y", "b", n)]
 
@@ -333,6 +340,7 @@ KERNELS = {
     "global_avg_pool": global_avg_pool,
     "avg_pool": pool,
     "max_pool": pool,
+    "max_pool_bits": max_pool_bits,
     "add": add,
     "dense": dense,
     "random": random,

@@ -148,6 +148,7 @@ def stream(net, rng):
     pooled, shape = "%s to %dx%dx%d" % (text, height, width, n), ((2 * height, 2 * width, n, 2, 2, 1),)
     for kernel in ("avg_pool", "max_pool"):
         yield case(kernel, pooled, shape, rng, x=wide)
+    yield case("max_pool_bits", pooled, shape, rng)
     yield case("add", text, (len(wide),), rng, y=wide)
     text = "%dx%dx%d" % (height, width, n)
     yield case("expand", text, (height * width, n), rng)

@@ -19,7 +19,7 @@ from .gradient import (
 )
 from .head import consolidate, dense, head_backward, head_quantize, head_sum, head_update, softmax
 from .random import random
-from .stream import add, avg_pool, binarize, expand, global_avg_pool, max_pool, near_threshold
+from .stream import add, avg_pool, binarize, expand, global_avg_pool, max_pool, max_pool_bits, near_threshold
 
 __all__ = [
     "add",
@@ -49,6 +49,7 @@ __all__ = [
     "head_sum",
     "head_update",
     "max_pool",
+    "max_pool_bits",
     "near_threshold",
     "quantize_gradient",
     "random",

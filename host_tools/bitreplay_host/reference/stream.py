@@ -111,6 +111,21 @@ def max_pool(shape, x, y):
     pool(shape, x, y, lambda windows: windows.max(2))
 
 
+def max_pool_bits(shape, x, y):
+    """The maximum of bits in each window: 1 where one of them is.
+
+    shape u16[6] as max_pool takes it, channels a multiple of 32, repeat 1; x u32[height*width*channels/32];
+    y u32[height/size_h*width/size_w*channels/32]. ValueError for a size or range that differs.
+    """
+    height, width, channels, size_h, size_w, repeat = pool_shape(shape)
+    if channels % 32 or repeat != 1:
+        raise ValueError("shape: channels must be a multiple of 32, and repeat 1")
+    rows, columns, words = height // size_h, width // size_w, channels // 32
+    x = input_buffer("x", x, np.uint32, height * width * words).reshape(rows, size_h, columns, size_w, words)
+    y = output_buffer("y", y, np.uint32, rows * columns * words)
+    y[:] = np.bitwise_or.reduce(x, axis=(1, 3)).ravel()
+
+
 def add(x, y):
     """y = sat8(y + x): x i8[n], y i8[n]. ValueError for sizes that differ."""
     n = counted("x", x, 1, MAX_ELEMENTS)

@@ -104,10 +104,10 @@ def test_streams_are_those_of_the_integers(load, name):
         assert (np.abs(rows) < 7.9).mean() > 0.5, "most of it saturates"
 
 
-@pytest.mark.parametrize("name", ["plain", "signs", "maximum"])
+@pytest.mark.parametrize("name", ["plain", "signs", "maximum", "pooled bits"])
 def test_layers_that_float32_lacks(load, name):
     """They are refused before anything is computed."""
-    op = "max_pool" if name == "maximum" else "bconv2d_sign"
+    op = {"maximum": "max_pool", "pooled bits": "max_pool_bits"}.get(name, "bconv2d_sign")
     with pytest.raises(ValueError, match=f"^float32 has no {op}; take a model without one above its latent$"):
         FloatLearner(load(name))
 
