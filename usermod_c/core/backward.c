@@ -64,7 +64,7 @@ int32_t BR_HOT br_gradient_add(int16_t *g, const int16_t *d, const uint32_t *mas
         for (size_t w = 0, c = 0; w < words; w++, c = c + 1 < period ? c + 1 : 0) {
             uint32_t bits = mask[w], flips = flip[c];
             for (uint32_t b = 0; b < 32; b++, bits >>= 1, flips >>= 1, sum++, addend++) {
-                int32_t added = flips & 1 ? -*addend : *addend;
+                int32_t sign = -(int32_t)(flips & 1), added = (*addend ^ sign) - sign;
                 int32_t v = br_aligned(*sum, shift_g) + (bits & 1 ? br_aligned(added, shift_d) : 0);
                 if (pass) {
                     *sum = br_normalize(v, exponent);

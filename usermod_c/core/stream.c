@@ -56,23 +56,21 @@ void BR_HOT br_global_avg_pool(const int8_t *x, size_t n, size_t channels, int8_
     }
 }
 
-static inline int32_t br_average(const br_pool_t *p, const int8_t *x, size_t row) {
+static inline int32_t br_average(const int8_t *x, size_t row, size_t channels, uint32_t size_h, uint32_t size_w) {
     int32_t sum = 0;
-    size_t channels = p->channels;
-    for (uint32_t i = 0; i < p->size_h; i++, x += row) {
-        for (uint32_t j = 0; j < p->size_w; j++) {
+    for (uint32_t i = 0; i < size_h; i++, x += row) {
+        for (uint32_t j = 0; j < size_w; j++) {
             sum += x[j * channels];
         }
     }
-    uint32_t shift = br_bit_length((uint32_t)p->size_h * p->size_w) - 1;
+    uint32_t shift = br_bit_length(size_h * size_w) - 1;
     return shift ? (sum + (1 << (shift - 1))) >> shift : sum;
 }
 
-static inline int32_t br_maximum(const br_pool_t *p, const int8_t *x, size_t row) {
+static inline int32_t br_maximum(const int8_t *x, size_t row, size_t channels, uint32_t size_h, uint32_t size_w) {
     int32_t maximum = -128;
-    size_t channels = p->channels;
-    for (uint32_t i = 0; i < p->size_h; i++, x += row) {
-        for (uint32_t j = 0; j < p->size_w; j++) {
+    for (uint32_t i = 0; i < size_h; i++, x += row) {
+        for (uint32_t j = 0; j < size_w; j++) {
             maximum = x[j * channels] > maximum ? x[j * channels] : maximum;
         }
     }
@@ -80,13 +78,13 @@ static inline int32_t br_maximum(const br_pool_t *p, const int8_t *x, size_t row
 }
 
 static inline void BR_HOT br_pool(const br_pool_t *p, const int8_t *x, int8_t *y,
-    int32_t (*reduce)(const br_pool_t *p, const int8_t *x, size_t row)) {
+    int32_t (*reduce)(const int8_t *x, size_t row, size_t channels, uint32_t size_h, uint32_t size_w)) {
     size_t channels = p->channels, row = p->width * channels;
     for (uint32_t top = 0; top < p->height; top += p->size_h) {
         for (uint32_t left = 0; left < p->width; left += p->size_w) {
             const int8_t *window = x + top * row + left * channels;
             for (size_t c = 0; c < channels; c++) {
-                int8_t value = (int8_t)reduce(p, window + c, row);
+                int8_t value = (int8_t)reduce(window + c, row, channels, p->size_h, p->size_w);
                 for (uint32_t copy = 0; copy < p->repeat; copy++) {
                     y[copy * channels + c] = value;
                 }
