@@ -21,6 +21,13 @@ class Sys:
     implementation = type("", (), {"name": "micropython", "version": (1, 21, 0), "_mpy": 4 << 10 | 1 << 8 | 6})
 sys.modules["sys"] = Sys
 """
+IN_FLASH = """
+import os, rp2, sys, vfs
+vfs.umount("/")
+vfs.mount(vfs.VfsLfs2(rp2.Flash(), progsize=256), "/flash")
+os.chdir("/flash")
+sys.path += ["/flash", "/flash/lib"]
+"""
 LISTED = "\nbitreplay/old.mpy\n../boot.py\nmine.py\n"
 IMPORT = """
 import gc
@@ -176,6 +183,16 @@ def test_power_cut_while_installing(bitreplay, emulator, stock_image, mpremote, 
         names = "import os; print(sorted(os.listdir('/lib')), len(os.listdir('/lib/bitreplay')))"
         modules = len(list((packages / "6.3" / "armv6m" / "bitreplay").iterdir()))
         assert mpremote(pico, "exec", names) == f"['_bitreplay.mpy', 'bitreplay'] {modules + 1}"  # and the record
+
+
+def test_a_board_with_its_files_in_flash(bitreplay, stock_pico, mpremote, small_model, packages, tmp_path):
+    """As an STM32 has them; here /lib is in sys.path, too, where no files can be."""
+    (tmp_path / "boot.py").write_text(IN_FLASH)
+    mpremote(stock_pico, "cp", tmp_path / "boot.py", ":boot.py")
+    status, out, error = bitreplay(stock_pico, "upload", "--install", small_model, "--packages", packages)
+    assert (status, error) == (0, "")
+    assert out.startswith("/flash/lib/bitreplay and /flash/lib/_bitreplay.mpy for armv6m: ")
+    assert "\n/flash/small.safetensors: " in out and "in RAM>" in out
 
 
 def test_who_needs_no_install(bitreplay, pico, stock_pico, mpremote, packages, tmp_path):

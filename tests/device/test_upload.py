@@ -24,6 +24,12 @@ class Vfs:
     umount = vfs.umount
 sys.modules["vfs"] = Vfs
 """
+IN_FLASH = """
+import os, rp2, vfs
+vfs.umount("/")
+vfs.mount(vfs.VfsLfs2(rp2.Flash(), progsize=256), "/flash")
+os.chdir("/flash")
+"""
 BAD_FLASH = """
 import hashlib, sys
 class Hash:
@@ -126,6 +132,17 @@ def test_a_board_without_romfs(bitreplay, pico, mpremote, small_model, tmp_path)
     status, _, error = bitreplay(pico, "upload", small_model, "--name", "second")
     assert status == 2 and "/second.safetensors has " in error and "are free on the board" in error
     assert error.count("\n") == 1
+
+
+def test_a_board_with_its_files_in_flash(bitreplay, pico, mpremote, small_model, tmp_path):
+    """As an STM32 has them; / has no files."""
+    put_boot(mpremote, pico, tmp_path, IN_FLASH + NO_ROMFS)
+    for _ in range(2):
+        status, out, error = bitreplay(pico, "upload", small_model)
+        assert (status, error) == (0, "") and out.startswith("/flash/small.safetensors: ") and "in RAM>" in out
+    assert mpremote(pico, "exec", "import os; print(os.listdir())") == "['boot.py', 'small.safetensors']"
+    assert bitreplay(pico, "verify", "--model", small_model, "--repeats", "1")[0] == 0
+    assert mpremote(pico, "exec", "import os; print(os.listdir())") == "['boot.py', 'small.safetensors']"
 
 
 def test_what_cannot_be_read_back_is_told(bitreplay, pico, mpremote, small_model, tmp_path):

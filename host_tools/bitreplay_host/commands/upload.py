@@ -3,7 +3,8 @@
 Where the board has a ROMFS partition, as BitReplay's firmware for the Pico has, the model goes there, to /rom: it is
 used in place and takes no RAM. The models that are there stay, unless one has the same name or --only is given; but
 when writing is cut short, /rom is empty until the next upload.
-Elsewhere it becomes a file in /, which is read into RAM to be used. What was written is read back and compared.
+Elsewhere it becomes a file in / or, on boards that have their files there, in /flash: it is read into RAM to be used.
+What was written is read back and compared.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_port(parser)
     parser.add_argument("--name", help="of the model on the board (default: the file's)")
     parser.add_argument("--only", action="store_true", help="remove what else is in the ROMFS partition")
-    parser.add_argument("--install", action="store_true", help="first the package and its native module, to /lib")
+    parser.add_argument(
+        "--install", action="store_true", help="first the package and its native module, to the board's lib"
+    )
     parser.add_argument("--packages", type=Path, help="the folder mip of a release (default: what `make mip` left)")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import binascii
 import contextlib
+import functools
 import hashlib
 import io
 import json
@@ -19,7 +20,7 @@ from tqdm import tqdm
 from ..errors import ScriptError, UserError, script_failed
 from .unix_port import ONBOARD
 
-FOLDER = "/.bitreplay"  # on the board, while it is needed
+FOLDER = ".bitreplay"  # on the board, while it is needed
 CONFIGURATION = "configuration.json"
 VERIFY = "verify.calls", "verify.safetensors", "verify_model.safetensors"  # what verify has there
 NEW = ".bitreplay"  # ends the name of a file that is not whole yet
@@ -29,6 +30,22 @@ PLUG_SECONDS = 1.0  # until a board that was just plugged in has its port
 ANSWER_SECONDS = 5.0  # until a board at its prompt has answered
 EXEC_SECONDS = 10.0  # for which a statement may print nothing
 RUN_SECONDS = 600.0  # for which a script may print nothing
+# Whether a folder, without the / at its end, is of a filesystem: where none is mounted each name is ENODEV.
+MOUNTED = """
+import os, sys
+def mounted(folder):
+    try:
+        os.stat(folder + '/.bitreplay')
+    except OSError as error:
+        return error.errno != 19
+    return True
+"""
+# The current folder's filesystem before those of sys.path; /rom cannot be written.
+ROOT = """
+paths = [os.getcwd()] + [path for path in sys.path if path.startswith('/')]
+places = [''] + ['/' + path.split('/')[1] for path in paths if path != '/']
+print(*[place + '/' for place in places if place != '/rom' and mounted(place)][:1])
+"""
 
 END = b"\x04"  # of what a script prints, and again of its traceback
 
@@ -64,6 +81,18 @@ class Board:
         with contextlib.suppress(OSError):
             self._transport.close()
 
+    @functools.cached_property
+    def root(self) -> str:
+        """Where the board has its files, with a / at the end: /, or /flash/ on an STM32. UserError without any."""
+        root = self.exec(MOUNTED + ROOT)
+        if not root:
+            raise UserError(f"{self.port} has no filesystem mounted: mount one in its boot.py")
+        return root
+
+    @property
+    def _place(self):
+        return self.root + FOLDER
+
     def exec(self, code: str) -> str:
         """Runs code; returns what it printed."""
         return "".join(self._lines(code.encode(), EXEC_SECONDS)).strip()
@@ -75,7 +104,7 @@ class Board:
         try:
             for name, content in {**modules(code), CONFIGURATION: json.dumps(configuration).encode()}.items():
                 files.append(self.put_aside(content, name))
-            self.exec(f"import sys; sys.argv[:] = [{script!r}, {files[-1]!r}]; sys.path.insert(0, {FOLDER!r})")
+            self.exec(f"import sys; sys.argv[:] = [{script!r}, {files[-1]!r}]; sys.path.insert(0, {self._place!r})")
             with contextlib.closing(self._lines(code, RUN_SECONDS, f"{script} failed on ")) as lines:
                 for line in lines:
                     if line.startswith("{"):
@@ -87,7 +116,7 @@ class Board:
 
     def put_aside(self, content: bytes, name: str, description: str | None = None) -> str:
         """Writes a file that is there as long as the board is connected; returns its path."""
-        path = f"{FOLDER}/{name}"
+        path = f"{self._place}/{name}"
         if not self._files:
             self._make_folder()
         self._files.append(path)
@@ -97,9 +126,9 @@ class Board:
     def _make_folder(self):
         """Makes FOLDER, or empties one that a connection that broke off has left; UserError if it is the user's."""
         self._folder = True  # also if this is cut short
-        made = self.exec(f"import os\ntry:\n os.mkdir({FOLDER!r})\n print(1)\nexcept Exception: pass")
+        made = self.exec(f"import os\ntry:\n os.mkdir({self._place!r})\n print(1)\nexcept Exception: pass")
         if not made:
-            folder = self.is_folder(FOLDER)
+            folder = self.is_folder(self._place)
             # A filesystem of tests has no folders, and needs none.
             if folder is None:
                 self._folder = False
@@ -107,13 +136,13 @@ class Board:
             ours = {CONFIGURATION, *VERIFY, f"{VERIFY[1]}.new", *(path.name for path in ONBOARD.glob("*.py"))}
             # In littlefs os.remove() would remove a folder.
             files = "[e[0] if e[1] == 0x8000 else '' for e in os.ilistdir({!r})]"
-            code = f"import json, os; print(json.dumps({files.format(FOLDER)}))"
+            code = f"import json, os; print(json.dumps({files.format(self._place)}))"
             names = json.loads(self.exec(code)) if folder else []
             if not folder or not ours.issuperset(names):
                 self._folder = False
-                raise UserError(f"{FOLDER} is on the board and not BitReplay's: rename it, and repeat this")
+                raise UserError(f"{self._place} is on the board and not BitReplay's: rename it, and repeat this")
             for name in names:
-                self.remove(f"{FOLDER}/{name}")
+                self.remove(f"{self._place}/{name}")
 
     def _remove(self, paths):
         """Removes files from FOLDER, and that when it is empty, unless the board is silent."""
@@ -125,7 +154,7 @@ class Board:
         if self._folder and not self._files:
             self._folder = False
             # In littlefs os.rmdir() would remove a file.
-            remove = f"if os.stat({FOLDER!r})[0] & 0x4000: os.rmdir({FOLDER!r})"
+            remove = f"if os.stat({self._place!r})[0] & 0x4000: os.rmdir({self._place!r})"
             self.exec(f"import os\ntry:\n {remove}\nexcept Exception: pass")
 
     def put(self, content: bytes, path: str, description: str | None = None) -> None:
@@ -161,8 +190,8 @@ class Board:
         """Removes a file on the board if it is there."""
         self.exec(f"import os\ntry:\n os.remove({path!r})\nexcept OSError: pass")
 
-    def free_bytes(self, folder: str = "/") -> int:
-        """What is free where the board keeps files."""
+    def free_bytes(self, folder: str) -> int:
+        """What is free in the filesystem of a folder."""
         return int(self.exec(f"import os; s = os.statvfs({folder!r}); print(s[0] * s[3])"))
 
     def machine(self) -> str:

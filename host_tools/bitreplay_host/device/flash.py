@@ -103,7 +103,7 @@ def ask_for_drive(port: str, path: Path | None, content: bytes | None) -> bytes:
         except UserError as error:
             hint = "to flash a board without MicroPython, hold BOOTSEL while you plug it in"
             raise UserError(f"no drive of a board in BOOTSEL mode is mounted, and {error}; {hint}") from None
-        code = "import os; s = os.statvfs('/'); print(s[0] * s[2], os.uname().machine)"
+        code = "import os; s = os.statvfs(os.getcwd()); print(s[0] * s[2], os.uname().machine)"
         files_bytes, machine = board.exec(code).split(maxsplit=1)
         chip = next((chip for chip in CHIPS.values() if chip.name in machine), None)
         if chip is None:

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from ..errors import UserError
-from .board import NEW, SPARE, Board
+from .board import MOUNTED, NEW, SPARE, Board
 from .mip import ABI, MODULE
 
 # By the number in sys.implementation._mpy (MicroPython's tools/mpy-tool.py), what of ours runs there.
@@ -25,8 +25,7 @@ RECORD = "bitreplay/installed.txt"  # in the board's folder for packages: MARK, 
 MARK = "BitReplay's files, removed by the next installation:"
 PACKAGE = re.compile(r"bitreplay/\w+\.mpy")
 # What lies in files may be broken, or for another board: it is not to be imported.
-ASK = """
-import sys
+ASK = f"""{MOUNTED}
 mp, path = sys.implementation, sys.path[:]
 sys.path[:] = ()
 try:
@@ -36,7 +35,7 @@ except ImportError:
     print('files')
 sys.path[:] = path
 print('.'.join(str(n) for n in mp.version[:3]), getattr(mp, '_mpy', 0))
-print(*(p for p in path if p.endswith('/lib') and not p.startswith('/rom')))
+print(*(p for p in path if p.endswith('/lib') and not p.startswith('/rom') and mounted(p)))
 """
 
 

@@ -20,7 +20,7 @@ FREE = b"\xff"  # what flash holds that was erased
 def deploy(board: Board, name: str, content: bytes, only: bool = False) -> str:
     """Puts a model on the board, unless it is there; returns its path. only: removes what else is in ROMFS."""
     partition = Partition.of(board)
-    path, digest = f"/rom/{name}" if partition else f"/{name}", hashlib.sha256(content).hexdigest()
+    path, digest = f"/rom/{name}" if partition else board.root + name, hashlib.sha256(content).hexdigest()
     if not only and board.size(path) == len(content) and board.sha256(path) == digest:
         return path
     if partition:
@@ -53,7 +53,7 @@ def to_files(board: Board, path: str, content: bytes) -> None:
             f"{path} has {len(content)} bytes: a board without ROMFS holds the model in RAM, where {ram} are free; "
             "take a smaller one (bitreplay models)"
         )
-    free = board.free_bytes()
+    free = board.free_bytes(board.root)
     if free < len(content) + SPARE:
         raise UserError(f"{path} has {len(content)} bytes, and only {free} are free on the board; remove files there")
     board.replace(content, path, "writing")

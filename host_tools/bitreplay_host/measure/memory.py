@@ -17,8 +17,8 @@ def measure(board: Board, emulated: bool, model: Path, learner: dict) -> dict:
     Returns what is written as JSON: what was measured, and what onboard/heap_use.py printed.
     """
     board.need_bitreplay()
-    (found,) = board.run("heap_use.py", {"model": with_model(board, model), **learner})
-    found["flash"]["/"][1] = board.free_bytes()  # without what the script needed
+    (found,) = board.run("heap_use.py", {"model": with_model(board, model), "files": board.root, **learner})
+    found["flash"][board.root][1] = board.free_bytes(board.root)  # without what the script needed
     settings = ", ".join(f"{name}={value}" for name, value in learner.items())
     name = board.machine() + (", emulated" if emulated else "")
     return {

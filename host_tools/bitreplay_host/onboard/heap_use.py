@@ -1,8 +1,9 @@
 # What a model and a learner take on this board, by formula and measured.
 #
-# argument: a JSON file {"model", and keyword arguments of Learner}. Prints {"start", "loaded", "made": the heap
-# before, with the model and with a learner, "in_place", "scratch": bytes of the model's activations, "model": bytes of
-# its weights, "buffers": what Learner.buffers() says, "flash": {"/" and "/rom": [size, free]}}.
+# argument: a JSON file {"model", "files": the folder of the board's files, and keyword arguments of Learner}. Prints
+# {"start", "loaded", "made": the heap before, with the model and with a learner, "in_place", "scratch": bytes of the
+# model's activations, "model": bytes of its weights, "buffers": what Learner.buffers() says, "flash": {that folder and
+# "/rom": [size, free]}}.
 
 import json
 import os
@@ -11,10 +12,9 @@ import sys
 import bitreplay
 
 
-def flash():
-    found = {}
-    status = os.statvfs("/")
-    found["/"] = [status[1] * status[2], status[0] * status[3]]
+def flash(files):
+    status = os.statvfs(files)
+    found = {files: [status[1] * status[2], status[0] * status[3]]}
     try:
         from vfs import rom_ioctl  # type: ignore[attr-defined]
 
@@ -34,6 +34,7 @@ def main(config):
     start = bitreplay.heap()
     net = bitreplay.load(config.pop("model"))
     loaded = bitreplay.heap()
+    files = config.pop("files")
     learner = bitreplay.Learner(net, **config)
     result = {
         "start": start,
@@ -43,7 +44,7 @@ def main(config):
         "scratch": net.scratch_bytes,
         "model": net.weights_bytes,
         "buffers": learner.buffers(),
-        "flash": flash(),
+        "flash": flash(files),
     }
     print(json.dumps(result))
 

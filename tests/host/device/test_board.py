@@ -90,7 +90,7 @@ def test_each_connection_starts_anew(line):
 
 def test_run_gives_a_script_its_configuration(board, files):
     told = {"path": "/a 'b'", "n": [1, 2.5, None], "name": "ä"}
-    assert list(board.run("echo.py", told)) == [{"argv": ["echo.py", f"{FOLDER}/{CONFIGURATION}"]}, told]
+    assert list(board.run("echo.py", told)) == [{"argv": ["echo.py", f"/{FOLDER}/{CONFIGURATION}"]}, told]
     assert not list(files.iterdir())
 
 
@@ -99,9 +99,9 @@ LEFT = [CONFIGURATION, "sha256.py", *module.VERIFY]
 
 @pytest.mark.parametrize("names", [[], LEFT])
 def test_a_folder_that_was_left_is_used_and_removed(board, files, names):
-    (files / FOLDER[1:]).mkdir()
+    (files / FOLDER).mkdir()
     for name in names:
-        (files / FOLDER[1:] / name).touch()
+        (files / FOLDER / name).touch()
     assert len(list(board.run("echo.py", {}))) == 2
     assert not list(files.iterdir())
 
@@ -109,22 +109,22 @@ def test_a_folder_that_was_left_is_used_and_removed(board, files, names):
 @pytest.mark.parametrize("names", [["mine.txt"], [CONFIGURATION, "mine.txt"], [f"{CONFIGURATION}/mine.txt"], None])
 def test_a_users_folder_or_file_is_not_ours(line, files, names):
     """Nothing in it is touched, also when the connection ends."""
-    place = files / FOLDER[1:]
+    place = files / FOLDER
     for path in [place] if names is None else [place / name for name in names]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("mine")
     before = sorted(files.rglob("*"))
     with Board(line.port) as board:
         for _ in range(2):
-            with pytest.raises(UserError, match=f"^{FOLDER} is on the board and not BitReplay's: rename it"):
+            with pytest.raises(UserError, match=f"^/{FOLDER} is on the board and not BitReplay's: rename it"):
                 list(board.run("echo.py", {}))
     assert sorted(files.rglob("*")) == before
     assert all(path.read_text() == "mine" for path in before if path.is_file())
 
 
 def test_a_filesystem_without_folders(board):
-    board.exec("import os\ndef mkdir(path): raise AttributeError('mkdir')\nclass Os:\n mkdir = mkdir\n stat = os.stat")
-    board.exec("import sys; sys.modules['os'] = Os")
+    board.exec("import os\ndef mkdir(path): raise AttributeError('mkdir')")
+    board.exec("class Os:\n mkdir, stat, getcwd = mkdir, os.stat, os.getcwd\nimport sys; sys.modules['os'] = Os")
     with pytest.raises(UserError, match="ENOENT"):  # this one has them, so that opening the file fails
         list(board.run("echo.py", {}))
 
@@ -154,7 +154,7 @@ def test_run_that_is_closed_early(board, files):
     """The script is ended, its configuration removed, and the board is ready for more."""
     run = board.run("slow.py", {})
     next(run)
-    assert (files / FOLDER[1:] / CONFIGURATION).exists()
+    assert (files / FOLDER / CONFIGURATION).exists()
     run.close()
     assert not list(files.iterdir())
     assert board.exec("print(i < 100)") == "True"
@@ -265,7 +265,7 @@ def test_put_where_it_cannot(board):
 def test_free_bytes_and_machine(board):
     statvfs = "lambda path: (512, 1, 2, 2000 + len(path), 9)"  # which the unix port lacks
     board.exec(f"import sys\nclass Os:\n statvfs = {statvfs}\nsys.modules['os'] = Os")
-    assert (board.free_bytes(), board.free_bytes("/folder")) == (512 * 2001, 512 * 2007)
+    assert (board.free_bytes("/"), board.free_bytes("/folder")) == (512 * 2001, 512 * 2007)
     assert board.machine().startswith("linux")
 
 
