@@ -30,7 +30,10 @@ export class Chip extends RP2040 {
       onStop(code === BOOTSEL_BREAKPOINT ? 'bootsel' : `breakpoint ${code} at 0x${place}`);
     };
     this.watchdog = this.peripherals[0x40058];
-    this.watchdog.onWatchdogTrigger = () => onStop('watchdog');
+    this.watchdog.onWatchdogTrigger = () => {
+      this.watchdog.alarm.enable = false; // rp2040js would set it anew, for the same moment, for ever
+      onStop('watchdog');
+    };
     this.bootrom.set(bootrom);
     this.core.reset();
   }

@@ -86,6 +86,33 @@ def start_script(terminal, script):
     assert terminal.read_until(b"OK").endswith(b"OK")
 
 
+BITE = "import machine, time; machine.mem32[0x4005800C] = 0x1234ABCD; machine.WDT(timeout=200); "
+
+
+@pytest.mark.parametrize("meanwhile", ["exec('while True: pass')", "time.sleep(1000)"])
+def test_the_watchdog_resets_as_a_picos_does(terminal, pico, mpremote, meanwhile):
+    """The scratch registers and the reason survive, RAM's objects and the watchdog itself do not."""
+    terminal.write(f"{BITE}{meanwhile}\r\r\r".encode())
+    pico.wait_for("reset", timeout=10)
+    pico.wait_for("usb", timeout=10)
+    scratch = "print(hex(machine.mem32[0x4005800C]))"
+    assert mpremote(pico, "exec", f"{CAUSE}; {scratch}").split() == [WATCHDOG, "0x1234abcd"]
+    assert mpremote(pico, "exec", "import time; time.sleep(1); print('time' in globals())") == "True"
+    assert pico.stats()["boots"] == 2
+    mpremote(pico, "reset")
+    pico.wait_for("reset", timeout=10)
+    pico.wait_for("usb", timeout=10)
+    assert mpremote(pico, "exec", CAUSE) == WATCHDOG
+    pico.reset()
+    assert mpremote(pico, "exec", CAUSE) == POWER_ON
+
+
+def test_a_watchdog_that_is_fed_does_not_bite(pico, mpremote):
+    feed = "import machine, time; dog = machine.WDT(timeout=300)\nfor _ in range(20):\n time.sleep(0.05); dog.feed()"
+    assert mpremote(pico, "exec", f"{feed}\nprint('fed')") == "fed"
+    assert pico.stats()["boots"] == 1
+
+
 @pytest.mark.parametrize("torn", [False, True])
 def test_power_cut_while_writing(pico, mpremote, torn):
     mpremote(pico, "exec", write("old " * 300))
