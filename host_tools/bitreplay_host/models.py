@@ -9,6 +9,7 @@ from pathlib import Path
 import bitreplay
 import numpy as np
 from bitreplay import safetensors
+from bitreplay.graph import Graph, Layer
 from bitreplay.network import FORMAT, VERSION
 
 from . import paths
@@ -24,6 +25,14 @@ def load(path: Path) -> bitreplay.Network:
         raise UserError(f"{path}: No such file, and no model of this name is shipped, but {names}")
     with as_user_error():
         return bitreplay.load(path)
+
+
+def backbone(path: Path) -> list[Layer]:
+    """The layers of a model that load() took, from the image to the latent."""
+    metadata, tensors = safetensors.parse(str(path), *safetensors.open_view(str(path)))
+    found = json.loads(metadata["graph"])
+    labels = json.loads(metadata.get("labels", "null"))
+    return Graph(str(path), tuple(found["image"]), found["layers"], labels, tensors).backbone
 
 
 def write(

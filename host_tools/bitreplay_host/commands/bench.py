@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 
 import bitreplay
-from bitreplay import trainer
 from bitreplay.checks import check_integer
 
 from .. import models
@@ -53,8 +52,6 @@ def run(args: argparse.Namespace) -> None:
     if args.port and args.board:
         raise UserError("--port and --board exclude each other")
     net = models.load(args.model)
-    if not trainer.most(net):
-        raise UserError(f"{args.model} has no binary layer that can be trained, to be timed; take another model")
     learners = choose(args, net)
     options.check_out(args.out)
     if args.board == "instructions":

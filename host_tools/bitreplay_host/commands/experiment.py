@@ -15,11 +15,14 @@ import argparse
 import json
 from pathlib import Path
 
+import bitreplay
+from bitreplay import trainer
+
 from .. import models
 from ..datasets import registry
 from ..errors import UserError
 from ..experiments import experiment
-from ..experiments.class_incremental import LEARNERS, METHODS, MOST_REPLAY, ClassIncremental
+from ..experiments.class_incremental import DEEP, LEARNERS, METHODS, MOST_REPLAY, ClassIncremental
 from . import options
 
 EPILOG = """examples:
@@ -47,15 +50,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--epochs", type=int, default=4, help="of each experience (default: %(default)s)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="default: 1 2 3")
     parser.add_argument(
-        "--methods", nargs="+", choices=list(METHODS), default=LEARNERS, help="default: those that train"
+        "--methods", nargs="+", choices=list(METHODS), help="default: those that train, of what the model has"
     )
     parser.add_argument(
         "--train",
         type=options.layers,
         nargs="+",
-        default=["all"],
         metavar="N",
-        help="what replay_deep and joint train: head, all, or how many binary layers from the top (default: all)",
+        help="what replay_deep and joint train: head, all, or how many binary layers from the top (default: all that "
+        "can be)",
     )
     parser.add_argument(
         "--channels", type=float, nargs="+", default=[1.0], help="share of their output channels (default: 1)"
@@ -95,16 +98,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     options.check_out(args.json)
     rates = {k: v for k, v in (("rate", args.rate), ("conv_rate", args.conv_rate)) if v is not None}
-    latent_bytes = models.load(args.model).latent_bytes
+    net = models.load(args.model)
+    methods, trains = _trained(args, net)
+    latent_bytes = net.latent_bytes
     replays = _latents(args.replay_bytes, latent_bytes + 1) if args.replay_bytes else args.replay
     learner = {"policy": args.policy, "q_f": args.q_f, "head_bits": args.head_bits, "replay": replays[0], **rates}
     plan = ClassIncremental(args.dataset, args.first, args.step, args.fresh, args.test, args.epochs, learner)
-    chosen = experiment.variants(
-        args.methods, args.train, args.channels, replays, args.q_b, args.rounding, args.arithmetic
-    )
+    chosen = experiment.variants(methods, trains, args.channels, replays, args.q_b, args.rounding, args.arithmetic)
     records = experiment.run(args.model, plan, chosen, args.seeds, options.places(args), args.out)
     if args.json:
         args.json.write_text(json.dumps(experiment.summary(plan, records, latent_bytes), indent=1) + "\n")
+
+
+def _trained(args: argparse.Namespace, net: bitreplay.Network) -> tuple[list[str], list[str | int]]:
+    """The methods and what they train, as asked for, or what the model has; says so where that is not all."""
+    methods, most = args.methods or LEARNERS, trainer.most(net)
+    layers = sum(layer.op == "bconv2d" for layer in net.above)
+    if args.train:
+        return methods, args.train
+    if most:
+        if most < layers and {*methods} & {*DEEP}:
+            print(f"note: of {net.name}'s {layers} binary layers above the latent {most} can be trained: train {most}")
+        return methods, ["all" if most == layers else most]
+    if args.methods and "replay_deep" in args.methods:
+        raise UserError(f"replay_deep: {net.name} has no binary layer that can be trained; use --methods replay_head")
+    if "joint" in methods:
+        left_out = "" if args.methods else "replay_deep is left out, "
+        print(f"note: {net.name} has no binary layer that can be trained: {left_out}joint trains the head")
+    return [method for method in methods if method != "replay_deep"], ["head"]
 
 
 def _latents(sizes: list[int], size: int) -> list[int]:

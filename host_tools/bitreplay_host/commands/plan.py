@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> None:
         check_integer("epochs", args.epochs, 1, 1000000)
     if args.seconds is not None and not args.seconds > 0:
         raise UserError("--seconds must be more than 0")
-    found = plan.choices(net, plan.BOARDS[args.board], settings, args.epochs)
+    found = plan.choices(net, models.backbone(args.model), plan.BOARDS[args.board], settings, args.epochs)
     best = plan.recommend(found, args.seconds)
     print(plan.describe(net, args.board, settings, args.epochs, found, best))
     options.write(args, plan.result(net, args.board, settings, args.epochs, found, best))

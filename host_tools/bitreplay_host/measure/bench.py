@@ -16,7 +16,6 @@ from ..device import unix_port
 from ..device.board import Board
 from ..device.connect import with_model
 from ..tables import table
-from . import instructions
 
 OTHER_LINES = 26  # of onboard/time_kernels.py, beside those of convolutions
 LAYER_LINES = 5  # for each binary one above the latent
@@ -71,7 +70,7 @@ def measure(start: Run, model: Path, path: str, learners: list[dict], repeats: i
     lines: list[dict] = []
     above = len({tuple(layer.geometry) for layer in net.above if layer.op == "bconv2d"})
     total = OTHER_LINES + LAYER_LINES * above + 8 * above
-    total += len(list(instructions.backbone(net)))
+    total += sum(layer.geometry is not None for layer in models.backbone(model))
     configuration = {"model": path, "repeats": repeats}
     with tqdm(total=total, desc="kernels", unit="", disable=None, leave=False) as bar:
         for line in start("time_kernels.py", configuration):
@@ -111,7 +110,9 @@ def summary(target: str, clock: int | None, net: Any, lines: list[dict], taught:
         "inference_ms": inference / 1e3,
         "taught": [lesson(one) for one in taught],
         "gradients": gradients,
-        "bit_serial_speedup": {kind: {bits: speedup(gradients, kind, bits) for bits in RATIOS} for kind in KINDS},
+        "bit_serial_speedup": {
+            kind: {bits: speedup(gradients, kind, bits) for bits in RATIOS} for kind in KINDS if gradients
+        },
     }
 
 
@@ -151,19 +152,25 @@ def describe(result: dict) -> str:
         cycles, macs, padded = (sum(k[name] for k in layers) for name in ("cycles", "binary_macs", "padded_macs"))
         text += f"\n\nbinary convolutions of the backbone: {cycles * 32 / macs:.2f} cycles per 32 MACs of "
         text += f"{macs / 1e6:.1f} M executed, {cycles * 32 / padded:.2f} of {padded / 1e6:.1f} M with padding"
-    rows = []
-    for g in result["gradients"]:
-        serial, signs = (g[name] * scale for name in ("bit_serial_us", "sign_and_add_us"))
-        rows.append([g["gradient"], g["shape"], g["q_b"], f"{serial:.0f}", f"{signs:.0f}", f"{signs / serial:.2f}"])
-    text += "\n\nOne tap: dW of all output channels for a minibatch, dX of a sample:\n\n"
-    text += table(["gradient", "layer", "bits", f"bit-serial {unit}", f"sign-and-add {unit}", "ratio"], rows)
-    speedups = ", ".join(f"{kind} {ratios['4']:.2f}" for kind, ratios in result["bit_serial_speedup"].items())
-    text += f"\n\nall layers, 4 bits, bit-serial against sign-and-add: {speedups}\n"
-    text += f"inference: {result['inference_ms']:.1f} ms\n\n"
+    text += f"\n\n{describe_gradients(result, unit, scale)}\ninference: {result['inference_ms']:.1f} ms\n\n"
     first = result["taught"][0]
     text += "A new class, {fresh} images, {replay} replayed, {epochs} epochs:\n\n".format(**first)
     head = ["trained", "minibatch of", "ms", "an image, ms", "the class, s", "learner, bytes", "heap used", "free"]
     return text + table(head, [lesson_row(one) for one in result["taught"]])
+
+
+def describe_gradients(result: dict, unit: str, scale: float) -> str:
+    """Its products, as a table; or that there are none."""
+    if not result["gradients"]:
+        return "No binary layer of this model can be trained: gradients are not timed."
+    rows = []
+    for g in result["gradients"]:
+        serial, signs = (g[name] * scale for name in ("bit_serial_us", "sign_and_add_us"))
+        rows.append([g["gradient"], g["shape"], g["q_b"], f"{serial:.0f}", f"{signs:.0f}", f"{signs / serial:.2f}"])
+    text = "One tap: dW of all output channels for a minibatch, dX of a sample:\n\n"
+    text += table(["gradient", "layer", "bits", f"bit-serial {unit}", f"sign-and-add {unit}", "ratio"], rows)
+    speedups = ", ".join(f"{kind} {ratios['4']:.2f}" for kind, ratios in result["bit_serial_speedup"].items())
+    return text + f"\n\nall layers, 4 bits, bit-serial against sign-and-add: {speedups}"
 
 
 def lesson_row(one: dict) -> list[object]:

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import _bitreplay
 import numpy as np
 from bitreplay import budget, trainer
 from tqdm import tqdm
@@ -39,6 +38,7 @@ CHANNELS = 8  # that are trained
 CORE = {
     "conv2d": "geometry x weight affine y",
     "bconv2d": "geometry x weight affine y",
+    "bconv2d_sign": "geometry x weight threshold flip y",
     "binarize": "x threshold flip n channels y",
     "dot_planes": "planes bits words rows count out",
     "dot_signs": "q n x words out",
@@ -223,22 +223,6 @@ def make_case(kernel: str, text: str, random: np.random.Generator, shape: dict[s
     return Case(kernel, text, expected, core, scratch=scratch)
 
 
-def geometries(net: Any) -> Iterator[tuple[str, tuple[int, ...], int]]:
-    """(op, geometry, shift) of each convolution that is not a sign layer."""
-    yield from backbone(net)
-    for layer in net.above:
-        if layer.op == "bconv2d":
-            yield layer.op, tuple(layer.geometry), layer.shift
-
-
-def backbone(net: Any) -> Iterator[tuple[str, tuple[int, ...], int]]:
-    """Those of the backbone: of the calls that run it."""
-    yield "conv2d", tuple(net._first[0]), net._first[5]
-    for kernel, arguments in net._calls:
-        if kernel is _bitreplay.bconv2d:
-            yield "bconv2d", tuple(arguments[0]), arguments[5]
-
-
 def describe_geometry(geometry: tuple[int, ...]) -> str:
     """It as text."""
     height, width, cin, cout, kernel_h, kernel_w, *_, groups = geometry
@@ -253,23 +237,28 @@ def executed_macs(geometry: tuple[int, ...]) -> int:
     return rows * columns * geometry[2] // geometry[10] * geometry[3]
 
 
-def convolutions(net: Any, random: np.random.Generator) -> list[Case]:
-    """Each shape of convolution that the model has, on random inputs and weights."""
-    cases: dict[str, Case] = {}
-    for op, geometry, shift in geometries(net):
-        text = describe_geometry(geometry)
-        if text not in cases:
-            # So that outputs have all values, and few are saturated.
-            cout, steep = geometry[3], 20000 if op == "bconv2d" else 999
-            affine = {
-                "slope": random.integers(-steep, steep, 2 * cout, np.int16),
-                "bias": random.integers(-50, 50, cout, np.int32) << shift,
-            }
-            cases[text] = make_case(op, text, random, {"geometry": geometry}, shift=shift, **affine)
-        if op == "bconv2d":
-            cases[text].binary_macs = executed_macs(geometry)
-            cases[text].layers += 1
+def convolutions(layers: Iterable[Any], random: np.random.Generator) -> list[Case]:
+    """Each shape of convolution among a model's layers, on random inputs and weights."""
+    cases: dict[tuple[str, str], Case] = {}
+    for layer in layers:
+        if not layer.geometry:
+            continue
+        op, geometry, text = layer.op, tuple(layer.geometry), describe_geometry(tuple(layer.geometry))
+        if (op, text) not in cases:
+            cases[op, text] = make_case(op, text, random, {"geometry": geometry}, **channels(layer, random))
+        if op != "conv2d":
+            cases[op, text].binary_macs = executed_macs(geometry)
+            cases[op, text].layers += 1
     return list(cases.values())
+
+
+def channels(layer: Any, random: np.random.Generator) -> dict[str, Any]:
+    """What a convolution has for each channel, so that its outputs have all values, and few are saturated."""
+    cout, steep = layer.geometry[3], 999 if layer.op == "conv2d" else 20000
+    if layer.op == "bconv2d_sign":
+        return {"threshold": random.integers(-20, 20, cout, np.int16)}
+    slope = random.integers(-steep, steep, 2 * cout, np.int16)
+    return {"slope": slope, "bias": random.integers(-50, 50, cout, np.int32) << layer.shift, "shift": layer.shift}
 
 
 def others(net: Any, random: np.random.Generator) -> Iterator[Case]:
@@ -281,7 +270,26 @@ def others(net: Any, random: np.random.Generator) -> Iterator[Case]:
     layers = [layer for layer in net.above if layer.op == "bconv2d"]
     for layer in {tuple(layer.geometry): layer for layer in layers}.values():
         yield from gradients(layer, case)
-    first = layers[0]
+    batches = [budget.HEAD_BATCH]
+    if layers:
+        batches.append(trainer.minibatch(layers[0]))
+        yield from parts(layers[0], random, case)
+    n, text = net.features, f"{CLASSES} classes, {net.features} features"
+    yield case("dense", text, {"n": n, "classes": CLASSES}, shift=np.full(CLASSES, -3, np.int8))
+    active, z = np.ones(CLASSES, np.uint8), random.integers(-9000, 9000, CLASSES, np.int32)
+    yield case("softmax", f"{CLASSES} classes", {"classes": CLASSES}, z=z, active=active, label=0)
+    weight = random.integers(-(2**15), 2**15, CLASSES * n).astype(np.int16)
+    e = random.integers(-3000, 3000, CLASSES, np.int16)
+    yield case("head_backward", text, {"classes": CLASSES, "n": n, "bits": 16}, e=e, weight=weight)
+    for samples in batches:
+        e = random.integers(-3000, 3000, samples * CLASSES, np.int16)
+        shape = {"samples": samples, "classes": CLASSES, "n": n, "bits": 16}
+        given = {"e": e, "active": active, "weight": weight.copy(), "mantissa": 10, "exponent": -4}
+        yield case("head_update", f"minibatch of {samples}, {text}", shape, **given, momentum=3, decay=0)
+
+
+def parts(first: Any, random: np.random.Generator, case: Callable[..., Case]) -> Iterator[Case]:
+    """What a gradient of a binary convolution, and of what is around it, is made of."""
     batch = trainer.minibatch(first)
     height, width, channels = first.shape
     inputs, positions = first.shape_in[2] // first.geometry[10], trainer.columns(batch, height * width)
@@ -296,19 +304,6 @@ def others(net: Any, random: np.random.Generator) -> Iterator[Case]:
     yield case("transpose", f"{positions}x{inputs} bits", {"rows": positions, "words": inputs // 32})
     g = random.integers(-30000, 30000, positions, np.int32)
     yield case("quantize_gradient", f"{positions} positions, 4 bits", {"n": positions, "bits": 4}, g=g, stochastic=1)
-
-    n, text = net.features, f"{CLASSES} classes, {net.features} features"
-    yield case("dense", text, {"n": n, "classes": CLASSES}, shift=np.full(CLASSES, -3, np.int8))
-    active, z = np.ones(CLASSES, np.uint8), random.integers(-9000, 9000, CLASSES, np.int32)
-    yield case("softmax", f"{CLASSES} classes", {"classes": CLASSES}, z=z, active=active, label=0)
-    weight = random.integers(-(2**15), 2**15, CLASSES * n).astype(np.int16)
-    e = random.integers(-3000, 3000, CLASSES, np.int16)
-    yield case("head_backward", text, {"classes": CLASSES, "n": n, "bits": 16}, e=e, weight=weight)
-    for samples in budget.HEAD_BATCH, batch:
-        e = random.integers(-3000, 3000, samples * CLASSES, np.int16)
-        shape = {"samples": samples, "classes": CLASSES, "n": n, "bits": 16}
-        given = {"e": e, "active": active, "weight": weight.copy(), "mantissa": 10, "exponent": -4}
-        yield case("head_update", f"minibatch of {samples}, {text}", shape, **given, momentum=3, decay=0)
 
 
 def gradients(layer: Any, case: Callable[..., Case]) -> Iterator[Case]:
@@ -346,7 +341,7 @@ def count(program: Program, case: Case) -> int:
 def bench(model: Path) -> dict:
     """What `bitreplay bench --board instructions` writes."""
     net, random = models.load(model), np.random.default_rng(1)
-    cases = [*convolutions(net, random), *others(net, random)]
+    cases = [*convolutions([*models.backbone(model), *net.above], random), *others(net, random)]
     kernels = []
     with (
         tempfile.TemporaryDirectory() as directory,
@@ -380,8 +375,11 @@ def describe(result: dict) -> str:
             [f"{kernel['name']} {kernel['shape']}", *(f"{v:.2f}" if isinstance(v, float) else v for v in cells)]
         )
     head = ["kernel", *(title for name in ARCHITECTURES for title in (name, "per 32 MACs"))]
-    text = f"{result['target']}.\n\n{table(head, rows)}\n\nall binary convolutions, instructions per 32 MACs:"
+    text = f"{result['target']}.\n\n{table(head, rows)}"
     layers = [kernel for kernel in result["kernels"] if "binary_macs" in kernel]
+    if not layers:
+        return text
+    text += "\n\nall binary convolutions, instructions per 32 MACs:"
     macs = sum(kernel["layers"] * kernel["binary_macs"] for kernel in layers)
     for name in ARCHITECTURES:
         executed = sum(kernel["layers"] * kernel["instructions"][name] for kernel in layers)

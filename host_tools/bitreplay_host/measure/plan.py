@@ -53,7 +53,6 @@ CYCLES_PER_INSTRUCTION = 1.38
 INT8_MAC = 9.0  # of the first layer
 OUTPUT, WORD = 112.0, 14.3  # of a binary convolution: each output, and each 32 MACs
 MASKS = 1.09  # times as many with its masks
-OTHERS = 1.1  # times as many for a backbone, with what is between its convolutions
 BINARIZE, EXPAND, POOL, POOL_BITS = 27.0, 18.0, 44.0, 0.5  # of an element forward
 MASK, ADD, POOL_BACK, RECORD = 12.0, 72.0, 60.0, 36.0  # and backward
 QUANTIZE = 180.0  # of an element of a gradient
@@ -85,9 +84,9 @@ class Choice:
         return self.fits and self.free >= SPARE
 
 
-def choices(net: Any, board: Board, settings: dict[str, int], epochs: int) -> list[Choice]:
+def choices(net: Any, backbone: list[Any], board: Board, settings: dict[str, int], epochs: int) -> list[Choice]:
     """All choices, from the head alone up. settings: replay, fresh and classes of a learner."""
-    return [choice(net, board, {**settings, **trained}, epochs) for trained in alternatives(net)]
+    return [choice(net, backbone, board, {**settings, **trained}, epochs) for trained in alternatives(net)]
 
 
 def alternatives(net: Any) -> list[dict[str, Any]]:
@@ -101,14 +100,14 @@ def needs(net: Any, settings: dict[str, Any]) -> tuple[int, int]:
     return budget.memory(net, config)["total"], max(budget.buffers(net, config).values())
 
 
-def choice(net: Any, board: Board, settings: dict[str, Any], epochs: int) -> Choice:
+def choice(net: Any, backbone: list[Any], board: Board, settings: dict[str, Any], epochs: int) -> Choice:
     """settings: replay, fresh, classes, train and channels of a learner."""
     config = settings | budget.BITS
     (total, block), train = needs(net, settings), config["train"]
     objects = MODEL_OBJECTS + LEARNER_OBJECTS + LAYER_OBJECTS * train
     free = board.heap - total - objects
     found = measured(net, config)
-    image, minibatch = found or (image_cycles(net), minibatch_cycles(net, config))
+    image, minibatch = found or (image_cycles(backbone), minibatch_cycles(net, config))
     batch = budget.batch(net, config)
     minibatches = epochs * -(-(config["fresh"] + config["replay"]) // batch)
     seconds = (config["fresh"] * image + minibatches * minibatch) / board.clock
@@ -145,10 +144,10 @@ def convolution(geometry: tuple[int, ...]) -> float:
     return OUTPUT * height * width * geometry[3] + WORD * instructions.executed_macs(geometry) / 32
 
 
-def image_cycles(net: Any) -> float:
+def image_cycles(backbone: list[Any]) -> float:
     """Cycles of an image, to its latent."""
-    binary = [convolution(geometry) for op, geometry, _ in instructions.backbone(net) if op == "bconv2d"]
-    return OTHERS * (INT8_MAC * net.int8_macs + sum(binary))
+    first, *others = backbone
+    return INT8_MAC * instructions.executed_macs(tuple(first.geometry)) + sum(map(forward, others))
 
 
 def minibatch_cycles(net: Any, config: dict[str, Any]) -> float:
@@ -173,7 +172,7 @@ def minibatch_cycles(net: Any, config: dict[str, Any]) -> float:
 
 
 def forward(layer: Any) -> float:
-    """Cycles of a layer above the latent."""
+    """Cycles of a layer, but the first."""
     if layer.op in ("bconv2d", "bconv2d_sign"):
         return convolution(tuple(layer.geometry))
     each = {"binarize": BINARIZE, "expand": EXPAND, "max_pool_bits": POOL_BITS}.get(layer.op, POOL)

@@ -94,35 +94,45 @@ def case(kernel, text, shape, rng, **given):
     return {"kernel": kernel, "shape": text}, lambda: function(*arguments)
 
 
+def frozen(net):
+    """(kernel, geometry, shift) of each convolution of the backbone; a sign has no shift."""
+    for kernel, arguments in [(kernels.conv2d, net._first)] + net._calls + [net._last]:
+        for name in ("conv2d", "bconv2d", "bconv2d_sign"):
+            if kernel is getattr(kernels, name):
+                yield name, tuple(arguments[0]), None if name == "bconv2d_sign" else arguments[5]
+
+
 def describe(geometry):
     """A convolution's shape as text, less its kernel."""
     return "%dx%dx%d to %dx%dx%d" % (geometry[:3] + tuple(output_sides(geometry)) + geometry[3:4])
 
 
 def sign(net, rng, pool):
-    """(line, function) of bconv2d_sign, in the shape of the backbone's last binary convolution, if it has one."""
-    shapes = [tuple(arguments[0]) for kernel, arguments in net._calls if kernel is kernels.bconv2d]
-    if shapes:
-        cout = shapes[-1][3]
-        given = {"weight": pool, "threshold": bytearray(2 * cout), "flip": bytearray(cout // 8)}
-        yield case("bconv2d_sign", describe(shapes[-1]), (shapes[-1],), rng, **given)
+    """(line, function) of bconv2d_sign, in the shape of the last bconv2d, if the backbone has only such."""
+    names, shapes, _ = zip(*frozen(net))
+    if names[-1] == "bconv2d" and "bconv2d_sign" not in names:
+        yield convolution("bconv2d_sign", shapes[-1], None, rng, pool)
 
 
 def layers(net, rng, pool):
     """(line, function) of each convolution of the backbone, on synthetic inputs; weights are taken from pool."""
-    for kernel, arguments in [(kernels.conv2d, net._first)] + net._calls:
-        if kernel not in (kernels.conv2d, kernels.bconv2d):
-            continue
-        shape, shift = tuple(arguments[0]), arguments[5]
-        cin, cout, taps, groups = shape[2], shape[3], shape[4] * shape[5], shape[10]
-        given = {"weight": pool, "slope": array("h", [1] * (2 * cout)), "bias": array("i", [0] * cout), "shift": shift}
-        name = "conv2d" if kernel is kernels.conv2d else "bconv2d"
-        line, function = case(name, describe(shape), (shape,), rng, **given)
-        if name == "bconv2d":
+    for kernel, shape, shift in frozen(net):
+        line, function = convolution(kernel, shape, shift, rng, pool)
+        if kernel != "conv2d":
             (rows, columns), (oh, ow) = executed_taps(shape), output_sides(shape)
-            line["binary_macs"] = rows * columns * cin // groups * cout
-            line["padded_macs"] = oh * ow * taps * cin // groups * cout
+            filter_macs = shape[3] * shape[2] // shape[10]
+            line["binary_macs"] = rows * columns * filter_macs
+            line["padded_macs"] = oh * ow * shape[4] * shape[5] * filter_macs
         yield line, function
+
+
+def convolution(kernel, shape, shift, rng, pool):
+    """(line, function) of one of the backbone."""
+    cout = shape[3]
+    given: dict = {"threshold": bytearray(2 * cout), "flip": bytearray(cout // 8)}
+    if kernel != "bconv2d_sign":
+        given = {"slope": array("h", [1] * (2 * cout)), "bias": array("i", [0] * cout), "shift": shift}
+    return case(kernel, describe(shape), (shape,), rng, weight=pool, **given)
 
 
 def convolutions(net):
@@ -170,7 +180,7 @@ def head(net, rng):
     yield case("softmax", "%d classes" % CLASSES, (CLASSES,), rng, z=score, active=active, label=0)
     yield case("head_backward", text, (CLASSES, n, 16), rng, e=errors, weight=weight)
     given = {"e": errors, "active": active, "weight": weight, "mantissa": 10, "exponent": -4, "momentum": 3}
-    for batch in budget.HEAD_BATCH, trainer.minibatch(convolutions(net)[0][1]):
+    for batch in [budget.HEAD_BATCH] + [trainer.minibatch(layer) for _, layer in convolutions(net)[:1]]:
         shape = batch, CLASSES, n, 16
         yield case("head_update", "minibatch of %d" % batch, shape, rng, decay=0, **given)
     yield case("head_quantize", text, (CLASSES, n, 16), rng, weight=weight, q_f=8)
@@ -180,8 +190,11 @@ def head(net, rng):
 
 
 def parts(net, rng):
-    """The same for what gradients of binary layers are made of, at the shape of the first of them."""
-    _, layer = convolutions(net)[0]
+    """The same for what gradients of binary layers are made of, at the shape of the first of them, if there is one."""
+    found = convolutions(net)
+    if not found:
+        return
+    layer = found[0][1]
     positions, inputs = columns(layer), layer.geometry[2] // layer.geometry[10]
     x, xt = noise(positions * inputs // 8, rng), bytearray(positions * inputs // 8)
     yield case("transpose", "%dx%d bits" % (positions, inputs), (positions, inputs // 32), rng, x=x, y=xt)
@@ -222,7 +235,8 @@ def training(net, rng, pool):
 
 def gradients(net, repeats, rng):
     """Bit-serial and sign-and-add products of b-bit gradients and bits, for each layer that can be trained."""
-    reached = [layer.name for layer in net.above if layer.op == "bconv2d"][-trainer.most(net) :]
+    binary = [layer.name for layer in net.above if layer.op == "bconv2d"]
+    reached = binary[len(binary) - trainer.most(net) :]
     for text, layer in convolutions(net):
         if layer.name in reached:
             inputs, outputs, groups = layer.geometry[2], layer.geometry[3], layer.geometry[10]
@@ -285,8 +299,11 @@ def weights(net, rng):
 
 def largest(net):
     """Bytes of the largest weights that are needed."""
-    used = [net._first[2]] + [arguments[2] for kernel, arguments in net._calls if kernel is kernels.bconv2d]
-    return max([len(memoryview(weight)) for weight in used + [layer.weight for _, layer in convolutions(net)]])
+    most = max([len(memoryview(layer.weight)) for _, layer in convolutions(net)] + [0])
+    for kernel, shape, _ in frozen(net):
+        weights = shape[3] * shape[4] * shape[5] * shape[2]
+        most = max(most, weights // (1 if kernel == "conv2d" else 8 * shape[10]))
+    return most
 
 
 def measure(cases, repeats):

@@ -1,16 +1,19 @@
 """`bitreplay experiment` end to end: the table, results.json, results.csv and curves.png say the same."""
 
+import argparse
 import csv
 import json
 import subprocess
 import sys
 
+import bitreplay
 import matplotlib.image
 import numpy as np
 import pytest
 from bitreplay_host import cli
+from bitreplay_host.commands import experiment as command
 from bitreplay_host.experiments import class_incremental, experiment
-from synthetic_data import ROOT
+from synthetic_data import ROOT, models
 
 TITLES = class_incremental.TITLES
 
@@ -26,6 +29,7 @@ def run(synthetic_data, small_model, micropython, tmp_path, capsys):
         assert cli.main([str(part) for part in line]) == 0
         return results(tmp_path / "out", capsys.readouterr().out)
 
+    run.places = ["--data", str(synthetic_data), "--micropython", str(micropython), "--cache", str(tmp_path / "cache")]
     return run
 
 
@@ -139,6 +143,45 @@ def test_layers_and_channels(run, deep_model):
         for share in (1.0, 0.5):
             assert weights[fewer, share] < weights[more, share]
         assert weights[more, 0.5] < weights[more, 1.0]
+
+
+FEW = ["--fresh", "4", "--step", "8", "--epochs", "1", "--seeds", "1"]
+
+
+def test_a_model_without_a_layer_that_can_be_trained(run, tmp_path, capsys):
+    """By default what does not apply is left out, in one line; what is asked for is not."""
+    model = models.tiny_model(tmp_path / "bare.safetensors", trainable=False)
+    table, runs, _ = run("--model", model, *FEW)
+    assert [r["method"] for r in runs] == ["naive", "cwr", "replay_head", "joint"]
+    assert [line["train"] for line in table] == ["", "", "", "head"]
+    _, runs, _ = run("--model", model, "--methods", "joint", "ncm", *FEW)
+    assert [r["method"] for r in runs] == ["joint", "ncm"]
+    for more, told in (
+        (
+            ["--methods", "replay_deep"],
+            "replay_deep: tiny has no binary layer that can be trained; use --methods",
+        ),
+        (["--train", "all"], "train: the model has no binary layers above its latent"),
+    ):
+        places = ["--out", str(tmp_path / "out"), "--model", model]
+        assert cli.main(["experiment", *places, *FEW, *more, *run.places]) == 2
+        error = capsys.readouterr().err
+        assert told in error and error.count("\n") == 1
+
+
+def test_what_is_left_out_is_told_in_one_line(tmp_path, capsys):
+    for path, methods, told in (
+        (models.tiny(trainable=False), [], "note: tiny has no binary layer that can be trained: replay_deep is left"),
+        (models.tiny(trainable=False), ["joint"], "note: tiny has no binary layer that can be trained: joint trains"),
+        (models.tiny(trainable=False), ["ncm"], ""),
+        (models.plain(), [], "note: of plain's 2 binary layers above the latent 1 can be trained: train 1"),
+        (models.plain(), ["replay_head"], ""),
+        (models.tiny(), [], ""),
+    ):
+        net = bitreplay.load(models.save(tmp_path / "model.safetensors", path))
+        command._trained(argparse.Namespace(methods=methods or None, train=None), net)
+        printed = capsys.readouterr().out
+        assert printed.startswith(told) and printed.count("\n") == bool(told)
 
 
 def test_float32_beside_the_integers(run, tmp_path):

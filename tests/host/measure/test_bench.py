@@ -90,6 +90,34 @@ def test_shapes_are_those_of_the_model(bench, small_model, deep_model):
         assert [g["shape"] for g in result["gradients"] if (g["gradient"], g["q_b"]) == (kind, 4)] == shapes
 
 
+def test_without_a_layer_that_can_be_trained_there_are_no_gradients(bench, tmp_path, capsys):
+    """Also where there is one that no gradient reaches, through a max_pool."""
+    bare, stopped = models.tiny(trainable=False), models.tiny()
+    stopped.layers.insert(-2, {"op": "max_pool", "size": 1, "repeat": 1})
+    for name, model in (("bare", bare), ("stopped", stopped)):
+        result = bench("--model", models.save(tmp_path / f"{name}.safetensors", model))
+        assert (result["gradients"], result["bit_serial_speedup"]) == ([], {})
+        assert [one["train"] for one in result["taught"]] == ["head"]
+        told = "No binary layer of this model can be trained: gradients are not timed.\ninference: "
+        assert told in capsys.readouterr().out
+        timed = {k["name"] for k in result["kernels"]}
+        assert {"bconv2d", "bconv2d_sign", "head_update", "backbone"} <= timed
+        assert ("bconv2d_dw" in timed) == (name == "stopped")
+
+
+def test_signs_and_pools_of_the_backbone_are_seen(bench, tmp_path):
+    """All shapes are those of the layers, whatever is between convolutions."""
+    kernels = bench("--model", models.save(tmp_path / "mixed.safetensors", models.mixed()))["kernels"]
+    layers = [(k["name"], k["shape"], k["padded_macs"]) for k in kernels if "binary_macs" in k]
+    assert layers == [
+        ("bconv2d", "16x16x64 to 16x16x96", 16 * 16 * 9 * 32 * 96),
+        ("bconv2d_sign", "16x16x96 to 7x7x64", 7 * 7 * 9 * 96 * 64),
+        ("bconv2d_sign", "7x7x64 to 8x8x32", 8 * 8 * 4 * 32 * 32),
+        ("bconv2d_sign", "8x8x32 to 4x4x64", 4 * 4 * 32 * 64),
+    ]
+    assert [k["shape"] for k in kernels if k["name"] == "bconv2d_sign"] == [shape for _, shape, _ in layers[1:]]
+
+
 @pytest.fixture
 def lines():
     """What onboard/time_kernels.py could print: two layers, a kernel, the backbone, gradients."""
@@ -168,7 +196,7 @@ def test_what_is_slower_is_printed_as_slower(lines, clock):
     [
         (["--repeats", "0"], "--repeats"),
         (["--port", "x", "--board", "unix"], "--port and --board"),
-        (["--model", "{}/plain.safetensors"], "plain.safetensors has no binary layer that can be trained"),
+        (["--model", "{}/plain.safetensors", "--train", "1"], "train: the model has 0 binary layers above its latent"),
         (["--train", "3"], "train: the model has 1 binary layers above its latent, got 3"),
         (["--replay", "0"], "replay: must be"),
         (["--micropython", "{}/none"], "make unix"),

@@ -4,13 +4,13 @@ import dataclasses
 import json
 import re
 
-import bitreplay
 import numpy as np
 import pytest
-from bitreplay_host import cli, paths
+from bitreplay_host import cli, models, paths
 from bitreplay_host.errors import UserError
 from bitreplay_host.measure import instructions
 from synthetic_data import ROOT, macs_of_layers
+from synthetic_data import models as synthetic
 
 pytestmark = pytest.mark.qemu
 
@@ -30,7 +30,7 @@ def program(request, tmp_path):
 @pytest.fixture
 def layer(small_model):
     """A binary convolution of the small model."""
-    cases = instructions.convolutions(bitreplay.load(small_model), np.random.default_rng(2))
+    cases = instructions.convolutions(models.backbone(small_model), np.random.default_rng(2))
     return next(case for case in cases if case.kernel == "bconv2d")
 
 
@@ -88,6 +88,21 @@ def test_bench_counts_each_kernel_on_each_processor(small_model, tmp_path, capsy
     for per_word in layers[0]["instructions_per_32_macs"].values():
         assert 4 < per_word < 60
     assert printed.count("instructions per 32 MACs: armv6m") == 1
+
+
+@pytest.mark.parametrize("name", ["tiny", "mixed", "nothing"])
+def test_models_of_other_layers(name, tmp_path, capsys):
+    """Without a layer that can be trained; with signs and pools below the latent; with no binary convolution."""
+    model = synthetic.mixed() if name == "mixed" else synthetic.tiny(trainable=False)
+    if name == "nothing":
+        model.layers = [layer for layer in model.layers if layer.get("tensor") != "block"]
+        model.tensors = {key: value for key, value in model.tensors.items() if not key.startswith("block")}
+    path = synthetic.save(tmp_path / "model.safetensors", model)
+    assert cli.main(["bench", "--board", "instructions", "--model", path]) == 0
+    printed = capsys.readouterr().out
+    assert ("bconv2d_sign 8x8x32 to 4x4x64, 1x1  " in printed) == (name == "mixed")
+    assert ("bconv2d_dw" in printed) == (name == "mixed")
+    assert ("instructions per 32 MACs:" in printed) == (name != "nothing")
 
 
 def check_quotients(layers, printed):

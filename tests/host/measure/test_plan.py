@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import bitreplay
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from bitreplay import budget, trainer
 from bitreplay_host import cli, models, paths
 from bitreplay_host.measure import instructions, plan
+from synthetic_data import models as synthetic
 
 SETTINGS = {"replay": 60, "fresh": 20, "classes": 5}
 EPOCHS = 3
@@ -24,7 +26,7 @@ def choices(net, deep_model):
     """A function: the choices on a board."""
 
     def find(board=plan.BOARDS["RPI_PICO"], **changes):
-        return plan.choices(net, board, SETTINGS | changes, EPOCHS)
+        return plan.choices(net, models.backbone(deep_model), board, SETTINGS | changes, EPOCHS)
 
     return find
 
@@ -72,6 +74,24 @@ def test_times_follow_the_clock(choices):
         assert other.seconds == pytest.approx(one.seconds / 2) and other.minibatch == pytest.approx(one.minibatch / 2)
 
 
+def test_signs_and_pools_of_the_backbone_take_time(tmp_path):
+    """Each layer of the backbone counts, at its own shape: 32x32 pixels, then 16x16, 7x7, 8x8, 4x4."""
+    found = models.backbone(path := Path(synthetic.save(tmp_path / "mixed.safetensors", synthetic.mixed())))
+    ops = ["conv2d", "max_pool", "binarize", "bconv2d", "binarize", *3 * ["bconv2d_sign"]]
+    assert [layer.op for layer in found] == ops
+    signs = [(7 * 7 * 64, 7 * 7 * 9 * 96 * 64), (8 * 8 * 32, 7 * 7 * 4 * 32 * 32), (4 * 4 * 64, 4 * 4 * 32 * 64)]
+    for layer, (outputs, macs) in zip(found[5:], signs, strict=True):
+        assert plan.forward(layer) == plan.OUTPUT * outputs + plan.WORD * macs / 32
+    assert plan.forward(found[1]) == plan.POOL * 32 * 32 * 32
+    assert plan.forward(found[4]) == plan.BINARIZE * 16 * 16 * 96
+    first = plan.INT8_MAC * instructions.executed_macs(tuple(found[0].geometry))
+    assert plan.image_cycles(found) == first + sum(map(plan.forward, found[1:]))
+    net = models.load(path)
+    image = plan.image_cycles(found) / plan.BOARDS["RPI_PICO"].clock
+    for c in plan.choices(net, found, plan.BOARDS["RPI_PICO"], SETTINGS, EPOCHS):
+        assert c.seconds > SETTINGS["fresh"] * image
+
+
 def test_what_was_measured_is_taken(net, choices, monkeypatch):
     times = {"image_ms": 500.0, "minibatch_ms": 40.0}
     deep = {"train": "all", "batch": 8, **times}
@@ -95,14 +115,14 @@ def test_what_is_measured_is_near_the_formula(monkeypatch):
     monkeypatch.setattr(plan, "results", lambda: [])
     for result in results:
         path = paths.model(result["model"]["name"])
-        net = models.load(path)
+        net, backbone = models.load(path), models.backbone(path)
         if net.digest != result["model"]["sha256"]:
             continue
         for one in result["taught"]:
             settings = {name: one[name] for name in SETTINGS}
             train = {"head": 0, "all": trainer.most(net)}.get(one["train"], one["train"])
             settings |= {"train": train, "channels": one["channels"]}
-            found = plan.choice(net, plan.BOARDS["RPI_PICO"], settings, one["epochs"])
+            found = plan.choice(net, backbone, plan.BOARDS["RPI_PICO"], settings, one["epochs"])
             assert found.seconds == pytest.approx(one["class_s"], rel=0.3)
 
 
