@@ -84,6 +84,14 @@ class ClassIncremental:
         """How many classes were seen after each experience, of `count` in all."""
         return [*range(self.first, count, self.step), count]
 
+    def used(self, data: Path) -> dict[str, int]:
+        """{"fresh", "test"}: images a class that there are of those asked for. data: the folder of the datasets."""
+        found = {}
+        for name, split, asked in (("fresh", "train", self.samples), ("test", "test", self.test)):
+            there = int(np.bincount(np.load(registry.files(self.dataset, split, data)[1])).max())
+            found[name] = min(asked or there, there)
+        return found
+
 
 @dataclass(frozen=True)
 class Run:

@@ -80,8 +80,9 @@ def _world(world: World, test: int, shallow: Path, deep: Path, places: Places, o
         found |= dict(zip(methods, learn(model, ClassIncremental(**settings), runs, places), strict=True))
     curves = {method: found[method]["curve"] for method in (*HEAD_METHODS[:-1], "replay_deep", "joint")}
     classes = found["replay_head"]["classes"]
-    tested = f"{test} test images a class" if test else "the full test set"
-    print(f"\n{world.title}: accuracy (%) on {tested} of the classes seen so far, {world.protocol.samples} fresh")
+    used = world.protocol.used(places.data)["fresh"], ClassIncremental(**settings).used(places.data)["test"]
+    tested = f"{used[1]} test images a class" if test else "the full test set"
+    print(f"\n{world.title}: accuracy (%) on {tested} of the classes seen so far, {used[0]} fresh")
     print(f"images a class, {REPLAY_BYTES:,} bytes of replay memory:\n")
     print(plots.accuracy_table(curves, classes))
     plots.plot(out / f"{world.protocol.dataset}.png", curves, classes, world.title)

@@ -55,9 +55,12 @@ def run(
     """
     runs = [Run(m, seed, options, arithmetic=a) for m, options, a in chosen for seed in dict.fromkeys(seeds)]
     paths.make_folder(out)
+    used = plan.used(places.data)
+    if used["fresh"] < plan.samples or used["test"] < plan.test:
+        print(f"note: {plan.dataset} has less a class: {used['fresh']} fresh and {used['test']} test images are used")
     results = learn(model, plan, runs, places)
     records = [
-        {"method": one.method, "arithmetic": one.arithmetic, "seed": one.seed}
+        {"method": one.method, "arithmetic": one.arithmetic, "seed": one.seed, **used}
         | {**one.learner, "final": result["curve"][-1], **result}
         for one, result in zip(runs, results, strict=True)
     ]
@@ -70,7 +73,7 @@ def summary(plan: ClassIncremental, records: Sequence[dict], latent_bytes: int) 
     """What the runs have in common with those of other models and choices: `bitreplay experiment --json`.
 
     {"dataset", "runs": [{"method", "train" ("head", "all" or a number), "channels", "seed", "replay" (latents),
-    "replay_bytes" (with a byte of label each), "fresh" (images a class, 0 for all), "curve", "final" (percent),
+    "replay_bytes" (with a byte of label each), "fresh" (images a class that there were), "curve", "final" (percent),
     "digest" (None without a learner's state)}]}
     """
     runs = []
@@ -78,7 +81,7 @@ def summary(plan: ClassIncremental, records: Sequence[dict], latent_bytes: int) 
         replay = r.get("replay", 0)
         told = {"method": r["method"], "train": r.get("train", "head"), "channels": r.get("channels", 1.0)}
         told |= {"seed": r["seed"]}
-        told |= {"replay": replay, "replay_bytes": replay * (latent_bytes + 1), "fresh": plan.samples}
+        told |= {"replay": replay, "replay_bytes": replay * (latent_bytes + 1), "fresh": r["fresh"]}
         runs.append(told | {"curve": r["curve"], "final": r["final"], "digest": r.get("digest")})
     return {"dataset": plan.dataset, "runs": runs}
 
@@ -118,7 +121,7 @@ def _write(out: Path, records: list[dict], plan: ClassIncremental) -> None:
                 writer.writerow([*(r.get(c, "") for c in COLUMNS), r["seed"], seen, f"{value:.2f}"])
     seen = max((r["classes"] for r in records), key=len)
     if len(seen) > 1:
-        plots.plot(out / "curves.png", curves, seen, f"{plan.dataset}, {plan.samples or 'all'} images a class")
+        plots.plot(out / "curves.png", curves, seen, f"{plan.dataset}, {records[0]['fresh']} images a class")
     print(f"{out}/results.json, results.csv" + (", curves.png" if len(seen) > 1 else ""))
 
 

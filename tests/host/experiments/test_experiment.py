@@ -29,6 +29,7 @@ def run(synthetic_data, small_model, micropython, tmp_path, capsys):
         assert cli.main([str(part) for part in line]) == 0
         return results(tmp_path / "out", capsys.readouterr().out)
 
+    run.model = small_model
     run.places = ["--data", str(synthetic_data), "--micropython", str(micropython), "--cache", str(tmp_path / "cache")]
     return run
 
@@ -234,6 +235,25 @@ def test_the_same_seed_is_the_same_run(run):
         for more in (["--seeds", "1", "2"], ["--seeds", "2", "--methods", "replay_deep"])
     ]
     assert digests[1] == {("replay_deep", 2): digests[0]["replay_deep", 2]}
+
+
+def test_a_dataset_with_less_than_was_asked_for(run, tmp_path, monkeypatch, capsys):
+    """What was used is told in one line, recorded and plotted: here, 12 fresh and 6 test images a class."""
+    plots, shown = [], []
+    monkeypatch.setattr("bitreplay_host.experiments.curves.plot", lambda *told: plots.append(told[-1]))
+    monkeypatch.setattr("builtins.print", lambda *text, **_: shown.extend(text))
+    few = ["--step", "8", "--epochs", "1", "--seeds", "1", "--methods", "naive", "--json", str(tmp_path / "few.json")]
+    for asked, used in ((["500", "99"], (12, 6)), (["12", "6"], (12, 6)), (["0", "0"], (12, 6)), (["5", "2"], (5, 2))):
+        shown.clear()
+        line = ["experiment", "--model", str(run.model), "--out", str(tmp_path / "out"), *run.places, *few]
+        assert cli.main([*line, "--fresh", asked[0], "--test", asked[1]]) == 0
+        notes = [text for text in shown if text.startswith("note: ")]
+        told = "note: cifar10 has less a class: 12 fresh and 6 test images are used"
+        assert notes == ([told] if asked[0] == "500" else [])
+        (one,) = json.loads((tmp_path / "out" / "results.json").read_text())["runs"]
+        assert (one["fresh"], one["test"]) == used
+        assert json.loads((tmp_path / "few.json").read_text())["runs"][0]["fresh"] == used[0]
+        assert plots.pop() == f"cifar10, {used[0]} images a class"
 
 
 def test_cifar100(run):
