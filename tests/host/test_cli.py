@@ -195,9 +195,29 @@ def wait_for(condition, seconds=30):
 
 
 @pytest.fixture
-def endless(synthetic_data, small_model, micropython, tmp_path):
-    """A function that starts an experiment that would go on for long, in a session of its own."""
-    started = []
+def started(tmp_path):
+    """A function that starts a command in a session of its own, with a folder tmp for what is temporary."""
+    processes_started = []
+    (tmp_path / "tmp").mkdir()
+
+    def start(*command):
+        line = [sys.executable, "-c", START, *map(str, command)]
+        settings = {**os.environ, "TMPDIR": str(tmp_path / "tmp")}
+        with (tmp_path / "stderr").open("w") as errors:
+            process = subprocess.Popen(line, stderr=errors, env=settings, start_new_session=True)
+        processes_started.append(process)
+        return process
+
+    yield start
+    for process in processes_started:
+        for number in processes(process.pid):
+            os.kill(number, signal.SIGKILL)
+        process.wait()
+
+
+@pytest.fixture
+def endless(started, synthetic_data, small_model, micropython, tmp_path):
+    """A function that starts an experiment that would go on for long."""
 
     def start(*more):
         paths = [
@@ -210,25 +230,18 @@ def endless(synthetic_data, small_model, micropython, tmp_path):
             "--cache",
             tmp_path / "cache",
         ]
-        command = [sys.executable, "-c", START, "experiment", *paths, "--epochs", "900000", *more]
         if "--micropython" not in more:
-            command += ["--micropython", micropython]
-        with (tmp_path / "stderr").open("w") as errors:
-            process = subprocess.Popen([str(c) for c in command], stderr=errors, start_new_session=True)
-        started.append(process)
-        return process
+            paths += ["--micropython", micropython]
+        return started("experiment", *paths, "--epochs", "900000", *more)
 
-    yield start
-    for process in started:
-        for number in processes(process.pid):
-            os.kill(number, signal.SIGKILL)
-        process.wait()
+    return start
 
 
 def check_stopped(process, tmp_path):
     assert process.wait(timeout=30) == 130
     assert (tmp_path / "stderr").read_text().splitlines() == ["", "bitreplay: stopped"]
     assert processes(process.pid) == {}
+    assert not list((tmp_path / "tmp").iterdir())
     assert not list(tmp_path.glob("cache/tmp*")), "something was left in the cache"
 
 
@@ -255,5 +268,26 @@ def test_ctrl_c_in_float32(endless, tmp_path):
     process = endless("--arithmetic", "float32", "--methods", "replay_deep")
     wait_for(lambda: len(list(tmp_path.glob("cache/*.latents"))) == 2)
     time.sleep(0.5)
+    os.kill(process.pid, signal.SIGINT)
+    check_stopped(process, tmp_path)
+
+
+def running(process, script):
+    """How many children of a command run a script of onboard/."""
+    return sum(f"onboard/{script}" in line for line in processes(process.pid).values())
+
+
+@pytest.mark.parametrize(
+    ("command", "script", "count"),
+    [
+        ("verify --repeats 3000", "run_calls.py", 1),
+        ("verify --repeats 1", "train_digests.py", 2),  # here and there: one waits for the other
+        ("bench --repeats 3000", "time_kernels.py", 1),
+    ],
+)
+def test_ctrl_c_while_scripts_run(started, micropython, tmp_path, command, script, count):
+    process = started(*command.split(), "--micropython", micropython)
+    wait_for(lambda: running(process, script) == count)
+    time.sleep(0.3)
     os.kill(process.pid, signal.SIGINT)
     check_stopped(process, tmp_path)

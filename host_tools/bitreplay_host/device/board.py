@@ -13,7 +13,7 @@ import os
 import re
 import struct
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 
 from tqdm import tqdm
 
@@ -97,7 +97,7 @@ class Board:
         """Runs code; returns what it printed."""
         return "".join(self._lines(code.encode(), EXEC_SECONDS)).strip()
 
-    def run(self, script: str, configuration: dict) -> Iterator[dict]:
+    def run(self, script: str, configuration: dict) -> Generator[dict, None, None]:
         """Run a script of onboard/ with a configuration; yields the JSON objects it prints. As unix_port.run()."""
         code = (ONBOARD / script).read_bytes()
         files: list[str] = []

@@ -7,7 +7,7 @@ import os
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TypeVar
@@ -23,11 +23,11 @@ Result = TypeVar("Result")
 _children: set[subprocess.Popen] = set()
 
 
-def run(script: str, configuration: dict, micropython: Path, directory: Path) -> Iterator[dict]:
+def run(script: str, configuration: dict, micropython: Path, directory: Path) -> Generator[dict, None, None]:
     """Run a script of onboard/ with a configuration, kept in a file in `directory`; yields the JSON objects it prints.
 
     When it fails, script_failed() with the last line of what it said is raised; UserError when it prints no object, as
-    each script does. When the iterator is closed, the child ends.
+    each script does. When it is closed, which must be before `directory` is removed, the child ends.
     """
     with (
         tempfile.NamedTemporaryFile("w", suffix=".json", dir=directory) as file,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import platform
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ REPLAY, FRESH = (500, 64_000), (100, 12_800)  # latents that are taught, unless 
 KINDS = "dW", "dX"
 RATIOS = "2", "4", "8"  # bits of gradients whose speedup is reported
 
-Run = Callable[[str, dict], Iterable[dict]]
+Run = Callable[[str, dict], Generator[dict, None, None]]
 
 
 def sizes(net: Any) -> dict[str, int]:
@@ -40,7 +40,7 @@ def bench_unix(model: Path, learners: list[dict], micropython: Path, repeats: in
     """
     with tempfile.TemporaryDirectory() as directory:
 
-        def start(script: str, configuration: dict) -> Iterator[dict]:
+        def start(script: str, configuration: dict) -> Generator[dict, None, None]:
             return unix_port.run(script, configuration, micropython, Path(directory))
 
         lines, taught = measure(start, model, str(model), learners, repeats)
@@ -54,7 +54,7 @@ def bench_board(board: Board, emulated: bool, model: Path, learners: list[dict],
     path = with_model(board, model)
     clock = int(board.exec("import machine; print(machine.freq())"))
 
-    def start(script: str, configuration: dict) -> Iterator[dict]:
+    def start(script: str, configuration: dict) -> Generator[dict, None, None]:
         board.soft_reset()  # all RAM is free again
         return board.run(script, configuration)
 
@@ -72,16 +72,23 @@ def measure(start: Run, model: Path, path: str, learners: list[dict], repeats: i
     total = OTHER_LINES + LAYER_LINES * above + 8 * above
     total += sum(layer.geometry is not None for layer in models.backbone(model))
     configuration = {"model": path, "repeats": repeats}
-    with tqdm(total=total, desc="kernels", unit="", disable=None, leave=False) as bar:
-        for line in start("time_kernels.py", configuration):
+    with (
+        tqdm(total=total, desc="kernels", unit="", disable=None, leave=False) as bar,
+        contextlib.closing(start("time_kernels.py", configuration)) as timed,
+    ):
+        for line in timed:
             lines.append(line)
             bar.update()
     found = []
     for learner in learners:
         settings = {**learner, "classes": TEACH["classes"]}
         taught: dict = {}
-        with tqdm(total=100, desc="teaching a class", unit="%", disable=None, leave=False) as bar:
-            for taught in start("teach_class.py", {"model": path, "epochs": TEACH["epochs"], "learner": settings}):
+        configuration = {"model": path, "epochs": TEACH["epochs"], "learner": settings}
+        with (
+            tqdm(total=100, desc="teaching a class", unit="%", disable=None, leave=False) as bar,
+            contextlib.closing(start("teach_class.py", configuration)) as lessons,
+        ):
+            for taught in lessons:
                 bar.update(round(100 * taught.get("done", 1)) - bar.n)
         found.append({"settings": settings, **taught})
     return lines, found

@@ -13,7 +13,7 @@ import contextlib
 import json
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -41,16 +41,15 @@ def verify(target: Target, model: Path, learner: dict, seed: int, repeats: int, 
     kernel, at least 1. directory: for files, for a moment.
     """
     differences = 0
-    for line in kernels(target, seed, repeats):
-        print(line)
-        differences += 1
-    for line in trainings(target, model, learner, seed, directory):
-        tqdm.write(line)
-        differences += 1
+    for found in (kernels(target, seed, repeats), trainings(target, model, learner, seed, directory)):
+        with contextlib.closing(found):
+            for line in found:
+                tqdm.write(line)
+                differences += 1
     return differences
 
 
-def trainings(target: Target, model: Path, learner: dict, seed: int, directory: Path) -> Iterator[str]:
+def trainings(target: Target, model: Path, learner: dict, seed: int, directory: Path) -> Generator[str, None, None]:
     """Compares a training of the model, and those of the synthetic one."""
     yield from training(model.stem, target, (str(model), target.model(model)), learner, seed, directory)
     here = directory / "deep.safetensors"
@@ -64,7 +63,7 @@ class Target(ABC):
     """What is compared."""
 
     @abstractmethod
-    def run(self, script: str, configuration: dict) -> Iterator[dict]:
+    def run(self, script: str, configuration: dict) -> Generator[dict, None, None]:
         """Runs a script of onboard/; yields what it prints."""
 
     @abstractmethod
@@ -82,7 +81,7 @@ class UnixPort(Target):
     def __init__(self, micropython: Path, directory: Path):
         self.micropython, self.directory = micropython, directory
 
-    def run(self, script: str, configuration: dict) -> Iterator[dict]:
+    def run(self, script: str, configuration: dict) -> Generator[dict, None, None]:
         return unix_port.run(script, configuration, self.micropython, self.directory)
 
     def put(self, name: str, content: bytes) -> str:
@@ -99,7 +98,7 @@ class OnBoard(Target):
     def __init__(self, board: Board):
         self.board = board
 
-    def run(self, script: str, configuration: dict) -> Iterator[dict]:
+    def run(self, script: str, configuration: dict) -> Generator[dict, None, None]:
         self.board.soft_reset()  # all RAM is free again
         return self.board.run(script, configuration)
 
@@ -118,14 +117,20 @@ def on_board(port: str) -> Iterator[OnBoard]:
         yield OnBoard(board)
 
 
-def kernels(target: Target, seed: int, repeats: int) -> Iterator[str]:
+def kernels(target: Target, seed: int, repeats: int) -> Generator[str, None, None]:
     """Compares every kernel; prints a line a kernel and yields a line for each call that differs."""
     calls = list(golden.calls(seed, repeats))
     lines = []
     for call in calls:
         arguments = [_base64(a) if isinstance(a, np.ndarray) else a for a in call.arguments.values()]
         lines.append(json.dumps({"kernel": call.kernel, "arguments": arguments}) + "\n")
-    replies = target.run("run_calls.py", {"calls": target.put(CALLS, "".join(lines).encode())})
+    content = "".join(lines).encode()
+    with contextlib.closing(target.run("run_calls.py", {"calls": target.put(CALLS, content)})) as replies:
+        yield from _compared(calls, replies, repeats)
+
+
+def _compared(calls: list[golden.Call], replies: Iterator[dict], repeats: int) -> Iterator[str]:
+    """Prints a line a kernel and yields a line for each call whose reply differs."""
     right = 0
     for number, call in enumerate(calls):
         nth = number % repeats + 1
@@ -179,9 +184,15 @@ def training(
         return {"model": model, "seed": seed, "state": state, "learner": learner}
 
     reference = Path(sys.executable)
-    here = unix_port.run("train_digests.py", configuration(models[0], str(directory / "here")), reference, directory)
-    there = target.run("train_digests.py", configuration(models[1], target.put(STATE, b"")))
-    with tqdm(total=IMAGES, desc="training here and there", unit="image", disable=None, leave=False) as bar:
+    ours_run = unix_port.run(
+        "train_digests.py", configuration(models[0], str(directory / "here")), reference, directory
+    )
+    theirs_run = target.run("train_digests.py", configuration(models[1], target.put(STATE, b"")))
+    with (
+        contextlib.closing(ours_run) as here,
+        contextlib.closing(theirs_run) as there,
+        tqdm(total=IMAGES, desc="training here and there", unit="image", disable=None, leave=False) as bar,
+    ):
         for ours in here:
             try:
                 theirs = next(there, {"digest": "nothing"})
