@@ -7,11 +7,11 @@ import os
 import re
 import tempfile
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from ..errors import UserError
 from . import registry
@@ -99,12 +99,19 @@ def _square(photo: Image.Image, path: Path, side: int) -> np.ndarray:
     upright = ImageOps.exif_transpose(photo)
     # Pillow's mode I is 16 bits in PGM, and in older versions in PNG; its own conversion would cut off at 255.
     if photo.mode.startswith("I;16") or (photo.mode == "I" and photo.format in ("PNG", "PPM")):
-        upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
+        upright = _grey(np.asarray(upright), getattr(photo, "tag_v2", {}))
     elif photo.mode in UNCLEAR:
         raise UserError(f"{path} has pixels of {UNCLEAR[photo.mode]}: save it with 8 or 16 bits, as JPEG or PNG")
     square = ImageOps.fit(upright.convert("RGBA"), (side, side), Image.Resampling.BOX)
     white = Image.new("RGBA", square.size, "white")
     return np.asarray(Image.alpha_composite(white, square).convert("RGB"))
+
+
+def _grey(values: np.ndarray, tags: Mapping) -> Image.Image:
+    """A picture of values of up to 16 bits. tags: a TIFF's, with how many bits, and whether 0 is white."""
+    bits = tags.get(ExifTags.Base.BitsPerSample, [16])[0]
+    grey = (values >> (bits - 8)).astype(np.uint8)
+    return Image.fromarray(grey if tags.get(ExifTags.Base.PhotometricInterpretation) != 0 else 255 - grey)
 
 
 def _other_format(path: Path) -> str | None:

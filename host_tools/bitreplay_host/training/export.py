@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from .. import models
+from ..errors import UserError
 from .net import HEAD_SCALE, LATENT, STEM_SCALE, STREAM, int8_weight, saturate, threshold_units
 
 
@@ -104,10 +105,18 @@ def convert(net, head: bool) -> tuple[list[dict], dict[str, np.ndarray]]:
     return out.layers, out.tensors
 
 
+def not_finite(weights: dict[str, torch.Tensor]) -> str | None:
+    """The name of the first of a net's weights that has a NaN or an infinity; None if there is none."""
+    return next((name for name, weight in weights.items() if not weight.isfinite().all()), None)
+
+
 def export(net, path: Path, name: str, labels: list[str] | None) -> None:
     """Write a `Net` as a bitreplay-model file (docs/formats.md); labels None leaves out its head.
 
-    The same net is the same bytes.
+    The same net is the same bytes. UserError for a net that is not finite.
     """
+    broken = not_finite(net.state_dict())
+    if broken:
+        raise UserError(f"{broken} has values that are not finite: train the net again with a lower rate")
     layers, tensors = convert(net, labels is not None)
     models.write(path, name, [32, 32, 3], layers, tensors, labels)

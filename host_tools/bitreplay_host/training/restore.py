@@ -13,7 +13,7 @@ from .. import models
 from ..datasets import registry
 from ..errors import UserError, as_user_error
 from ..paths import BACKBONE
-from .export import convert
+from .export import convert, not_finite
 from .net import HEAD_SCALE, LATENT, STEM_SCALE, STREAM, Net
 
 START = 0.1  # the size of a latent weight of which only the sign is known; larger ones learn less
@@ -28,7 +28,7 @@ def checkpoint(path):
         saved = torch.load(path, map_location="cpu", weights_only=True)
         # Version 0.1 called the trainable layer the tail.
         saved["net"] = {re.sub(r"^tail\.", "trainable.", name): weight for name, weight in saved["net"].items()}
-        broken = next((name for name, weight in saved["net"].items() if not weight.isfinite().all()), None)
+        broken = not_finite(saved["net"])
     except OSError:
         raise
     except Exception as error:  # a file of something else raises anything

@@ -329,6 +329,9 @@ def test_a_checkpoint_that_is_not_finite_is_refused(name, value, export_command,
     status, out, error = export_command(write_checkpoint(tmp_path / "net.pt", net))
     assert (status, error.count("\n")) == (2, 1) and not out.exists()
     assert f"net.pt: {name} has values that are not finite" in error
+    with pytest.raises(UserError, match=f"^{re.escape(name)} has values that are not finite: train the net again"):
+        export.export(net, out, "random", LABELS)
+    assert not out.exists()
 
 
 def test_a_model_of_version_1_is_exported_as_version_2(exported, export_command, tmp_path):
