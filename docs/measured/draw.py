@@ -5,34 +5,34 @@ import statistics
 import sys
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 from bitreplay_host.experiments.class_incremental import TITLES
 from bitreplay_host.experiments.curves import COLORS
 
 HERE = Path(__file__).resolve().parent
-WORLDS = {
-    "fsdd": "spoken digits",
-    "quickdraw": "QuickDraw",
-    "fashion": "Fashion-MNIST",
-    "cifar10": "CIFAR-10",
-    "cifar100": "CIFAR-100",
+WORLDS = {  # of the study: the title, and how many images a class are all
+    "fsdd": ("spoken digits", 240),
+    "quickdraw": ("QuickDraw", 80),
+    "fashion": ("Fashion-MNIST", 6000),
+    "cifar10": ("CIFAR-10", 5000),
+    "cifar100": ("CIFAR-100", 500),
 }
-DRAWN = "replay_deep", "replay_head", "nearest", "slda"
+DRAWN = [("replay_deep", "all"), ("replay_head", "head"), ("nearest", "head"), ("slda", "head")]
 
 
 def study(dataset):
-    """{(method, fresh): finals} at the most bytes of replay memory."""
+    """{(images a class, KB of replay memory or 0): {(method, train): finals}}"""
     found = {}
     for path in sorted((HERE / "study").glob(f"{dataset}-*.json")):
-        runs = json.loads(path.read_text())["runs"]
-        for run in runs:
-            most = max(r["replay"] for r in runs if r["method"] == run["method"])
-            if run["replay"] == most:
-                found.setdefault((run["method"], run["fresh"]), []).append(run["final"])
+        for run in json.loads(path.read_text())["runs"]:
+            size = run["replay_bytes"]
+            key = run["fresh"] or WORLDS[dataset][1], size and (1 << size.bit_length()) // 1024
+            found.setdefault(key, {}).setdefault((run["method"], run["train"]), []).append(run["final"])
     return found
+
+
+def largest(found, column):
+    """{images a class: finals} of a method at the most bytes of replay memory."""
+    return {images: values[column] for (images, _), values in sorted(found.items()) if column in values}
 
 
 def draw(axes, method, points):
@@ -52,6 +52,11 @@ def finish(axes, title, x, ticks, names):
 
 
 def main(out):
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
     figure, panels = plt.subplots(2, 3, figsize=(11, 6.4), layout="constrained", sharey=True)
     panels = panels.ravel()
     for method, name in ("replay_deep", "digits-bytes"), ("replay_head", "digits-bytes-head"):
@@ -61,12 +66,11 @@ def main(out):
         draw(panels[0], method, points)
     ticks = [2**n for n in range(16, 19)]
     finish(panels[0], "spoken digits, 100 images a class", "KB of latents", ticks, [n // 1024 for n in ticks])
-    for axes, (dataset, title) in zip(panels[1:], WORLDS.items(), strict=True):
+    for axes, (dataset, (title, _)) in zip(panels[1:], WORLDS.items(), strict=True):
         found = study(dataset)
-        most = {"fsdd": 240, "quickdraw": 80}.get(dataset)
-        for method in DRAWN:
-            draw(axes, method, {fresh or most: finals for (m, fresh), finals in found.items() if m == method})
-        ticks = sorted({fresh or most for _, fresh in found})
+        for method, train in DRAWN:
+            draw(axes, method, largest(found, (method, train)))
+        ticks = sorted({images for images, _ in found})
         finish(axes, title, "images a class", ticks, ticks)
     for row in panels[0], panels[3]:
         row.set_ylabel("final accuracy (%)")
@@ -74,4 +78,5 @@ def main(out):
     figure.savefig(out, dpi=110)
 
 
-main(sys.argv[1] if len(sys.argv) > 1 else HERE.parent / "depth.png")
+if __name__ == "__main__":
+    main(sys.argv[1] if len(sys.argv) > 1 else HERE.parent / "depth.png")

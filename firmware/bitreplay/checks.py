@@ -2,6 +2,7 @@
 
 MAX_LABEL = 64
 MAX_COUNT = (1 << 30) - 1  # samples of a class, experiences
+MAX_EPOCHS = 1000000  # of a learn()
 RATE_FORMAT = "%.6g"  # how a rate is written: the same in single and double precision
 
 
@@ -43,6 +44,11 @@ def check_sizes(settings):
     them in 16 bits."""
     ranges = ("replay", 0, 32768), ("fresh", 1, 32768), ("classes", 2, 255)
     return {name: check_integer(name, settings[name], least, most) for name, least, most in ranges}
+
+
+def check_epochs(epochs):
+    """Epochs of a learn(), or ValueError."""
+    return check_integer("epochs", epochs, 1, MAX_EPOCHS)
 
 
 def check_label(label):

@@ -8,7 +8,7 @@ from array import array
 
 from . import budget, config, state
 from .above import Above
-from .checks import check_integer, check_label
+from .checks import check_epochs, check_integer, check_label
 from .fixed import rows
 from .head import Head
 from .interrupts import held, kernels_held
@@ -201,7 +201,7 @@ class Learner:
         it was.
         """
         self._check_idle()
-        check_integer("epochs", epochs, 1, 1000000)
+        check_epochs(epochs)
         if self.fresh.n + self.replay.n == 0:
             raise ValueError("learn: no samples; call see() first")
         self.learned, generator = None, self.rng[0]

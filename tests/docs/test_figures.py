@@ -12,6 +12,7 @@ from bitreplay_host.device import mip
 from bitreplay_host.experiments import curves, demo, experiment
 from bitreplay_host.experiments.class_incremental import TITLES
 from bitreplay_host.measure import bench, instructions, memory
+from draw import WORLDS, study
 
 ROOT = Path(__file__).resolve().parents[2]
 MEASURED = ROOT / "docs" / "measured"
@@ -99,28 +100,17 @@ def small_table():
     yield row(title("joint"), "joint", None, True)
 
 
-WORLDS = {  # of the study: the title, the number of images a class that is all, what README tells of: images, KB
-    "fsdd": ("spoken digits", 240, (100, 128)),
-    "quickdraw": ("QuickDraw", 80, (80, 256)),
-    "fashion": ("Fashion-MNIST", 6000, (100, 256)),
-    "cifar10": ("CIFAR-10", 5000, (500, 512)),
-    "cifar100": ("CIFAR-100", 500, (100, 512)),
+TOLD = {  # of the study, by README: images a class, KB
+    "fsdd": (100, 128),
+    "quickdraw": (80, 256),
+    "fashion": (100, 256),
+    "cifar10": (500, 512),
+    "cifar100": (100, 512),
 }
 COLUMNS = [  # of the study's tables: (method, train)
     *[("naive", "head"), ("cwr", "head"), ("replay_head", "head"), ("replay_deep", "all")],
     *[("joint", "head"), ("joint", "all"), ("ncm", "head"), ("nearest", "head"), ("slda", "head")],
 ]
-
-
-def study(dataset):
-    """{(images a class, KB of replay memory or 0): {(method, train): finals}}"""
-    found = {}
-    for path in (MEASURED / "study").glob(f"{dataset}-*.json"):
-        for run in json.loads(path.read_text())["runs"]:
-            size = run["replay_bytes"]
-            key = run["fresh"] or WORLDS[dataset][1], size and (1 << size.bit_length()) // 1024
-            found.setdefault(key, {}).setdefault((run["method"], run["train"]), []).append(run["final"])
-    return found
 
 
 def spread(finals):
@@ -135,8 +125,8 @@ def study_table(dataset):
 
 
 def depth_table():
-    for dataset, (name, _, (images, size)) in WORLDS.items():
-        values = study(dataset)[images, size]
+    for dataset, (images, size) in TOLD.items():
+        name, values = WORLDS[dataset][0], study(dataset)[images, size]
         head, deep = values["replay_head", "head"], values["replay_deep", "all"]
         gain = statistics.mean(deep) - statistics.mean(head)
         yield [name, images, f"{size} KB", spread(head), spread(deep), f"**{gain:+.1f}**"]

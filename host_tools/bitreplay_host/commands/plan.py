@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 
-from bitreplay.checks import check_integer, check_sizes
+from bitreplay.checks import check_epochs, check_sizes
 
 from .. import models
 from ..errors import UserError, as_user_error
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> None:
     settings |= {name: getattr(args, name) for name in ("replay", "fresh") if getattr(args, name) is not None}
     with as_user_error():
         check_sizes(settings)
-        check_integer("epochs", args.epochs, 1, 1000000)
+        check_epochs(args.epochs)
     if args.seconds is not None and not args.seconds > 0:
         raise UserError("--seconds must be more than 0")
     found = plan.choices(net, models.backbone(args.model), plan.BOARDS[args.board], settings, args.epochs)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import bitreplay
 import numpy as np
+from bitreplay.checks import MAX_EPOCHS
 from tqdm import tqdm
 
 from .. import models
@@ -65,8 +66,8 @@ class ClassIncremental:
 
     def experiences(self, labels: np.ndarray, seed: int) -> list[list[int]]:
         """Rows of the training set for each experience; classes come in order, samples are drawn by the seed."""
-        if min(self.samples, self.test) < 0 or not 1 <= self.epochs <= 1000000:
-            raise UserError("--fresh and --test must be at least 0 and --epochs 1..1000000")
+        if min(self.samples, self.test) < 0 or not 1 <= self.epochs <= MAX_EPOCHS:
+            raise UserError(f"--fresh and --test must be at least 0 and --epochs 1..{MAX_EPOCHS}")
         if not 1 <= seed < 2**32:
             raise UserError("--seeds must be 1..4294967295")
         rng = np.random.default_rng(seed)

@@ -8,6 +8,7 @@ from pathlib import Path
 import bitreplay
 import numpy as np
 import pytest
+from bitreplay.checks import MAX_EPOCHS
 from bitreplay_host.datasets import registry
 from bitreplay_host.device import unix_port
 from bitreplay_host.errors import UserError
@@ -69,6 +70,7 @@ def test_samples_are_drawn_by_the_seed():
         ({"samples": -1}, "--fresh"),
         ({"test": -1}, "--test"),
         ({"epochs": 0}, "--epochs"),
+        ({"epochs": MAX_EPOCHS + 1}, f"--epochs 1..{MAX_EPOCHS}"),
     ],
 )
 def test_protocols_that_cannot_be(changes, message):
