@@ -1,5 +1,6 @@
 """The unix port of MicroPython, and CPython, to run the package for the board in."""
 
+import json
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ FIRMWARE = ROOT / "firmware"
 
 import deep  # noqa: E402
 from bitreplay import load  # noqa: E402
+from example_data import EXAMPLES  # noqa: E402
 from synthetic import Synthetic  # noqa: E402
 
 import models  # noqa: E402
@@ -110,3 +112,28 @@ def execute(command, variables, answer):
     output = "".join(lines)
     assert process.returncode == 0, output
     return output
+
+
+@pytest.fixture
+def run_example(micropython):
+    """A function: runs an example as a user would, with these arguments and lines of input; returns its output."""
+    binary = os.environ.get("BITREPLAY_MICROPYTHON", ROOT / "build" / "unix" / "micropython")
+
+    def run(name, *arguments, lines=""):
+        environment = {**os.environ, "MICROPYPATH": str(FIRMWARE)}
+        command = [binary, EXAMPLES / name, *arguments]
+        done = subprocess.run(command, cwd=ROOT, env=environment, input=lines, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture
+def call_example(micropython):
+    """A function: runs a script that imports an example; returns what it prints last, as JSON."""
+
+    def call(script, *arguments):
+        return json.loads(micropython(f"import sys; sys.path.append({str(EXAMPLES)!r})\n{script}", *arguments))
+
+    return call
