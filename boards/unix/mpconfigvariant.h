@@ -9,3 +9,8 @@
 // halfway.
 #undef MICROPY_ASYNC_KBD_INTR
 #define MICROPY_ASYNC_KBD_INTR (0)
+
+#if BITREPLAY_INJECT
+void inject_branch(void);
+#define MICROPY_VM_HOOK_LOOP inject_branch();
+#endif

@@ -18,11 +18,12 @@ $(BUILD)/usermod_c/core/%.o: CFLAGS += -O3
 
 # BITREPLAY_SANITIZE=1 is the build for tests. It checks BitReplay's own C code. MicroPython stays as it is: its
 # collector reads the whole stack, which AddressSanitizer would take for an error; for the same reason variables must
-# stay on the real stack. Its allocations can be made to fail, and its heap is in four areas, as an ESP32's is in several.
+# stay on the real stack. Its allocations can be made to fail, and Ctrl-C to come. Its heap is in four areas, as an
+# ESP32's is in several.
 ifeq ($(BITREPLAY_SANITIZE),1)
 $(BUILD)/usermod_c/%.o: CFLAGS += -fsanitize=address,undefined -fno-sanitize-recover=all --param asan-use-after-return=0
 LDFLAGS_EXTRA += -fsanitize=address,undefined
-CFLAGS += -DMICROPY_GC_SPLIT_HEAP=1 -DMICROPY_GC_SPLIT_HEAP_N_HEAPS=4
+CFLAGS += -DBITREPLAY_INJECT=1 -DMICROPY_GC_SPLIT_HEAP=1 -DMICROPY_GC_SPLIT_HEAP_N_HEAPS=4
 SRC_C += $(VARIANT_DIR)/injection/modinject.c
 LDFLAGS_EXTRA += -Wl,--wrap=gc_alloc,--wrap=gc_realloc
 endif

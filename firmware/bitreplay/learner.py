@@ -8,6 +8,7 @@ from array import array
 
 from . import budget, config, state
 from .above import Above
+from .busy import idle
 from .checks import check_epochs, check_integer, check_label
 from .fixed import rows
 from .head import Head
@@ -122,19 +123,20 @@ class Learner:
         learner's `classes`. ValueError if that or `fresh` is used up, or the image has another size; then nothing has
         changed.
         """
-        index = self._index(label)
-        self.net.latent(image, self.x_rows[0])
-        self._keep(index, label)
+        with idle(self.net.busy):
+            index = self._index(label)
+            self.net.run(image, self.x_rows[0])
+            self._keep(index, label)
 
     def see_latent(self, latent, label):
         """As see(), for a latent that was computed before (buffer of net.latent_bytes)."""
-        index = self._index(label)
-        self._take(latent)
-        self._keep(index, label)
+        with idle(self.net.busy):
+            index = self._index(label)
+            self._take(latent)
+            self._keep(index, label)
 
     def _index(self, label):
         """The class of a label, which may be new; refuses what cannot be seen."""
-        self._check_idle()
         if self.fresh.n == self.fresh.capacity:
             raise ValueError(
                 "see: %d fresh samples are waiting; call learn(), or make the learner with fresh=%d"
@@ -167,15 +169,15 @@ class Learner:
 
         Classes that were learned compete; ValueError if there are none, or if the image has another size.
         """
-        self._check_idle()
-        self.net.latent(image, self.x_rows[0])
-        return self._predict()
+        with idle(self.net.busy):
+            self.net.run(image, self.x_rows[0])
+            return self._predict()
 
     def predict_latent(self, latent):
         """As predict(), for a latent that was computed before (buffer of net.latent_bytes)."""
-        self._check_idle()
-        self._take(latent)
-        return self._predict()
+        with idle(self.net.busy):
+            self._take(latent)
+            return self._predict()
 
     def _predict(self):
         if not any(self.head.past):
@@ -183,10 +185,6 @@ class Learner:
         self.above.features(self.x_rows[0], self.f_rows[0])
         best = self.head.predict(self.f_rows[0], self.e_rows[0])
         return self.labels[best], self.e_rows[0][best] / ONE
-
-    def _check_idle(self):
-        if self.learning:
-            raise RuntimeError("learn() is running, and the learner is half way; wait until it returns")
 
     # Learning.
 
@@ -200,8 +198,11 @@ class Learner:
         for another learn(). Before the end of the first minibatch that is nothing: on a board the learner is as
         it was.
         """
-        self._check_idle()
         check_epochs(epochs)
+        with idle(self.net.busy):
+            self._learn(epochs, progress)
+
+    def _learn(self, epochs, progress):
         if self.fresh.n + self.replay.n == 0:
             raise ValueError("learn: no samples; call see() first")
         self.learned, generator = None, self.rng[0]
@@ -317,8 +318,8 @@ class Learner:
 
     def save(self, path):
         """Writes the learner to a file, whole or not at all; load() gives it back."""
-        self._check_idle()
-        state.save(self, path)
+        with idle(self.net.busy):
+            state.save(self, path)
 
     @classmethod
     def load(cls, net, path=None):
@@ -329,8 +330,8 @@ class Learner:
 
     def digest(self):
         """sha256 (hex) of all that was seen and learned: the same on every board after the same history."""
-        self._check_idle()
-        return state.digest(self)
+        with idle(self.net.busy):
+            return state.digest(self)
 
     def memory(self):
         """Bytes of each kind of buffer, and in all: a dict."""

@@ -9,6 +9,7 @@ import _bitreplay as kernels
 
 from . import graph, safetensors
 from .above import Above
+from .busy import Lock, idle
 from .calls import add_calls
 from .checks import check_path
 from .dataflow import MAX_NAME, is_text
@@ -73,7 +74,8 @@ class Network:
     """A model, ready to run; its weights stay where they are, in flash if they can. Made by load().
 
     above: the Layers (graph.py) from after the latent to before the features. pooling: what makes the features of the
-    stream, "global_avg_pool" or "flatten". scratch: the stream and two buffers of bits; latent() and Above work there.
+    stream, "global_avg_pool" or "flatten". scratch: the stream and two buffers of bits; latent() and Above work there,
+    while busy, a Lock, is taken: for each call of this or of a learner.
     """
 
     def __init__(self, path, name, plan, view, file, weights_bytes):
@@ -88,6 +90,7 @@ class Network:
         self.digest = _sha256(view)
         self._file = file  # the weights are views of it
         self._buffers = None
+        self.busy = Lock()
         self._allocate(path, plan.sizes[: graph.LATENT])
         # What is left of the stream while the layers above the latent run; a learner works there.
         self.spare = self.scratch[graph.STREAM][_stream(plan.above) :]
@@ -111,8 +114,13 @@ class Network:
     def latent(self, image, out):
         """Runs the frozen part: image (uint8 buffer of image_bytes, image_shape) to out (buffer of latent_bytes).
 
-        ValueError names the buffer that has another size.
+        ValueError names the buffer that has another size. RuntimeError if another call has not ended.
         """
+        with idle(self.busy):
+            self.run(image, out)
+
+    def run(self, image, out):
+        """latent() of a caller that has taken `busy`."""
         first = self._first
         first[1] = image
         try:
@@ -136,10 +144,14 @@ class Network:
         """(label, probability) by the pretrained head, which learns nothing. ValueError if the model has none."""
         if not self.head:
             raise ValueError("classify: the model has no pretrained head; make a Learner and teach it")
+        with idle(self.busy):
+            return self._classify(image)
+
+    def _classify(self, image):
         if not self._buffers:
             self._buffers = Buffers(self)
         b = self._buffers
-        self.latent(image, b.latent)
+        self.run(image, b.latent)
         b.above.features(b.latent, b.features)
         weight, shift = self.head
         kernels.dense(b.features, weight, shift, b.scores)

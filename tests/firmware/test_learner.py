@@ -74,15 +74,19 @@ def test_the_learner_is_not_used_while_it_learns(net, synthetic):
             lambda: me.learn(1),
             lambda: me.save("/tmp/never"),
             me.digest,
+            # Others on the same network work in the same scratch.
+            lambda: other.predict_latent(bytes(16)),
+            lambda: net.latent(bytes(192), bytearray(16)),
+            lambda: net.classify(bytes(192)),
         ):
-            with pytest.raises(RuntimeError, match=r"learn\(\) is running"):
+            with pytest.raises(RuntimeError, match="the network is in use"):
                 action()
             refused.append(action)
 
     other = learned(net, Synthetic(net.latent_bytes))
     other.learn(1, progress=False)
     me.learn(1, progress=meddle)
-    assert len(refused) == 7
+    assert len(refused) == 10
     assert me.digest() == other.digest()
     me.predict_latent(bytes(16))
 
