@@ -15,6 +15,7 @@ class _Memory(TypedDict):
     fresh: int
     weights: int
     gradients: int
+    reserve: int
     activations: int
     total: int
 

@@ -4,6 +4,7 @@ import gc
 
 from . import trainer
 from .checks import check_sizes
+from .header import RESERVE
 from .network import check_network
 
 HEAD_BATCH = 32  # samples of a minibatch where the head alone is trained
@@ -22,7 +23,8 @@ def buffers(net, config):
     """Bytes of every buffer of a learner with these settings, by formula, before they are there: "part.buffer".
 
     replay, fresh: M * (latent bits / 8 + label). weights: cw, its quantized copy with a shift a class, the trained
-    layers' latent weights and their signs. gradients: tw and its velocity, and what a minibatch needs.
+    layers' latent weights and their signs. gradients: tw and its velocity, and what a minibatch needs. reserve: for a
+    save, one for all learners of a network.
     """
     classes, n, latent, samples = config["classes"], net.features, net.latent_bytes, batch(net, config)
     found = {}
@@ -38,6 +40,7 @@ def buffers(net, config):
     found["gradients.e"], found["gradients.scores"] = 2 * samples * classes, 4 * classes
     found["gradients.active"], found["gradients.head_hyper"] = classes, 5
     found.update(trainer.buffers(net, config, samples))
+    found["reserve.save"] = RESERVE
     return found
 
 
@@ -46,7 +49,7 @@ def memory(net, config):
 
     activations: the network's scratch, which exists already. total: all of them, that is, all but the frozen weights.
     """
-    found = {"replay": 0, "fresh": 0, "weights": 0, "gradients": 0}
+    found = {"replay": 0, "fresh": 0, "weights": 0, "gradients": 0, "reserve": 0}
     for name, size in buffers(net, config).items():
         found[name.split(".")[0]] += size
     found["activations"] = net.scratch_bytes
@@ -110,11 +113,15 @@ def heap():
 def describe(net, config):
     """What a learner needs that is not there yet, for people."""
     found = memory(net, config)
-    return "needs %d bytes of RAM (replay %d, fresh %d, weights %d, gradients %d), %d of them in one block" % (
-        found["total"] - found["activations"],
-        found["replay"],
-        found["fresh"],
-        found["weights"],
-        found["gradients"],
-        max(buffers(net, config).values()),
+    return (
+        "needs %d bytes of RAM (replay %d, fresh %d, weights %d, gradients %d, a save %d), %d of them in one block"
+        % (
+            found["total"] - found["activations"],
+            found["replay"],
+            found["fresh"],
+            found["weights"],
+            found["gradients"],
+            found["reserve"],
+            max(buffers(net, config).values()),
+        )
     )

@@ -12,6 +12,7 @@ from .busy import idle
 from .checks import check_epochs, check_integer, check_label
 from .fixed import rows
 from .head import Head
+from .header import RESERVE
 from .interrupts import held, kernels_held
 from .network import check_network
 from .replay import Balanced, Reservoir, Samples, contrast
@@ -113,6 +114,8 @@ class Learner:
         self.f = net.spare[len(net.spare) - batch * n :] if len(net.spare) >= batch * n else bytearray(batch * n)
         self.e = array("h", bytes(2 * batch * settings["classes"]))
         self.x_rows, self.f_rows, self.e_rows = [rows(buffer, batch) for buffer in (self.x, self.f, self.e)]
+        if net.reserve is None:
+            net.reserve = bytearray(RESERVE)
 
     # Seeing and predicting.
 
@@ -150,6 +153,7 @@ class Learner:
                 "label: %r would be class %d, but classes=%d was fixed when the learner was made; make one with more"
                 % (label, len(self.labels) + 1, len(self.labels))
             )
+        state.check_room(self, label)
         return len(self.labels)
 
     def _take(self, latent):

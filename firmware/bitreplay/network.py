@@ -91,6 +91,7 @@ class Network:
         self._file = file  # the weights are views of it
         self._buffers = None
         self.busy = Lock()
+        self.reserve = None  # of state.py
         self._allocate(path, plan.sizes[: graph.LATENT])
         # What is left of the stream while the layers above the latent run; a learner works there.
         self.spare = self.scratch[graph.STREAM][_stream(plan.above) :]

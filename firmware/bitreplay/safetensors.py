@@ -7,12 +7,12 @@ import os
 import struct
 
 from .checks import check_path
+from .header import SIZES, count, header_bytes, larger_first, pieces
 
 MAX_HEADER = 65536
 MAX_NAME = 128
 PIECE = 256  # bytes that are read or written at once
 EISDIR = 21
-SIZES = {"U8": 1, "I8": 1, "U16": 2, "I16": 2, "U32": 4, "I32": 4}
 FIELDS = ("dtype", "shape", "data_offsets")
 
 
@@ -174,7 +174,7 @@ def _tensor(path, name, entry):
     if not _integers(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
         fail(path, name, "data_offsets must be a list of two integers, begin <= end")
     offset, size = offsets[0], offsets[1] - offsets[0]
-    if _count(shape) * SIZES[dtype] != size:
+    if count(shape) * SIZES[dtype] != size:
         fail(path, name, "its shape and dtype do not make the bytes that data_offsets tells; export the file again")
     if offset % SIZES[dtype]:
         fail(path, name, "is not aligned to %d bytes; export the file again, larger elements first" % SIZES[dtype])
@@ -183,13 +183,6 @@ def _tensor(path, name, entry):
 
 def _integers(values):
     return type(values) is list and all(type(v) is int and v >= 0 for v in values)
-
-
-def _count(shape):
-    count = 1
-    for n in shape:
-        count *= n
-    return count
 
 
 def _check_duplicates(path, text, metadata, tensors):
@@ -221,26 +214,25 @@ def _check_offsets(path, tensors, data_size):
 
 
 def write(path, metadata, tensors):
-    """Replaces the file at path by metadata (strings by strings) and tensors, a list of (name, dtype, shape, buffer).
+    """Replaces the file at path by metadata and tensors, a list of (name, dtype, shape, buffer).
 
-    Whatever happens meanwhile, the old file or the new one is there; a failure leaves the old one. The same content
-    gives the same bytes everywhere.
+    metadata: strings by strings; a long one may be a function that yields it in pieces. Whatever happens meanwhile,
+    the old file or the new one is there; a failure leaves the old one. The same content gives the same bytes
+    everywhere.
     """
     path = check_path(path)
     _refuse_folder(path)
-    # Larger elements first, so that all are aligned without holes. (MicroPython's sort is not stable.)
-    tensors = [t for size in (4, 2, 1) for t in tensors if SIZES.get(t[1], 1) == size]
-    header = _header(path, metadata, tensors)
+    tensors = larger_first(tensors)
+    size = _checked_header(path, metadata, tensors)
     _recover(path)
     existed, new = _exists(path), path + ".new"
     if _exists(new):
         _remove(new)  # it may be a link, and what it leads to is not ours
     try:
         with open(new, "wb") as file:
-            if _moved(file.write, header) != len(header):
-                fail(path, "file", "could not be written to its end; is there room?")
+            _write_header(path, file, metadata, tensors, size)
             for name, dtype, shape, buffer in tensors:
-                expected = _count(shape) * SIZES[dtype]
+                expected = count(shape) * SIZES[dtype]
                 written = _moved(file.write, buffer)
                 if written != expected:
                     fail(path, name, "its buffer has %d bytes, its shape and dtype make %d" % (written, expected))
@@ -255,36 +247,37 @@ def write(path, metadata, tensors):
         raise
 
 
-def quote(text):
-    """JSON of a string: unlike json.dumps, the same under CPython and MicroPython."""
-    text = text.replace("\\", "\\\\").replace('"', '\\"')
-    for code in range(32):
-        if chr(code) in text:
-            text = text.replace(chr(code), "\\u%04x" % code)
-    return '"%s"' % text
-
-
-def _header(path, metadata, tensors):
-    _metadata(path, metadata)
+def _checked_header(path, metadata, tensors):
+    """The header's bytes, after all checks: what could not be read is not written."""
+    if type(metadata) is dict:
+        _metadata(path, {key: "" if callable(value) else value for key, value in metadata.items()})
+    else:
+        _metadata(path, metadata)
     names = [name for name, _, _, _ in tensors] + ["__metadata__"]
-    strings = [quote(key) + ":" + quote(metadata[key]) for key in sorted(metadata)]
-    items = ['"__metadata__":{%s}' % ",".join(strings)]
-    begin = 0
     for name, dtype, shape, _ in tensors:
         if names.count(name) != 1:
             fail(path, name, "the name is used twice or reserved")
-        shape = list(shape)
-        end = begin + _count(shape) * SIZES.get(dtype, 0)
-        # What could not be read is not written.
-        _tensor(path, name, {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]})
-        shape = ",".join(str(n) for n in shape)
-        items.append('%s:{"dtype":"%s","shape":[%s],"data_offsets":[%d,%d]}' % (quote(name), dtype, shape, begin, end))
-        begin = end
-    header = ("{%s}" % ",".join(items)).encode()
-    header += b" " * (-len(header) % 8)
-    if len(header) > MAX_HEADER:
-        fail(path, "header", "would be %d bytes long, at most %d are read" % (len(header), MAX_HEADER))
-    return struct.pack("<Q", len(header)) + header
+        size = count(shape) * SIZES.get(dtype, 0)
+        _tensor(path, name, {"dtype": dtype, "shape": list(shape), "data_offsets": [0, size]})
+    size = header_bytes(metadata, tensors)
+    if size > MAX_HEADER:
+        fail(path, "header", "would be %d bytes long, at most %d are read" % (size, MAX_HEADER))
+    return size
+
+
+def _write_header(path, file, metadata, tensors, size):
+    """size: its header_bytes()."""
+    left, piece = size, struct.pack("<Q", size)
+    for text in pieces(metadata, tensors):
+        _write(path, file, piece)
+        piece = text.encode()
+        left -= len(piece)
+    _write(path, file, piece + b" " * left)
+
+
+def _write(path, file, data):
+    if _moved(file.write, data) != len(data):
+        fail(path, "file", "could not be written to its end; is there room?")
 
 
 # Files. A save goes to path + ".new", which then takes the place of path. That rename is one step on littlefs and

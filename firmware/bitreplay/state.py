@@ -5,25 +5,62 @@ import hashlib
 
 from . import safetensors
 from .checks import MAX_COUNT, RATE_FORMAT, check_integer, check_label, check_path
+from .header import RESERVE, header_bytes, quote
 from .metadata import check_fields, parse_field
-from .safetensors import fail, quote
+from .safetensors import MAX_HEADER, fail
 
 FORMAT, VERSION = "bitreplay-learner", "2"
 FIELDS = ("format", "version", "model", "config", "labels", "experiences")
 WRITER = "Learner.save()"
 
 
+def reserve():
+    """A bytearray of that size, or of less if small objects have got into its place; None if there is no room."""
+    for size in range(RESERVE, RESERVE // 2, -64):
+        try:
+            return bytearray(size)
+        except MemoryError:
+            pass
+
+
 def save(learner, path):
     """Writes the whole state; the file at path is the old one or the new one, whatever happens meanwhile."""
-    metadata = {
+    _by_reserve(learner, lambda: safetensors.write(path, _metadata(learner, learner.labels), _tensors(learner)))
+
+
+def _by_reserve(learner, call):
+    learner.net.reserve = None
+    try:
+        return call()
+    finally:
+        learner.net.reserve = reserve()
+
+
+def check_room(learner, label):
+    """ValueError if a header has no room for another label."""
+    parts = len(learner.trainer.parts) if learner.trainer else 0
+    # Most have room for labels and names of any length, and need not be written to know it.
+    if 512 * len(learner.labels) + 1024 * parts < MAX_HEADER // 2:
+        return
+    tensors = _tensors(learner)
+    # Numbers that grow, of samples and bytes, may have more digits then.
+    size = header_bytes(_metadata(learner, learner.labels + [label]), tensors) + 64 + 16 * len(tensors)
+    if size > MAX_HEADER:
+        raise ValueError(
+            "label: with it a saved learner's header would have up to %d bytes, at most %d are read; use shorter ones"
+            % (size, MAX_HEADER)
+        )
+
+
+def _metadata(learner, labels):
+    return {
         "format": FORMAT,
         "version": VERSION,
         "model": learner.net.digest,
         "config": "{%s}" % ",".join(['"%s":%s' % (k, _json(learner.config[k])) for k in sorted(learner.config)]),
-        "labels": _labels(learner),
+        "labels": lambda: _labels(labels),
         "experiences": str(learner.experiences),
     }
-    safetensors.write(path, metadata, _tensors(learner))
 
 
 def _json(value):
@@ -35,8 +72,14 @@ def _json(value):
     return quote(value) if type(value) is str else RATE_FORMAT % value
 
 
-def _labels(learner):
-    return "[%s]" % ", ".join([_json(label) for label in learner.labels])
+def _labels(labels):
+    """Their JSON, in pieces."""
+    yield "["
+    before = ""
+    for label in labels:
+        yield before + _json(label)
+        before = ", "
+    yield "]"
 
 
 def _tensors(learner):
@@ -59,8 +102,13 @@ def _tensors(learner):
 
 def digest(learner):
     """sha256 (hex) of labels, experiences and all tensors of the file. Settings do not count."""
+    return _by_reserve(learner, lambda: _digest(learner))
+
+
+def _digest(learner):
     sha = hashlib.sha256()
-    sha.update(_labels(learner).encode())
+    for piece in _labels(learner.labels):
+        sha.update(piece.encode())
     sha.update(str(learner.experiences).encode())
     for name, _, _, data in _tensors(learner):
         sha.update(name.encode())
@@ -76,15 +124,28 @@ def load(make, net, path):
 
     ValueError names the field or tensor that is wrong, MemoryError the bytes that were needed.
     """
-    path = check_path(path)
+    # What a learner left room for by its reserve is room for the file's header here.
+    kept = net.reserve is not None
+    try:
+        net.reserve = False
+        learner = _load(make, net, check_path(path))
+        kept = True
+        return learner
+    finally:
+        net.reserve = reserve() if kept else None
+
+
+def _load(make, net, path):
     metadata, tensors = safetensors.scan(path)
     check_fields(path, metadata, FORMAT, VERSION, FIELDS, (), WRITER)
     if metadata["model"] != net.digest:
         digests = metadata["model"][:8], net.digest[:8]
         fail(path, "model", "the learner is one of another model (sha256 %s..., this one has %s...)" % digests)
+    labels = parse_field(path, metadata, "labels", "[]", WRITER)
+    del metadata["labels"]  # it may be long
     learner = _make(make, net, path, parse_field(path, metadata, "config", "{}", WRITER))
     learner.experiences = parse_field(path, metadata, "experiences", "", WRITER)
-    learner.labels = parse_field(path, metadata, "labels", "[]", WRITER)
+    learner.labels = labels
     try:
         check_integer("experiences", learner.experiences, 0, MAX_COUNT)
         check_integer("labels", len(learner.labels), 0, learner.config["classes"])

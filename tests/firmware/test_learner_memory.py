@@ -13,12 +13,14 @@ import models
 
 
 def buffers(me):
-    """{bytes: how many} of the distinct buffers that a learner and its parts own; views are none."""
+    """{bytes: how many} of the distinct buffers that a learner and its parts own, and of the reserve for a save; views
+    are none."""
     things = [me, me.replay, me.fresh, me.head]
     if me.trainer:
         things += [me.trainer, *me.trainer.parts]
     owned = {id(value): value for thing in things for value in vars(thing).values()}.values()
-    return Counter(memoryview(value).nbytes for value in owned if type(value) in (bytearray, array))
+    found = Counter(memoryview(value).nbytes for value in owned if type(value) in (bytearray, array))
+    return found + Counter([len(me.net.reserve)])
 
 
 CHOICES = [{"train": train, "channels": channels} for train in (1, 2, 3) for channels in (1, 0.5, 0.3, 0.125)]
@@ -182,8 +184,8 @@ show(text=accuracy(me, synthetic, (0, 1)) > 0.95)
 """
     free_before, *errors, alive = [outcome["text"] for outcome in run(micropython, script, model, heap="256k")]
     assert len(errors) == 4 and alive
-    parts = "replay 510000, fresh 1700, weights 1014, gradients 3511"
-    assert errors[0].startswith(f"Learner: needs 516225 bytes of RAM ({parts}), 480000 of ")
+    parts = "replay 510000, fresh 1700, weights 1014, gradients 3511, a save 4096"
+    assert errors[0].startswith(f"Learner: needs 520321 bytes of RAM ({parts}), 480000 of ")
     assert "replay 0, fresh 510000" in errors[1]
     for error, block in zip(errors, (480000, 480000, 144000, 480000)):
         found = rf"\), {block} of them in one block; (\d+) are free, (\d+) of them in one block; make replay or fresh"

@@ -2,13 +2,14 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
 import safetensors.numpy
 from bitreplay import Learner, load
 from bitreplay import safetensors as files
-from learners import HERE, name, taught
+from learners import HERE, name, run, taught
 from synthetic import Synthetic, teach
 
 
@@ -111,6 +112,33 @@ show(digest=me.digest())
     written = Path(path).read_bytes()
     me.save(path)
     assert Path(path).read_bytes() == written
+
+
+# Labels as long as they may be.
+
+LONG_LABELS = """
+me = bitreplay.Learner(net, classes=255, fresh=300)
+refused = 0
+for i in range(255):
+    # Control characters and quotes are longest in JSON, where this is a string in a string.
+    label = ("%03d" % i) + (chr(1) if i % 2 else '"') * 61
+    try:
+        me.see_latent(bytes(net.latent_bytes), label)
+    except ValueError as error:
+        refused, text = refused + 1, str(error)
+me.save(sys.argv[3])
+other = bitreplay.Learner.load(net, sys.argv[3])
+same = other.digest() == me.digest() and other.labels == me.labels
+show(refused=refused, text=text, labels=len(me.labels), same=same)
+"""
+
+
+@pytest.mark.parametrize("implementation", ["micropython", "cpython"])
+def test_a_label_for_which_a_file_has_no_room_is_refused(model, tmp_path, request, implementation):
+    implementation = request.getfixturevalue(implementation)
+    (found,) = run(implementation, LONG_LABELS, model, tmp_path / "me.safetensors")
+    assert found["same"] and found["labels"] + found["refused"] == 255 and 150 < found["labels"] < 220
+    assert re.match("label: with it a saved learner's header would have up to 65... bytes", found["text"])
 
 
 # Saving over an existing file.

@@ -1,0 +1,63 @@
+"""What a Pico can make it can save: the largest learner, with long labels too."""
+
+import json
+
+import pytest
+
+# All functions first: to compile takes memory.
+SCRIPT = """
+import gc, json, bitreplay
+
+def made(replay):
+    gc.collect()
+    try:
+        return bitreplay.Learner(net, replay=replay, fresh=20, classes=20, train=TRAIN)
+    except MemoryError:
+        return None
+
+def largest():
+    low, high = 0, 2000
+    while low + 1 < high:
+        middle = (low + high) // 2
+        if made(middle):
+            low = middle
+        else:
+            high = middle
+    return low
+
+def attempt(call, *arguments):
+    try:
+        call(*arguments)
+        return 1
+    except MemoryError:
+        return 0
+
+def see(me):
+    count = 0
+    for label in labels:
+        count += attempt(me.see_latent, latent, label)
+    return count
+
+def session():
+    replay = largest()
+    me = made(replay)
+    me.save("/me.safetensors")
+    me.save("/me.safetensors")
+    counts = see(me), attempt(me.learn, 1, False) if me.fresh.n else 0
+    me.save("/me.safetensors")
+    me.save("/me.safetensors")
+    return replay, counts, me.digest(), len(me.net.reserve or "")
+
+net = bitreplay.load("/rom/backbone.safetensors")
+latent, labels = bytes(net.latent_bytes), [chr(0x4E00 + i) * LENGTH for i in range(20)]
+print(json.dumps(session()))
+"""
+
+
+@pytest.mark.parametrize("train, length", [("head", 1), ("head", 63), ("all", 63)])
+def test_what_can_be_made_can_be_saved(pico_with_model, mpremote, tmp_path, train, length):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT.replace("TRAIN", repr(train)).replace("LENGTH", str(length)))
+    replay, counts, digest, reserved = json.loads(mpremote(pico_with_model, "run", script))
+    assert counts == [20, 1] or train == "head"
+    assert replay > 400 and len(digest) == 64 and reserved > 2000
