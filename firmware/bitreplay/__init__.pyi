@@ -39,6 +39,9 @@ def plan(
 ) -> list[tuple[Literal["head"] | int, float, int]]:
     """Prints what a learner would need with each choice of train and channels; returns [(train, channels, bytes)]."""
 
+def ctrl_c(code: int) -> None:
+    """micropython.kbd_intr(code): -1 for a program that reads binary data from stdin. learn() puts it back."""
+
 class Network:
     """A pretrained model, ready to run. Made by load()."""
 

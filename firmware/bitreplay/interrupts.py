@@ -69,7 +69,23 @@ else:
                 pass
             function(*arguments)
         finally:
-            kbd_intr(3)
+            kbd_intr(character[0])
+
+
+character = [3]  # what held() puts back: MicroPython does not tell what was set
+
+
+def ctrl_c(code):
+    """Sets the character that is a KeyboardInterrupt, as micropython.kbd_intr does: 3 is Ctrl-C, -1 none.
+
+    learn() puts this one back. Nothing on CPython.
+    """
+    if sys.implementation.name == "micropython":
+        import micropython
+
+        if hasattr(micropython, "kbd_intr"):
+            micropython.kbd_intr(code)
+    character[0] = code
 
 
 if sys.implementation.name == "micropython":

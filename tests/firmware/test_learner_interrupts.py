@@ -277,7 +277,16 @@ def test_ctrl_c_is_held_on_a_board(monkeypatch, has_ctrl_c):
         patch.setattr(sys, "platform", "rp2")
         names = {}
         exec(source, names)
-    names["held"](calls.append, "inside")
-    with pytest.raises(ZeroDivisionError):
-        names["held"](lambda: 1 / 0)
-    assert calls == ([-1, "inside", 3, -1, 3] if has_ctrl_c else ["inside"])
+        names["held"](calls.append, "inside")
+        with pytest.raises(ZeroDivisionError):
+            names["held"](lambda: 1 / 0)
+        # What a program set by ctrl_c() is what is put back.
+        names["ctrl_c"](-1)
+        names["held"](calls.append, "binary")
+    expected = [-1, "inside", 3, -1, 3, -1, -1, "binary", -1]
+    assert calls == (expected if has_ctrl_c else ["inside", "binary"])
+
+
+def test_ctrl_c_of_a_program_is_set(micropython):
+    bitreplay.ctrl_c(3)
+    assert micropython("import bitreplay\nbitreplay.ctrl_c(-1)\nbitreplay.ctrl_c(3)\nprint(1)") == "1\n"
