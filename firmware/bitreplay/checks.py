@@ -8,6 +8,8 @@ RATE_FORMAT = "%.6g"  # how a rate is written: the same in single and double pre
 
 def short(value):
     """A value in a message, whatever a hostile file made of it."""
+    if type(value) is str and not is_unicode(value[:40]):
+        return "half of a surrogate pair"
     return repr(value)[:40] if type(value) in (int, float, bool, str) else type(value).__name__
 
 
@@ -51,13 +53,23 @@ def check_epochs(epochs):
     return check_integer("epochs", epochs, 1, MAX_EPOCHS)
 
 
+def is_unicode(text):
+    """Whether UTF-8 has all characters of a str: MicroPython lets half of a surrogate pair pass."""
+    try:
+        data = text.encode()
+    except UnicodeError:
+        return False
+    # By bytes, as MicroPython would keep each character of a str for ever.
+    return not any(data[i] == 0xED and data[i + 1] >= 0xA0 for i in range(len(data) - 1))
+
+
 def check_label(label):
     """A str of 1..64 characters (that UTF-8 can encode) or an int of 64 bits, or ValueError."""
     good = False
     if type(label) is int:
         good = -(1 << 63) <= label < 1 << 63
     elif type(label) is str:
-        good = 0 < len(label) <= MAX_LABEL and bool(label.encode())
+        good = 0 < len(label) <= MAX_LABEL and is_unicode(label)
     if not good:
         raise ValueError(
             "label: must be a str of 1..%d characters or an int of 64 bits, got %s" % (MAX_LABEL, short(label))

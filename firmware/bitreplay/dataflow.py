@@ -1,5 +1,6 @@
 # The layers of a model, before their shapes and tensors matter: which come in which order, and what each one reads.
 
+from .checks import is_unicode
 from .safetensors import fail
 
 MAX_LAYERS, MAX_NAME = 256, 64
@@ -51,7 +52,7 @@ READS_WRITES = {
 
 
 def is_text(value):
-    return type(value) is str and 0 < len(value) <= MAX_NAME
+    return type(value) is str and 0 < len(value) <= MAX_NAME and is_unicode(value)
 
 
 def place(i, op):

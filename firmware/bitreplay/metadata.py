@@ -27,8 +27,13 @@ def check_fields(path, metadata, form, version, fields, optional, writer):
 def parse_field(path, metadata, field, brackets, writer):
     """The JSON value, in these brackets, of a field that is there. Without brackets an integer."""
     gc.collect()  # as in graph.py
+    text = metadata[field]
     try:
-        return loads(metadata[field], brackets) if brackets else int(metadata[field])
+        if brackets:
+            return loads(text, brackets)
+        if str(int(text)) != text:
+            raise ValueError  # int() takes also "1_0", "+1", " 1"
+        return int(text)
     except (ValueError, TypeError, RuntimeError) as error:
         # RuntimeError: nested too deep.
         fail(path, field, "is not valid JSON (%s); use %s again" % (type(error).__name__, writer))

@@ -172,6 +172,10 @@ def _make(make, net, path, config):
     for field in sorted(learner.config):
         if field not in config:
             fail(path, "config", "%s is missing; save the learner again" % field)
+    # None and "all" are for those who make one; a file has what became of them.
+    for field in ("train", "cwr"):
+        if type(config[field]) is not type(learner.config[field]):
+            fail(path, "config", "%s: must be %s" % (field, {"train": "a number", "cwr": "true or false"}[field]))
     if len(config) != len(learner.config):
         fail(path, "config", "has a field too many")
     return learner

@@ -151,7 +151,7 @@ LABEL = "label: must be a str of 1..64 characters or an int of 64 bits"
         (lambda me: me.see(bytes(192), ""), ValueError, LABEL),
         (lambda me: me.see(bytes(192), "x" * 65), ValueError, LABEL),
         (lambda me: me.see(bytes(192), 1 << 63), ValueError, LABEL),
-        (lambda me: me.see(bytes(192), "\ud800"), ValueError, ""),
+        (lambda me: me.see(bytes(192), "\ud800"), ValueError, LABEL + ", got half of a surrogate pair"),
         (lambda me: me.predict(bytes(100)), ValueError, "image: expected 192 bytes"),
         (lambda me: me.predict_latent(bytes(17)), ValueError, "latent: expected 16 bytes, got 17"),
         (lambda me: me.learn(0), ValueError, "epochs: must be an integer, 1..1000000, got 0"),

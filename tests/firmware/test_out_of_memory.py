@@ -23,6 +23,8 @@ LEARNER = {
 SAVE = {
     "save the first": {"failed, none", "failed, new"},
     "save over another": {"failed, old", "failed, new"},
+}
+SAVE_TORN = {
     "save over a torn save": {"failed, old", "failed, new"},
     "save over a torn rename": {"failed, old", "failed, new"},
 }
@@ -76,6 +78,7 @@ print(some)
         ({"replay": 8}, "board", NETWORK),
         ({"replay": 8}, "board", LEARNER),
         ({"replay": 8, "train": 1}, "board", SAVE),
+        ({"replay": 8, "train": 1}, "board", SAVE_TORN),
         ({"replay": 8, "train": 1}, "board", LOAD),
         ({"replay": 0, "train": 1}, "thread", LEARN),
         ({"replay": 8, "policy": "reservoir"}, "thread", LEARN),
