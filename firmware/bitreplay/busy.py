@@ -41,13 +41,13 @@ else:
             def release(self):
                 self.taken = False
 
-    def proceed():
+    def _proceed():
         pass
 
     class Lock:  # type: ignore[no-redef]
         """A lock that is taken at once or not at all. MicroPython looks for signals only at branches: here is none."""
 
-        then = refuse, proceed
+        then = refuse, _proceed
 
         def __init__(self):
             self.lock = allocate_lock()

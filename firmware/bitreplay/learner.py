@@ -128,7 +128,7 @@ class Learner:
         """
         with idle(self.net.busy):
             index = self._index(label)
-            self.net.run(image, self.x_rows[0])
+            self.net._run(image, self.x_rows[0])
             self._keep(index, label)
 
     def see_latent(self, latent, label):
@@ -174,7 +174,7 @@ class Learner:
         Classes that were learned compete; ValueError if there are none, or if the image has another size.
         """
         with idle(self.net.busy):
-            self.net.run(image, self.x_rows[0])
+            self.net._run(image, self.x_rows[0])
             return self._predict()
 
     def predict_latent(self, latent):

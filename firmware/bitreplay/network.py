@@ -118,9 +118,9 @@ class Network:
         ValueError names the buffer that has another size. RuntimeError if another call has not ended.
         """
         with idle(self.busy):
-            self.run(image, out)
+            self._run(image, out)
 
-    def run(self, image, out):
+    def _run(self, image, out):
         """latent() of a caller that has taken `busy`."""
         first = self._first
         first[1] = image
@@ -152,7 +152,7 @@ class Network:
         if not self._buffers:
             self._buffers = Buffers(self)
         b = self._buffers
-        self.run(image, b.latent)
+        self._run(image, b.latent)
         b.above.features(b.latent, b.features)
         weight, shift = self.head
         kernels.dense(b.features, weight, shift, b.scores)
