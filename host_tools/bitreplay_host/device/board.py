@@ -84,7 +84,8 @@ class Board:
     @functools.cached_property
     def root(self) -> str:
         """Where the board has its files, with a / at the end: /, or /flash/ on an STM32. UserError without any."""
-        root = self.exec(MOUNTED + ROOT)
+        # In names of its own: those of a script that is timed are looked up among what is left.
+        root = self.exec(f"exec({MOUNTED + ROOT!r}, {{}})")
         if not root:
             raise UserError(f"{self.port} has no filesystem mounted: mount one in its boot.py")
         return root
