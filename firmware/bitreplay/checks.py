@@ -76,6 +76,41 @@ def check_label(label):
         )
 
 
+def plain(value):
+    """An integer or a string of NumPy as one of Python; anything else as it is."""
+    if hasattr(value, "__index__") and type(value) is not bool:
+        return value.__index__()
+    return str(value) if isinstance(value, str) else value
+
+
+def check_buffer(name, buffer, shape, size):
+    """A buffer of bytes of this shape, or in one row: itself or, if it is scattered, a copy.
+
+    TypeError for what is no buffer of bytes, ValueError for another shape, where the buffer tells it.
+    """
+    if isinstance(buffer, str):
+        raise TypeError(name + ": must be a buffer of bytes, such as bytes or bytearray, got str")
+    try:
+        view = memoryview(buffer)
+    except TypeError:
+        raise TypeError(
+            "%s: must be a buffer of bytes, such as bytes or bytearray, got %s" % (name, type(buffer).__name__)
+        )
+    on_board = not hasattr(view, "format")  # MicroPython's view tells its elements alone
+    if on_board and len(view) == size:
+        return buffer
+    expected = "%s: expected %d bytes, uint8 of shape %s" % (name, size, shape)
+    if on_board:
+        raise ValueError(expected)
+    if view.format not in ("B", "c"):
+        raise TypeError("%s: must be uint8, got a buffer of format %r" % (name, view.format))
+    # Ones do not move a byte.
+    ones = [n for n in view.shape if n != 1]
+    if view.nbytes != size or (len(ones) > 1 and ones != [n for n in shape if n != 1]):
+        raise ValueError(expected if view.ndim == 1 else "%s, got shape %s" % (expected, view.shape))
+    return buffer if view.c_contiguous and view.ndim == 1 else view.tobytes()
+
+
 def check_path(path):
     """A path as a str. TypeError if it is neither one nor a pathlib.Path, ValueError if it can name no file."""
     if hasattr(path, "__fspath__"):

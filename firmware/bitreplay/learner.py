@@ -9,7 +9,7 @@ from array import array
 from . import budget, config, state
 from .above import Above
 from .busy import idle
-from .checks import check_epochs, check_integer, check_label
+from .checks import check_buffer, check_epochs, check_integer, check_label, plain
 from .fixed import rows
 from .head import Head
 from .header import RESERVE
@@ -126,6 +126,7 @@ class Learner:
         learner's `classes`. ValueError if that or `fresh` is used up, or the image has another size; then nothing has
         changed.
         """
+        label = plain(label)
         with idle(self.net.busy):
             index = self._index(label)
             self.net._run(image, self.x_rows[0])
@@ -133,6 +134,7 @@ class Learner:
 
     def see_latent(self, latent, label):
         """As see(), for a latent that was computed before (buffer of net.latent_bytes)."""
+        label = plain(label)
         with idle(self.net.busy):
             index = self._index(label)
             self._take(latent)
@@ -157,8 +159,8 @@ class Learner:
         return len(self.labels)
 
     def _take(self, latent):
-        if len(latent) != self.net.latent_bytes:
-            raise ValueError("latent: expected %d bytes, got %d" % (self.net.latent_bytes, len(latent)))
+        size = self.net.latent_bytes
+        latent = check_buffer("latent", latent, (size,), size)
         self.x_rows[0][:] = latent
 
     def _keep(self, index, label):

@@ -11,7 +11,7 @@ from . import graph, safetensors
 from .above import Above
 from .busy import Lock, idle
 from .calls import add_calls
-from .checks import check_path
+from .checks import check_buffer, check_path
 from .dataflow import MAX_NAME, is_text
 from .metadata import check_fields, parse_field
 from .safetensors import fail
@@ -123,7 +123,7 @@ class Network:
     def _run(self, image, out):
         """latent() of a caller that has taken `busy`."""
         first = self._first
-        first[1] = image
+        first[1] = check_buffer("image", image, self.image_shape, self.image_bytes)
         try:
             kernels.conv2d(*first)
         except ValueError:

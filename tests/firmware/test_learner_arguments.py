@@ -1,9 +1,10 @@
 """Bad arguments: an exception that tells what to do, and a learner that is as it was."""
 
 import deep
+import numpy as np
 import pytest
 from bitreplay import Learner, load
-from learners import learned
+from learners import learned, run
 
 import models
 
@@ -141,7 +142,7 @@ LABEL = "label: must be a str of 1..64 characters or an int of 64 bits"
         (lambda me: me.see(b"", "new"), ValueError, "image: expected 192 bytes"),
         (lambda me: me.see(None, "new"), TypeError, ""),
         (lambda me: me.see([0] * 192, "new"), TypeError, ""),
-        (lambda me: me.see_latent(bytes(15), "new"), ValueError, "latent: expected 16 bytes, got 15"),
+        (lambda me: me.see_latent(bytes(15), "new"), ValueError, "latent: expected 16 bytes"),
         (lambda me: me.see_latent([0] * 16, "new"), TypeError, ""),
         (lambda me: me.see(bytes(192), True), ValueError, LABEL),
         (lambda me: me.see(bytes(192), 1.0), ValueError, LABEL),
@@ -153,7 +154,7 @@ LABEL = "label: must be a str of 1..64 characters or an int of 64 bits"
         (lambda me: me.see(bytes(192), 1 << 63), ValueError, LABEL),
         (lambda me: me.see(bytes(192), "\ud800"), ValueError, LABEL + ", got half of a surrogate pair"),
         (lambda me: me.predict(bytes(100)), ValueError, "image: expected 192 bytes"),
-        (lambda me: me.predict_latent(bytes(17)), ValueError, "latent: expected 16 bytes, got 17"),
+        (lambda me: me.predict_latent(bytes(17)), ValueError, "latent: expected 16 bytes"),
         (lambda me: me.learn(0), ValueError, "epochs: must be an integer, 1..1000000, got 0"),
         (lambda me: me.learn(2.0), ValueError, "epochs: must be"),
     ],
@@ -200,3 +201,46 @@ def test_nothing_to_learn_or_to_predict(net):
     # Replayed samples alone can be learned again.
     me.learn(1, progress=False)
     assert me.experiences == 2
+
+
+def test_arrays_of_numpy(net):
+    me, image = Learner(net, fresh=20), models.image()
+    # Of the same content, however it lies in memory.
+    wide = np.zeros((8, 16, 3), np.uint8)
+    wide[:, ::2] = image
+    for same in (image, wide[:, ::2], image[None], np.asfortranarray(image), image.tobytes(), image.reshape(-1)):
+        me.see(same, np.int64(7))
+    me.see_latent(np.arange(32, dtype=np.uint8)[::2], np.str_("mug"))
+    assert [bytes(me.fresh.latent(i)) == bytes(me.fresh.latent(0)) for i in range(6)] == [True] * 6
+    assert bytes(me.fresh.latent(6)) == bytes(range(0, 32, 2)) and me.fresh.n == 7
+    assert me.labels == [7, "mug"] and [type(label) for label in me.labels] == [int, str]
+    for wrong, error, message in (
+        (image.transpose(2, 0, 1), ValueError, r"image: expected 192 bytes, .* got shape \(3, 8, 8\)"),
+        (image.astype(np.int8), TypeError, "image: must be uint8, got a buffer of format 'b'"),
+        (image.astype(np.uint16), TypeError, "image: must be uint8, got a buffer of format 'H'"),
+        (5, TypeError, "image: must be a buffer of bytes, .* got int"),
+    ):
+        with pytest.raises(error, match=message):
+            me.see(wrong, 7)
+    assert me.fresh.n == 7
+
+
+def test_wrong_buffers_under_micropython(model, micropython):
+    script = """
+from array import array
+me = bitreplay.Learner(net)
+for see, wrong in (
+    (me.see, 5), (me.see, "a" * 192), (me.see, array("H", bytes(192))), (me.see, [0] * 192),
+    (me.see_latent, "a" * 16), (me.see_latent, [0] * 16), (me.see_latent, array("H", bytes(16))),
+    (me.see_latent, None),
+):
+    try:
+        see(wrong, 1)
+        show(text="taken")
+    except (TypeError, ValueError) as error:
+        show(text=str(error))
+show(text=str(me.fresh.n))
+"""
+    texts = [found["text"] for found in run(micropython, script, model)]
+    assert texts.pop() == "0"
+    assert [text.split(":")[0] for text in texts] == ["image"] * 4 + ["latent"] * 4
