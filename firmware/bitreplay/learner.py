@@ -98,7 +98,7 @@ class Learner:
             left = budget.heap()
             if left:
                 needed += "; %d are free, %d of them in one block" % (left["free"], left["block"])
-            raise MemoryError("Learner: %s; make replay or fresh smaller" % needed)
+            raise MemoryError("Learner: %s%s; make replay or fresh smaller" % (needed, budget.shadow()))
 
     def _allocate(self):
         net, settings, n = self.net, self.config, self.net.features
