@@ -24,7 +24,7 @@ REPLAY_BYTES = 129_000  # 1000 latents of the one model, 251 of the other, with 
 SHALLOW, DEEP = "backbone", "backbone_4x4"
 HEAD_METHODS = "naive", "cwr", "replay_head", "joint"  # of the one model; the other learns deep
 BOARD = ClassIncremental(samples=50, test=10, epochs=1, learner={"replay": 500})
-PARTS = "replay", "fresh", "weights", "gradients", "activations"
+PARTS = "replay", "fresh", "weights", "gradients", "reserve", "activations"
 
 
 @dataclass(frozen=True)
