@@ -1,5 +1,6 @@
 """binarize, near_threshold, expand, global_avg_pool, avg_pool, max_pool, max_pool_bits, add."""
 
+import library
 import numpy as np
 import pytest
 from agreement import IMPLEMENTATIONS, WORD, agree, arrays, pool_shapes, unpack
@@ -13,6 +14,13 @@ def pools(draw):
     height, width, channels, size_h, size_w, repeat = (int(v) for v in shape)
     x = draw(arrays(np.int8, height * width * channels))
     return shape, x, np.zeros(height // size_h * (width // size_w) * channels * repeat, np.int8)
+
+
+def moved(array, offset):
+    """The same bytes, so far from an aligned address."""
+    memory = np.zeros(array.size + offset, array.dtype)
+    memory[offset:] = array
+    return memory[offset:]
 
 
 def check_pool(kernel, shape, x, y, reduce):
@@ -48,6 +56,16 @@ def test_max_pool(arguments):
 @given(pools())
 def test_avg_pool_in_place(arguments):
     check_pool_in_place("avg_pool", *arguments)
+
+
+@given(pools(), st.integers(0, 3), st.integers(0, 3))
+def test_avg_pool_anywhere(arguments, x_offset, y_offset):
+    """Words are read only where they are aligned."""
+    shape, x, y = arguments
+    library.avg_pool(shape, x, y)
+    moved_x, moved_y = moved(x, x_offset), moved(np.zeros_like(y), y_offset)
+    library.avg_pool(shape, moved_x, moved_y)
+    np.testing.assert_array_equal(moved_y, y)
 
 
 @given(pools())

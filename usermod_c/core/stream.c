@@ -3,6 +3,16 @@
 
 #define BR_NEAR (16) // the stream's units to both sides of a threshold, where the gradient of a sign passes
 
+// Four of the stream's values.
+typedef uint32_t __attribute__((may_alias)) br_bytes_t;
+
+#define BR_SIGNS (0x80808080u)
+
+// Cortex-M0+ stops at a word that is not aligned.
+static inline int br_are_words(const int8_t *a, const int8_t *b) {
+    return !(((uintptr_t)a | (uintptr_t)b) & 3);
+}
+
 void BR_HOT br_binarize(const int8_t *x, const int8_t *threshold, const uint32_t *flip, size_t n, size_t channels,
     uint32_t *y) {
     for (size_t i = 0; i < n; i++) {
@@ -94,8 +104,42 @@ static inline void BR_HOT br_pool(const br_pool_t *p, const int8_t *x, int8_t *y
     }
 }
 
+// Four channels at a time. Values and 128 are summed up in halfwords: 64 * 255 and what rounds are below 2^16.
+static BR_INLINE void br_avg_pool_words(const br_pool_t *p, const br_bytes_t *x, br_bytes_t *y, uint32_t size_h,
+    uint32_t size_w) {
+    const uint32_t low = 0x00ff00ffu;
+    size_t words = p->channels >> 2, row = p->width * words, repeat = p->repeat;
+    uint32_t shift = br_bit_length(size_h * size_w) - 1, half = ((1u << shift) >> 1) * 0x00010001u;
+    for (uint32_t top = 0; top < p->height; top += size_h, x += (size_h - 1) * row) {
+        for (const br_bytes_t *right = x + row; x != right; x += (size_w - 1) * words) {
+            for (const br_bytes_t *end = x + words; x != end; x++) {
+                uint32_t even = half, odd = half;
+                const br_bytes_t *from = x;
+                for (uint32_t i = 0; i < size_h; i++, from += row) {
+                    for (uint32_t j = 0; j < size_w; j++) {
+                        uint32_t four = from[j * words] ^ BR_SIGNS;
+                        even += four & low;
+                        odd += (four >> 8) & low;
+                    }
+                }
+                *y++ = (((even >> shift) & low) | ((odd >> shift) & low) << 8) ^ BR_SIGNS;
+            }
+            // Only now, as y may be x.
+            for (size_t copied = (repeat - 1) * words; copied; copied--, y++) {
+                *y = *(y - words);
+            }
+        }
+    }
+}
+
 void BR_HOT br_avg_pool(const br_pool_t *p, const int8_t *x, int8_t *y) {
-    br_pool(p, x, y, br_average);
+    if (p->channels & 3 || !br_are_words(x, y)) {
+        br_pool(p, x, y, br_average);
+    } else if (p->size_h == 2 && p->size_w == 2) {
+        br_avg_pool_words(p, (const br_bytes_t *)x, (br_bytes_t *)y, 2, 2);
+    } else {
+        br_avg_pool_words(p, (const br_bytes_t *)x, (br_bytes_t *)y, p->size_h, p->size_w);
+    }
 }
 
 void BR_HOT br_max_pool(const br_pool_t *p, const int8_t *x, int8_t *y) {
