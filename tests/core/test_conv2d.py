@@ -31,6 +31,17 @@ def test_conv2d_image():
     agree("conv2d", geometry, x, weight, slope, bias, 14, np.zeros(16 * 16 * 64, np.int8))
 
 
+@pytest.mark.parametrize("taps", (1, 2, 3, 15, 16))
+@pytest.mark.parametrize("pixel", (0, 128, 255))
+def test_conv2d_of_extremes(taps, pixel):
+    """The largest products of all signs, with outputs and channels that nothing divides."""
+    geometry = np.array((1, 7, taps, 9, 1, 1, 1, 1, 0, 0, 1), np.uint16)
+    x, weight = np.full(7 * taps, pixel, np.uint8), np.repeat(np.array([-128, 127] * 5, np.int8)[:9], taps)
+    x[taps::3] = 255 - pixel
+    slope, bias = np.full(18, 3, np.int16), np.arange(9, dtype=np.int32)
+    agree("conv2d", geometry, x, weight, slope, bias, 16, np.zeros(7 * 9, np.int8))
+
+
 @given(convolutions())
 def test_conv2d_is_a_convolution(arguments):
     """With a slope of 2^(shift - 7) for both signs, y is the plain sum of products / 2^7, rounded half up."""

@@ -1,7 +1,17 @@
 // First layer: uint8 pixels (zero point 128), int8 weights.
 #include "internal.h"
 
+// Four windows at a time are faster where assembly multiplies them; in C they are there to be tested.
+#ifndef BR_FOUR_WINDOWS
+#if defined(__ARM_ARCH_6M__) && !defined(BR_PLAIN_C)
+#define BR_FOUR_WINDOWS (1)
+#else
+#define BR_FOUR_WINDOWS (0)
+#endif
+#endif
+
 #define BR_TAPS (BR_MAX_KERNEL * BR_MAX_KERNEL * BR_MAX_FIRST_CIN)
+#define BR_FEW_TAPS (BR_TAPS / 8) // of which four windows take the memory that one takes of all
 
 // The window's pixels less 128. What lies outside the image is 0 and adds nothing.
 static void BR_HOT br_pixels(const br_geometry_t *g, const uint8_t *x, uint32_t oy, uint32_t ox, int8_t *pixels) {
@@ -17,8 +27,88 @@ static void BR_HOT br_pixels(const br_geometry_t *g, const uint8_t *x, uint32_t 
     }
 }
 
-void BR_HOT br_conv2d(const br_geometry_t *g, const uint8_t *x, const int8_t *weight, const br_affine_t *affine,
-    int8_t *y) {
+#if BR_FOUR_WINDOWS
+
+// As br_pixels, the pixels times 2^shift, added to what `keep` leaves of every second word.
+static void BR_HOT br_add_pixels(const br_geometry_t *g, const uint8_t *x, uint32_t oy, uint32_t ox, uint32_t keep,
+    uint32_t shift, uint32_t *pixels) {
+    int32_t top = (int32_t)(oy * g->stride_h) - g->padding_h, left = (int32_t)(ox * g->stride_w) - g->padding_w;
+    for (int32_t row = top; row < top + g->kernel_h; row++) {
+        for (int32_t column = left; column < left + g->kernel_w; column++) {
+            int inside = row >= 0 && row < g->height && column >= 0 && column < g->width;
+            uint32_t pixel = ((uint32_t)row * g->width + (uint32_t)column) * g->cin;
+            for (uint32_t c = 0; c < g->cin; c++, pixels += 2) {
+                *pixels = (*pixels & keep) + ((inside ? x[pixel + c] - 128u : 0) << shift);
+            }
+        }
+    }
+}
+
+// conv2d_armv6m.S has the same for Cortex-M0+; BR_PLAIN_C leaves it out.
+#if !defined(__ARM_ARCH_6M__) || defined(BR_PLAIN_C)
+
+#define BR_LANES (0x7fff7fffu)
+
+// A weight is multiplied by the pixels of two windows at once. Both halves of two products' sum, which are from
+// -2 * 128 * 127 to 2 * 128 * 128, are made positive, so that none borrows from the other.
+void BR_HOT br_dot_four(const int8_t *w, const uint32_t *pixels, size_t taps, int32_t *sums, const int32_t *sums_end) {
+    for (; sums != sums_end; sums += 4) {
+        sums[0] = sums[1] = sums[2] = sums[3] = -(int32_t)((taps + 1) >> 1) * (int32_t)(BR_LANES & 0xffff);
+        const uint32_t *at = pixels;
+        for (const int8_t *end = w + taps; w != end;) {
+            uint32_t lanes[2] = { BR_LANES, BR_LANES };
+            // Of an odd number of weights the first is alone.
+            for (int two = 2 - ((end - w) & 1); two--; w++, at += 2) {
+                lanes[0] += (uint32_t)*w * at[0];
+                lanes[1] += (uint32_t)*w * at[1];
+            }
+            for (int i = 0; i < 4; i++) {
+                sums[i] += (int32_t)(lanes[i >> 1] >> 16 * (i & 1) & 0xffff);
+            }
+        }
+    }
+}
+
+#endif
+
+#define BR_FILTERS (8) // whose sums are kept until their affine
+
+// Four outputs share the loads of weights.
+static void BR_HOT br_conv2d_four(const br_geometry_t *g, const uint8_t *x, const int8_t *weight,
+    const br_affine_t *affine, int8_t *y) {
+    uint32_t oy = 0, ox = 0, ow = br_output_width(g), cout = g->cout, pixels[2 * BR_FEW_TAPS];
+    int32_t sums[4 * BR_FILTERS];
+    size_t taps = br_kernel_taps(g) * g->cin;
+    uint32_t shift = affine->shift;
+    for (size_t left = br_output_pixels(g), n; left; left -= n, y += (n - 1) * cout) {
+        n = left < 4 ? left : 4;
+        for (uint32_t i = 0; i < 4; i++) { // behind the last output there is anything, or nothing
+            br_add_pixels(g, x, oy, ox, 0 - (i & 1), 16 * (i & 1), pixels + (i >> 1));
+            if (++ox == ow) {
+                ox = 0;
+                oy++;
+            }
+        }
+        for (uint32_t c = 0; c < cout; c += BR_FILTERS) {
+            const int32_t *sum = sums, *end = sums + 4 * (cout - c < BR_FILTERS ? cout - c : BR_FILTERS);
+            br_dot_four(weight + c * taps, pixels, taps, sums, end);
+            const int16_t *slope = affine->slope + 2 * c;
+            const int32_t *biases = affine->bias + c;
+            for (; sum != end; sum += 4, slope += 2, y++) {
+                int32_t bias = *biases++;
+                int8_t *at = y;
+                for (size_t i = 0; i < n; i++, at += cout) {
+                    *at = br_sat8(br_channel_affine(sum[i], slope, bias, shift));
+                }
+            }
+        }
+    }
+}
+
+#endif
+
+static void BR_HOT br_conv2d_one(const br_geometry_t *g, const uint8_t *x, const int8_t *weight,
+    const br_affine_t *affine, int8_t *y) {
     uint32_t oh = br_output_height(g), ow = br_output_width(g);
     size_t taps = br_kernel_taps(g) * g->cin;
     br_affine_t to = *affine; // a copy, since y may point at anything
@@ -44,4 +134,15 @@ void BR_HOT br_conv2d(const br_geometry_t *g, const uint8_t *x, const int8_t *we
             }
         }
     }
+}
+
+void BR_HOT br_conv2d(const br_geometry_t *g, const uint8_t *x, const int8_t *weight, const br_affine_t *affine,
+    int8_t *y) {
+    #if BR_FOUR_WINDOWS
+    if (br_kernel_taps(g) * g->cin <= BR_FEW_TAPS) {
+        br_conv2d_four(g, x, weight, affine, y);
+        return;
+    }
+    #endif
+    br_conv2d_one(g, x, weight, affine, y);
 }

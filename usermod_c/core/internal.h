@@ -186,6 +186,10 @@ typedef struct _br_runs_t {
 void br_hamming_distances(const br_runs_t *runs, const uint32_t *filter, size_t count, uint32_t *out);
 void br_overlaps(const br_runs_t *runs, const uint32_t *filter, size_t count, uint32_t *out);
 
+// The products of filters and four windows, four sums for each filter, taps > 0. A word of pixels [taps][2] is a pixel
+// of one window and 2^16 times that of the next one.
+void br_dot_four(const int8_t *w, const uint32_t *pixels, size_t taps, int32_t *sums, const int32_t *sums_end);
+
 // The affine of one channel: slope [2]. The result is shifted right by at least 1, so that a byte can be added to it.
 static BR_INLINE int32_t br_channel_affine(int32_t acc, const int16_t *slope, int32_t bias, uint32_t shift) {
     return (int32_t)((uint32_t)br_mul(acc, slope[acc < 0]) + (uint32_t)bias + (1u << (shift - 1))) >> shift;
