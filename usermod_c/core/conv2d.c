@@ -122,7 +122,11 @@ static void BR_HOT br_conv2d_one(const br_geometry_t *g, const uint8_t *x, const
                 int both = c + 1 < g->cout;
                 const int8_t *w1 = both ? w + taps : w;
                 int32_t acc0 = 0, acc1 = 0;
+                #if BR_FOUR_WINDOWS // less code, where only large windows come here
+                #pragma GCC unroll 2
+                #else
                 #pragma GCC unroll 9
+                #endif
                 for (size_t i = 0; i < taps; i++) {
                     acc0 += w[i] * pixels[i];
                     acc1 += w1[i] * pixels[i];
