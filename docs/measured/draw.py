@@ -9,12 +9,12 @@ from bitreplay_host.experiments.class_incremental import TITLES
 from bitreplay_host.experiments.curves import COLORS
 
 HERE = Path(__file__).resolve().parent
-WORLDS = {  # of the study: the title, and how many images a class are all
-    "fsdd": ("spoken digits", 240),
-    "quickdraw": ("QuickDraw", 80),
-    "fashion": ("Fashion-MNIST", 6000),
-    "cifar10": ("CIFAR-10", 5000),
-    "cifar100": ("CIFAR-100", 500),
+WORLDS = {  # of the study
+    "fsdd": "spoken digits",
+    "quickdraw": "QuickDraw",
+    "fashion": "Fashion-MNIST",
+    "cifar10": "CIFAR-10",
+    "cifar100": "CIFAR-100",
 }
 DRAWN = [("replay_deep", "all"), ("replay_head", "head"), ("nearest", "head"), ("slda", "head")]
 
@@ -25,7 +25,7 @@ def study(dataset):
     for path in sorted((HERE / "study").glob(f"{dataset}-*.json")):
         for run in json.loads(path.read_text())["runs"]:
             size = run["replay_bytes"]
-            key = run["fresh"] or WORLDS[dataset][1], size and (1 << size.bit_length()) // 1024
+            key = run["fresh"], size and (1 << size.bit_length()) // 1024
             found.setdefault(key, {}).setdefault((run["method"], run["train"]), []).append(run["final"])
     return found
 
@@ -66,7 +66,7 @@ def main(out):
         draw(panels[0], method, points)
     ticks = [2**n for n in range(16, 19)]
     finish(panels[0], "spoken digits, 100 images a class", "KB of latents", ticks, [n // 1024 for n in ticks])
-    for axes, (dataset, (title, _)) in zip(panels[1:], WORLDS.items(), strict=True):
+    for axes, (dataset, title) in zip(panels[1:], WORLDS.items(), strict=True):
         found = study(dataset)
         for method, train in DRAWN:
             draw(axes, method, largest(found, (method, train)))

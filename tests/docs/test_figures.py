@@ -126,7 +126,7 @@ def study_table(dataset):
 
 def depth_table():
     for dataset, (images, size) in TOLD.items():
-        name, values = WORLDS[dataset][0], study(dataset)[images, size]
+        name, values = WORLDS[dataset], study(dataset)[images, size]
         head, deep = values["replay_head", "head"], values["replay_deep", "all"]
         gain = statistics.mean(deep) - statistics.mean(head)
         yield [name, images, f"{size} KB", spread(head), spread(deep), f"**{gain:+.1f}**"]
