@@ -92,7 +92,7 @@ MISTAKES = {
     "evaluate --test -1": "--test must be at least 0",
     "evaluate --test 101": "--test must be 0..100, the test images that there are",
     "experiment --micropython /bin/true": "/bin/true does not answer as MicroPython with BitReplay",
-    "experiment --methods replay_deep --model PLAIN": "train: ",
+    "experiment --methods replay_deep --model PLAIN": "has no binary layer that can be trained",
     "experiment --train": "argument --train: expected at least one argument",
     "experiment --train nonsense": 'train: must be "head", "all" or how many binary layers from the top, got ',
     "experiment --train -1": "or how many binary layers from the top, got '-1'",
@@ -280,7 +280,7 @@ def running(process, script):
 @pytest.mark.parametrize(
     ("command", "script", "count"),
     [
-        ("verify --repeats 3000", "run_calls.py", 1),
+        ("verify --repeats 1000", "run_calls.py", 1),
         ("verify --repeats 1", "train_digests.py", 2),  # here and there: one waits for the other
         ("bench --repeats 3000", "time_kernels.py", 1),
     ],
