@@ -280,7 +280,7 @@ def running(process, script):
 @pytest.mark.parametrize(
     ("command", "script", "count"),
     [
-        ("verify --repeats 1000", "run_calls.py", 1),
+        ("verify --repeats 200", "run_calls.py", 1),
         ("verify --repeats 1", "train_digests.py", 2),  # here and there: one waits for the other
         ("bench --repeats 3000", "time_kernels.py", 1),
     ],
