@@ -10,7 +10,7 @@ static inline int32_t br_sum_copies(const int16_t *gy, size_t channels, uint32_t
     return sum;
 }
 
-int32_t BR_HOT br_avg_pool_backward(const br_pool_t *p, int16_t *g) {
+int32_t br_avg_pool_backward(const br_pool_t *p, int16_t *g) {
     size_t channels = p->channels, row = p->width * channels;
     uint32_t rows = (uint32_t)p->height >> (br_bit_length(p->size_h) - 1);
     uint32_t columns = (uint32_t)p->width >> (br_bit_length(p->size_w) - 1);
@@ -78,7 +78,7 @@ int32_t BR_HOT br_gradient_add(int16_t *g, const int16_t *d, const uint32_t *mas
     return exponent;
 }
 
-int32_t BR_HOT br_expand_backward(const int16_t *g, const int8_t *levels, int16_t *d, size_t n, size_t channels,
+int32_t br_expand_backward(const int16_t *g, const int8_t *levels, int16_t *d, size_t n, size_t channels,
     uint32_t shift_g, uint32_t shift_d) {
     uint32_t largest = 0;
     int32_t exponent = 0;

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// Marks the loops that boards place in fast memory.
+// Marks the loops that boards place in fast memory: where most time goes, as that memory is taken from the heap.
 #ifdef BR_HOT_SECTION
 #define BR_HOT __attribute__((section(BR_HOT_SECTION)))
 #else

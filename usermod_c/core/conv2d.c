@@ -107,8 +107,8 @@ static void BR_HOT br_conv2d_four(const br_geometry_t *g, const uint8_t *x, cons
 
 #endif
 
-static void BR_HOT br_conv2d_one(const br_geometry_t *g, const uint8_t *x, const int8_t *weight,
-    const br_affine_t *affine, int8_t *y) {
+static void br_conv2d_one(const br_geometry_t *g, const uint8_t *x, const int8_t *weight, const br_affine_t *affine,
+    int8_t *y) {
     uint32_t oh = br_output_height(g), ow = br_output_width(g);
     size_t taps = br_kernel_taps(g) * g->cin;
     br_affine_t to = *affine; // a copy, since y may point at anything

@@ -109,7 +109,7 @@ void BR_HOT br_dot_planes(const uint32_t *planes, uint32_t bits, size_t words, c
     br_add_dot_planes(planes, bits, words, rows, count, out);
 }
 
-void BR_HOT br_dot_signs(const int16_t *q, size_t n, const uint32_t *x, size_t words, int32_t *out) {
+void br_dot_signs(const int16_t *q, size_t n, const uint32_t *x, size_t words, int32_t *out) {
     for (size_t i = 0; i < words * 32; i++) {
         out[i] = 0;
     }

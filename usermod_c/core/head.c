@@ -34,7 +34,7 @@ void BR_HOT br_dense(const int8_t *x, const int8_t *weight, const int8_t *shift,
 }
 
 // e^-(d / 2^10) as Q15, by a cubic for 2^-r on [0, 1) that is exact at both ends.
-static inline uint32_t BR_HOT br_exp(uint32_t d) {
+static inline uint32_t br_exp(uint32_t d) {
     if (d >= BR_Z_LIMIT) {
         return 0;
     }
@@ -42,7 +42,7 @@ static inline uint32_t BR_HOT br_exp(uint32_t d) {
     return (32768 - ((r * (22713 - ((r * (7871 - ((r * 1542) >> 15))) >> 15))) >> 15)) >> (t >> 15);
 }
 
-size_t BR_HOT br_softmax(const int32_t *z, const uint8_t *active, size_t classes, int32_t label, int16_t *e) {
+size_t br_softmax(const int32_t *z, const uint8_t *active, size_t classes, int32_t label, int16_t *e) {
     size_t best = classes;
     for (size_t c = 0; c < classes; c++) {
         if (active[c] && (best == classes || z[c] > z[best])) {
@@ -65,7 +65,7 @@ size_t BR_HOT br_softmax(const int32_t *z, const uint8_t *active, size_t classes
 }
 
 // The gradients of `count` features.
-static void BR_HOT br_gradient_features(const int16_t *e, const void *weight, uint32_t bits, size_t classes, size_t n,
+static void br_gradient_features(const int16_t *e, const void *weight, uint32_t bits, size_t classes, size_t n,
     size_t feature, size_t count, int32_t *sum) {
     for (size_t i = 0; i < count; i++) {
         sum[i] = 0;
@@ -80,8 +80,7 @@ static void BR_HOT br_gradient_features(const int16_t *e, const void *weight, ui
     }
 }
 
-int32_t BR_HOT br_head_backward(const int16_t *e, const void *weight, uint32_t bits, size_t classes, size_t n,
-    int16_t *df) {
+int32_t br_head_backward(const int16_t *e, const void *weight, uint32_t bits, size_t classes, size_t n, int16_t *df) {
     int32_t sum[BR_FEATURES];
     uint32_t largest = 0;
     // Sums have no place to wait for the largest one: they are found twice.
@@ -133,7 +132,7 @@ void BR_HOT br_head_update(const int16_t *e, const int8_t *f, const uint8_t *act
     }
 }
 
-void BR_HOT br_head_quantize(const void *weight, uint32_t bits, uint32_t q_f, size_t classes, size_t n, int8_t *out,
+void br_head_quantize(const void *weight, uint32_t bits, uint32_t q_f, size_t classes, size_t n, int8_t *out,
     int8_t *shift) {
     int32_t limit = (1 << (q_f - 1)) - 1;
     for (size_t c = 0; c < classes; c++) {
@@ -153,7 +152,7 @@ void BR_HOT br_head_quantize(const void *weight, uint32_t bits, uint32_t q_f, si
     }
 }
 
-int32_t BR_HOT br_head_sum(const void *weight, uint32_t bits, size_t n) {
+int32_t br_head_sum(const void *weight, uint32_t bits, size_t n) {
     uint32_t sum = 0;
     for (size_t i = 0; i < n; i++) {
         sum += (uint32_t)br_top16(weight, bits, i);
@@ -161,7 +160,7 @@ int32_t BR_HOT br_head_sum(const void *weight, uint32_t bits, size_t n) {
     return (int32_t)sum;
 }
 
-void BR_HOT br_consolidate(int16_t *cw, const void *tw, uint32_t bits, int32_t mean, uint32_t alpha, size_t n) {
+void br_consolidate(int16_t *cw, const void *tw, uint32_t bits, int32_t mean, uint32_t alpha, size_t n) {
     int32_t past = (int32_t)alpha, current = (1 << 15) - past;
     for (size_t i = 0; i < n; i++) {
         int32_t d = br_sat16(br_top16(tw, bits, i) - mean);

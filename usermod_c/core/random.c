@@ -10,6 +10,6 @@ uint32_t BR_HOT br_draw(uint32_t *rng) {
     return s;
 }
 
-uint32_t BR_HOT br_random(uint32_t *rng, uint32_t n) {
+uint32_t br_random(uint32_t *rng, uint32_t n) {
     return ((br_draw(rng) >> 16) * n) >> 16;
 }

@@ -43,7 +43,7 @@ void BR_HOT br_near_threshold(const int8_t *x, const int8_t *threshold, size_t n
     }
 }
 
-void BR_HOT br_expand(const uint32_t *x, const int8_t *levels, size_t n, size_t channels, int8_t *y) {
+void br_expand(const uint32_t *x, const int8_t *levels, size_t n, size_t channels, int8_t *y) {
     for (size_t i = 0; i < n; i++) {
         for (size_t c = 0; c < channels; c += 32) {
             const int8_t *level = levels + 2 * c;
@@ -54,7 +54,7 @@ void BR_HOT br_expand(const uint32_t *x, const int8_t *levels, size_t n, size_t 
     }
 }
 
-void BR_HOT br_global_avg_pool(const int8_t *x, size_t n, size_t channels, int8_t *y) {
+void br_global_avg_pool(const int8_t *x, size_t n, size_t channels, int8_t *y) {
     for (size_t c = 0; c < channels; c++) {
         // 128 more than each value, so that no quotient is of a negative number
         size_t sum = 128 * n + (n >> 1);
@@ -142,11 +142,11 @@ void BR_HOT br_avg_pool(const br_pool_t *p, const int8_t *x, int8_t *y) {
     }
 }
 
-void BR_HOT br_max_pool(const br_pool_t *p, const int8_t *x, int8_t *y) {
+void br_max_pool(const br_pool_t *p, const int8_t *x, int8_t *y) {
     br_pool(p, x, y, br_maximum);
 }
 
-void BR_HOT br_max_pool_bits(const br_pool_t *p, const uint32_t *x, uint32_t *y) {
+void br_max_pool_bits(const br_pool_t *p, const uint32_t *x, uint32_t *y) {
     size_t words = p->channels >> 5, row = p->width * words;
     for (uint32_t top = 0; top < p->height; top += p->size_h) {
         for (uint32_t left = 0; left < p->width; left += p->size_w) {
@@ -165,7 +165,7 @@ void BR_HOT br_max_pool_bits(const br_pool_t *p, const uint32_t *x, uint32_t *y)
     }
 }
 
-void BR_HOT br_add(const int8_t *x, int8_t *y, size_t n) {
+void br_add(const int8_t *x, int8_t *y, size_t n) {
     for (size_t i = 0; i < n; i++) {
         y[i] = br_sat8(y[i] + x[i]);
     }
