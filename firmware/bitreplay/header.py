@@ -3,7 +3,7 @@
 SIZES = {"U8": 1, "I8": 1, "U16": 2, "I16": 2, "U32": 4, "I32": 4}  # bytes of an element
 # What a save needs of RAM for its time: the file, and pieces of the header. Network.reserve keeps it, from a network's
 # first learner on, so that the largest learner that can be made can be saved.
-RESERVE = 4096
+RESERVE = 2048
 
 
 def count(shape):
