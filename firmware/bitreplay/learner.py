@@ -27,6 +27,7 @@ except ImportError:  # the QEMU port has no clock
 
 
 ONE = 1 << 14  # probability 1
+FEW = 256  # samples of a new class, up to which its weights start from them
 POLICIES: dict = {"balanced": Balanced, "reservoir": Reservoir}
 
 
@@ -259,10 +260,10 @@ class Learner:
         if self.trainer:
             self.trainer.begin()
         present = self.head.begin(len(self.labels), classes)
-        # CWR* alone starts every new class from 0, as published.
+        # CWR* alone starts every new class from 0, as published; so do classes of many samples, which end better so.
         if self.replay.capacity and any(self.head.past):
             for c in range(len(self.labels)):
-                if present[c] and not self.head.past[c]:
+                if 0 < present[c] <= FEW and not self.head.past[c]:
                     self._start(c, classes)
         return present
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from bitreplay import Learner, checks, fixed
 from bitreplay.head import Head
+from bitreplay.learner import FEW
 from bitreplay.replay import contrast
 from hypothesis import given
 from hypothesis import strategies as st
@@ -95,10 +96,12 @@ def test_new_classes_start_from_what_sets_their_samples_apart(net, synthetic, bi
     assert not tw[5:].any()
 
 
-@pytest.mark.parametrize("settings", [{"replay": 0}, {"replay": 0, "cwr": False}])
-def test_baselines_without_replay_start_new_classes_from_0(net, synthetic, settings):
+@pytest.mark.parametrize(
+    ("settings", "samples"), [({"replay": 0}, 5), ({"replay": 0, "cwr": False}, 5), ({"fresh": 300}, FEW + 1)]
+)
+def test_classes_start_from_0_without_replay_and_with_many_samples(net, synthetic, settings, samples):
     me = learned(net, synthetic, (0, 1, 2), **settings)
-    teach(me, synthetic, (4,), 5)
+    teach(me, synthetic, (4,), samples)
     me._begin(me._classes())
     assert not np.frombuffer(me.head.tw, np.int16).reshape(len(me.head.past), -1)[3].any()
 
