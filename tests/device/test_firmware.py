@@ -87,7 +87,9 @@ def test_image_leaves_room_for_models(image):
 def test_loops_are_in_sram(image):
     """Every function of the core that is marked for it runs from SRAM."""
     core = ROOT / "usermod_c" / "core"
-    functions = set(re.findall(r"^[a-z].* BR_HOT (br_\w+)\(", "\n".join(f.read_text() for f in core.glob("*.c")), re.M))
+    functions = set(
+        re.findall(r"^[a-z].* BR_HOT (br_\w+)\(", "\n".join(f.read_text() for f in core.glob("*.c")), re.M)
+    )
     assert len(functions) > 30
     folder = os.environ.get("ARM_BIN", BUILD / "arm" / "usr" / "bin")
     nm = [Path(folder) / "arm-none-eabi-nm", image.with_suffix(".elf")]

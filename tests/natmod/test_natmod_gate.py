@@ -29,9 +29,7 @@ def make(tmp_path):
         line = "return ((br_draw(rng) >> 16) * n) >> 16;"
         content = source.read_text()
         assert line in content
-        source.write_text(
-            content.replace("uint32_t br_random", f"{before}\nuint32_t br_random").replace(line, draw)
-        )
+        source.write_text(content.replace("uint32_t br_random", f"{before}\nuint32_t br_random").replace(line, draw))
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
         command = ["make", "natmod", f"ARCH={arch}"]
         return subprocess.run(command, cwd=folder, env=kept, capture_output=True, text=True)
