@@ -184,8 +184,8 @@ show(text=accuracy(me, synthetic, (0, 1)) > 0.95)
 """
     free_before, *errors, alive = [outcome["text"] for outcome in run(micropython, script, model, heap="256k")]
     assert len(errors) == 4 and alive
-    parts = "replay 510000, fresh 1700, weights 1014, gradients 3511, a save 4096"
-    assert errors[0].startswith(f"Learner: needs 520321 bytes of RAM ({parts}), 480000 of ")
+    parts = "replay 510000, fresh 1700, weights 1014, gradients 3511, a save 2048"
+    assert errors[0].startswith(f"Learner: needs 518273 bytes of RAM ({parts}), 480000 of ")
     assert "replay 0, fresh 510000" in errors[1]
     for error, block in zip(errors, (480000, 480000, 144000, 480000)):
         found = rf"\), {block} of them in one block; (\d+) are free, (\d+) of them in one block; make replay or fresh"
