@@ -81,14 +81,16 @@ class Head:
             f = features[i]
             row[i] += weight * (f - 256 if f > 127 else f)  # a buffer's bytes are 0..255
 
-    def scale(self, c):
-        """Scales the training weights of class c: their sum of sizes becomes the mean of those of the learned rows."""
+    def scale(self, classes):
+        """Scales the training weights of classes: each row's sum of sizes becomes the mean of the learned rows'."""
         learned = [k for k in range(len(self.past)) if self.past[k]]
         size = sum([sum(map(abs, self.cw_rows[k])) for k in learned]) // len(learned) << (self.bits - 16)
-        row, limit = self.tw_rows[c], (1 << (self.bits - 1)) - 1
-        own = sum(map(abs, row)) or 1
-        for i in range(len(row)):
-            row[i] = max(-limit, min(limit, row[i] * size // own))
+        limit = (1 << (self.bits - 1)) - 1
+        for c in classes:
+            row = self.tw_rows[c]
+            own = sum(map(abs, row)) or 1
+            for i in range(len(row)):
+                row[i] = max(-limit, min(limit, row[i] * size // own))
         self.quantize(self.tw, self.bits)
 
     def set_rate(self, step, steps):

@@ -262,17 +262,18 @@ class Learner:
         present = self.head.begin(len(self.labels), classes)
         # CWR* alone starts every new class from 0, as published; so do classes of many samples, which end better so.
         if self.replay.capacity and any(self.head.past):
-            for c in range(len(self.labels)):
-                if 0 < present[c] <= FEW and not self.head.past[c]:
-                    self._start(c, classes)
+            new = [c for c in range(len(self.labels)) if 0 < present[c] <= FEW and not self.head.past[c]]
+            if new:
+                self._start(new, classes)
         return present
 
-    def _start(self, c, classes):
-        """Starts the weights of a new class from its samples, so that few are enough."""
-        for i, weight in contrast(classes, c):
-            self.above.features(self._latent(i), self.f_rows[0])
-            self.head.add(c, self.f_rows[0], weight)
-        self.head.scale(c)
+    def _start(self, new, classes):
+        """Starts the weights of new classes from their samples, so that few are enough."""
+        for c in new:
+            for i, weight in contrast(classes, c):
+                self.above.features(self._latent(i), self.f_rows[0])
+                self.head.add(c, self.f_rows[0], weight)
+        self.head.scale(new)
 
     def _latent(self, i):
         """A view of the latent of the sample that is numbered i in _classes()."""

@@ -51,11 +51,12 @@ class FloatLearner(bitreplay.Learner):
         self.momentum = np.zeros_like(self.training)
         return super()._begin(classes)
 
-    def _start(self, c, classes):
-        numbers, weights = zip(*contrast(classes, c), strict=True)
-        row = np.asarray(weights, np.float32) @ self._features(numbers)
+    def _start(self, new, classes):
         size = np.abs(self.consolidated[np.asarray(self.head.past) > 0]).sum(axis=1).mean()
-        self.training[c] = row * (size / max(np.abs(row).sum(), 1))
+        for c in new:
+            numbers, weights = zip(*contrast(classes, c), strict=True)
+            row = np.asarray(weights, np.float32) @ self._features(numbers)
+            self.training[c] = row * (size / max(np.abs(row).sum(), 1))
 
     def _features(self, numbers):
         """The features of the samples with these numbers, float32 (n, features)."""
