@@ -44,9 +44,9 @@ right = [me.predict_latent(latent) for latent in latents]
 images = [synthetic.image(c, net.image_bytes) for c in range(3)]
 seen = [me.predict(image) for image in images]
 before = me.digest()
-ended, outcomes = [], {"right": 0, "wrong": 0, "refused": 0, "other": 0}
+counts = [{"right": 0, "wrong": 0, "refused": 0, "other": 0, "ended": 0} for _ in range(3)]  # one thread's each
 
-def attempt(call, argument, expected):
+def attempt(outcomes, call, argument, expected):
     try:
         outcome = "right" if call(argument) == expected else "wrong"
     except RuntimeError as error:
@@ -56,17 +56,17 @@ def attempt(call, argument, expected):
 def work(number):
     for i in range(300):
         c = (i + number) % 3
-        attempt(me.predict_latent, latents[c], right[c])
-        attempt(me.predict, images[c], seen[c])
-    ended.append(number)
+        attempt(counts[number], me.predict_latent, latents[c], right[c])
+        attempt(counts[number], me.predict, images[c], seen[c])
+    counts[number]["ended"] = 1
 
 for number in range(2):
     _thread.start_new_thread(work, (number,))
 work(2)
-while len(ended) < 3:
+while not all(outcomes["ended"] for outcomes in counts):
     time.sleep(0.01)
 me.learn(1, progress=False)
-show(same=before != me.digest(), **outcomes)
+show(learned=before != me.digest(), **{name: sum(outcomes[name] for outcomes in counts) for name in counts[0]})
 """
 
 
@@ -75,6 +75,7 @@ def test_threads_get_what_is_right_or_are_refused(model, request, implementation
     (found,) = run(request.getfixturevalue(implementation), THREADS, model)
     assert found["wrong"] == found["other"] == 0 and found["right"] > 100
     assert found["right"] + found["refused"] == 3 * 300 * 2
+    assert found["learned"]
 
 
 def test_signals_of_cpython_never_leave_it_locked(net, synthetic):
