@@ -136,16 +136,12 @@ def load(make, net, path):
 
 
 def _load(make, net, path):
+    # The header is read twice, so that none of it lies between the learner's buffers: that may be the last room.
+    learner = _make(make, net, path, _config(net, path))
     metadata, tensors = safetensors.scan(path)
-    check_fields(path, metadata, FORMAT, VERSION, FIELDS, (), WRITER)
-    if metadata["model"] != net.digest:
-        digests = metadata["model"][:8], net.digest[:8]
-        fail(path, "model", "the learner is one of another model (sha256 %s..., this one has %s...)" % digests)
-    labels = parse_field(path, metadata, "labels", "[]", WRITER)
-    del metadata["labels"]  # it may be long
-    learner = _make(make, net, path, parse_field(path, metadata, "config", "{}", WRITER))
     learner.experiences = parse_field(path, metadata, "experiences", "", WRITER)
-    learner.labels = labels
+    learner.labels = parse_field(path, metadata, "labels", "[]", WRITER)
+    del metadata  # labels may be long
     try:
         check_integer("experiences", learner.experiences, 0, MAX_COUNT)
         check_integer("labels", len(learner.labels), 0, learner.config["classes"])
@@ -160,6 +156,16 @@ def _load(make, net, path):
     if learner.trainer:
         learner.trainer.pack()
     return learner
+
+
+def _config(net, path):
+    """The settings of the learner in a file, which is one on this network."""
+    metadata, _ = safetensors.scan(path)
+    check_fields(path, metadata, FORMAT, VERSION, FIELDS, (), WRITER)
+    if metadata["model"] != net.digest:
+        digests = metadata["model"][:8], net.digest[:8]
+        fail(path, "model", "the learner is one of another model (sha256 %s..., this one has %s...)" % digests)
+    return parse_field(path, metadata, "config", "{}", WRITER)
 
 
 def _make(make, net, path, config):

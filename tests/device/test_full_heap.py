@@ -1,4 +1,4 @@
-"""What a Pico can make it can save: the largest learner, with long labels too."""
+"""What a Pico can make it can save and load again: the largest learner, with long labels too."""
 
 import json
 from pathlib import Path
@@ -60,14 +60,24 @@ latent, labels = bytes(net.latent_bytes), [chr(0x4E00 + i) * LENGTH for i in ran
 print(json.dumps(session()))
 """
 
+LOAD = """
+import bitreplay
+net = bitreplay.load("/rom/backbone.safetensors")
+me = bitreplay.Learner.load(net, "/me.safetensors")
+me.save("/me.safetensors")
+print(me.digest())
+"""
+
 
 @pytest.mark.parametrize("train, length", [("head", 1), ("head", 63), ("all", 63)])
-def test_what_can_be_made_can_be_saved(pico_with_model, mpremote, tmp_path, train, length):
+def test_what_can_be_made_can_be_saved_and_loaded(pico_with_model, mpremote, tmp_path, train, length):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT.replace("TRAIN", repr(train)).replace("LENGTH", str(length)))
     replay, counts, digest, reserved = json.loads(mpremote(pico_with_model, "run", script))
     assert counts == [20, 1] or train == "head"
     assert replay > 400 and len(digest) == 64 and reserved > 2000
+    script.write_text(LOAD)
+    assert mpremote(pico_with_model, "run", script).strip() == digest
 
 
 def test_a_mounted_package_is_told_where_memory_is_short(pico_with_model, mpremote, tmp_path):
