@@ -77,10 +77,12 @@ def check_label(label):
 
 
 def plain(value):
-    """An integer or a string of NumPy as one of Python; anything else as it is."""
-    if hasattr(value, "__index__") and type(value) is not bool:
-        return value.__index__()
-    return str(value) if isinstance(value, str) else value
+    """A number, a truth value or a string of NumPy as one of Python; anything else as it is."""
+    if isinstance(value, str):
+        return str(value)
+    if hasattr(value, "item") and not hasattr(value, "__len__"):
+        return value.item()
+    return value.__index__() if hasattr(value, "__index__") and type(value) is not bool else value
 
 
 def check_buffer(name, buffer, shape, size):

@@ -1,6 +1,6 @@
 # A learner's settings, checked.
 
-from .checks import check_integer, check_one_of, check_rate, check_share, check_sizes
+from .checks import check_integer, check_one_of, check_rate, check_share, check_sizes, plain
 from .trainer import check_train
 
 
@@ -9,7 +9,7 @@ def check(net, settings):
 
     settings: all arguments of Learner but net and seed.
     """
-    s = settings
+    s = {name: plain(value) for name, value in settings.items()}
     train, cwr = check_train(net, s["train"]), s["cwr"]
     found = check_sizes(s)
     others = {

@@ -83,8 +83,8 @@ class Learner:
                 "conv_rate": conv_rate,
             },
         )
-        self.policy = POLICIES[policy]()
-        self.rng = array("I", [check_integer("seed", seed, 1, 0xFFFFFFFF)])
+        self.policy = POLICIES[self.config["policy"]]()
+        self.rng = array("I", [check_integer("seed", plain(seed), 1, 0xFFFFFFFF)])
         self.labels = []  # str or int, by class
         self.experiences = 0  # that learn() ended
         self.learning = False
@@ -205,7 +205,7 @@ class Learner:
         for another learn(). Before the end of the first minibatch that is nothing: on a board the learner is as
         it was.
         """
-        check_epochs(epochs)
+        epochs = check_epochs(plain(epochs))
         with idle(self.net.busy):
             self._learn(epochs, progress)
 

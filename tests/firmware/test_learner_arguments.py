@@ -225,6 +225,20 @@ def test_arrays_of_numpy(net):
     assert me.fresh.n == 7
 
 
+def test_numbers_of_numpy(net):
+    ours = {"replay": 30, "seed": 2, "rate": 0.01, "conv_rate": 0.5, "cwr": True, "policy": "reservoir", "train": 0}
+    numpys = {"replay": np.int64(30), "seed": np.uint32(2), "rate": np.float64(0.01), "conv_rate": np.float32(0.5)}
+    me = Learner(net, cwr=np.True_, policy=np.str_("reservoir"), train=np.int8(0), **numpys)
+    assert me.config == Learner(net, **ours).config and me.rng[0] == 2
+    assert [type(value) for value in me.config.values()] == [
+        type(value) for value in Learner(net, **ours).config.values()
+    ]
+    me.see(models.image(), 0)
+    me.learn(np.int64(1), progress=False)
+    with pytest.raises(ValueError, match="replay: must be an integer"):
+        Learner(net, replay=np.float64(30))
+
+
 def test_wrong_buffers_under_micropython(model, micropython):
     script = """
 from array import array
