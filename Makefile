@@ -98,7 +98,7 @@ lib: $(BUILD)/libbitreplay.so
 	@:
 $(BUILD)/libbitreplay.so: $(CORE) $(wildcard usermod_c/core/*.h)
 	@mkdir -p "$(BUILD)"
-	@$(CC) -O3 -std=c99 -Wall -Wextra -Werror -fPIC -shared -o $@ $(CORE)
+	@$(CC) -O3 -DBR_ASK_PROCESSOR=1 -std=c99 -Wall -Wextra -Werror -fPIC -shared -o $@ $(CORE)
 
 data: setup
 	@$(BIN)/bitreplay data cifar10

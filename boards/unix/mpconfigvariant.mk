@@ -14,7 +14,7 @@ MPY_LIB_DIR = $(TOP)
 LDFLAGS_EXTRA += -Wl,--build-id=none
 
 # The port is compiled for size; the experiments run on it, so the kernels are compiled for speed.
-$(BUILD)/usermod_c/core/%.o: CFLAGS += -O3
+$(BUILD)/usermod_c/core/%.o: CFLAGS += -O3 -DBR_ASK_PROCESSOR=1
 
 # BITREPLAY_SANITIZE=1 is the build for tests. It checks BitReplay's own C code. MicroPython stays as it is: its
 # collector reads the whole stack, which AddressSanitizer would take for an error; for the same reason variables must

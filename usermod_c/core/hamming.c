@@ -15,6 +15,11 @@ static BR_INLINE void br_count_run(const br_runs_t *runs, size_t words, const ui
 
 static BR_INLINE void br_count_runs(const br_runs_t *runs, const uint32_t *filter, size_t count, uint32_t *out,
     br_operation_t operation) {
+    #if BR_ASK_PROCESSOR
+    if (br_count_by_processor(runs, filter, count, out, operation)) {
+        return;
+    }
+    #endif
     // One run is what most windows are. Of four words, as where layers are trained, it is unrolled.
     size_t words = runs->words;
     if (runs->runs == 1 && words == 4) {

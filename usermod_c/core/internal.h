@@ -17,6 +17,12 @@
 #endif
 #endif
 
+// 1 in programs for PCs, which use the compiler's library: processors are asked for instructions that not all have.
+#if !defined(BR_ASK_PROCESSOR) || !defined(__x86_64__)
+#undef BR_ASK_PROCESSOR
+#define BR_ASK_PROCESSOR (0)
+#endif
+
 static inline int32_t br_clamp(int32_t v, int32_t low, int32_t high) {
     return v < low ? low : v > high ? high : v;
 }
@@ -185,6 +191,11 @@ typedef struct _br_runs_t {
 // filters; runs->words > 0.
 void br_hamming_distances(const br_runs_t *runs, const uint32_t *filter, size_t count, uint32_t *out);
 void br_overlaps(const br_runs_t *runs, const uint32_t *filter, size_t count, uint32_t *out);
+#if BR_ASK_PROCESSOR
+// The same, of which operation is told; returns 0, and does nothing, on a processor that cannot count bits.
+int br_count_by_processor(const br_runs_t *runs, const uint32_t *filter, size_t count, uint32_t *out,
+    br_operation_t operation);
+#endif
 
 // The products of filters and four windows, four sums for each filter, taps > 0. A word of pixels [taps][2] is a pixel
 // of one window and 2^16 times that of the next one.
