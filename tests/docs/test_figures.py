@@ -223,7 +223,23 @@ def natmod_memory():
         yield [what, *(f"{found[key][name]:,}" for name in ("used", "free", "block"))]
 
 
+def peers_table():
+    """TinyMaix was measured once: boards/peers/README.md."""
+    name, pico = "backbone", measured("pico")
+    path = ROOT / "models" / f"{name}.safetensors"
+    net, size = bitreplay.load(path), path.stat().st_size
+    accuracy = (
+        f"{final('methods')['mean']:.1f} learned class by class, {final('methods', 'joint')['mean']:.1f} jointly"
+    )
+    macs = net.binary_macs + net.int8_macs
+    cycles = pico["inference_ms"] * pico["clock_hz"] / 1e3
+    counted = f"{net.binary_macs / 1e6:.1f} M binary, {net.int8_macs / 1e6:.2f} M int8"
+    yield [f"`{name}`", accuracy, f"{size:,}", counted, f"{cycles / 1e6:.1f}", f"{cycles / macs:.2f}"]
+    yield ["TinyMaix's int8 net", "58", "not noted", "3.08 M int8", "24.1", "7.8"]
+
+
 TABLES = [
+    ("docs/results.md", peers_table),
     ("docs/results.md", methods_table),
     ("docs/results.md", replay_table),
     ("docs/results.md", head_bits_table),
