@@ -108,10 +108,14 @@ static BR_INLINE uint32_t br_combine(uint32_t a, uint32_t b, br_operation_t oper
     return operation == BR_AND ? a & b : a ^ b;
 }
 
-// How many bits of each byte are 1.
-static inline uint32_t br_count_bytes(uint32_t v) {
+// How many bits of each four are 1, and of each byte.
+static inline uint32_t br_count_nibbles(uint32_t v) {
     v = v - ((v >> 1) & 0x55555555u);
-    v = (v & 0x33333333u) + ((v >> 2) & 0x33333333u);
+    return (v & 0x33333333u) + ((v >> 2) & 0x33333333u);
+}
+
+static inline uint32_t br_count_bytes(uint32_t v) {
+    v = br_count_nibbles(v);
     return (v + (v >> 4)) & 0x0f0f0f0fu;
 }
 
@@ -120,9 +124,15 @@ static inline uint32_t br_sum_bytes(uint32_t v) {
     return (v & 0xffffu) + (v >> 16);
 }
 
-#define BR_CHUNK (124) // words that br_count_chunk counts at most
+#define BR_CHUNK (124) // words that are counted at most before the total is taken
 
 #if BR_CARRY_SAVE
+// How many of the words have a 1 is kept for each position in two bits, ones and twos. What these carry are fours,
+// which are counted by bytes: one for every four words, up to 31 * 8 = 248.
+typedef struct _br_count_t {
+    uint32_t ones, twos, fours;
+} br_count_t;
+
 // Adds a and b to the sum, bit by bit. Returns what is carried.
 static inline uint32_t br_carry(uint32_t *sum, uint32_t a, uint32_t b) {
     uint32_t differ = *sum ^ a, carry = (*sum & a) | (differ & b);
@@ -130,17 +140,17 @@ static inline uint32_t br_carry(uint32_t *sum, uint32_t a, uint32_t b) {
     return carry;
 }
 
-// How many of a chunk's words have a 1 is kept for each position in two bits, ones and twos. What these carry are
-// fours, which are counted by bytes: one for every four words, up to 31 * 8 = 248.
-static BR_INLINE uint32_t br_count_chunk(const uint32_t *a, const uint32_t *b, size_t words,
+static BR_INLINE void br_add_words(br_count_t *count, const uint32_t *a, const uint32_t *b, size_t words,
     br_operation_t operation) {
-    uint32_t ones = 0, twos = 0, fours = 0;
+    uint32_t ones = count->ones, twos = count->twos, fours = count->fours;
     const uint32_t *end = a + words;
     if (words & 1) {
-        ones = br_combine(*a++, *b++, operation);
+        uint32_t first = br_carry(&ones, br_combine(*a++, *b++, operation), 0);
+        fours += br_count_bytes(br_carry(&twos, first, 0));
     }
     if (words & 2) {
-        twos = br_carry(&ones, br_combine(a[0], b[0], operation), br_combine(a[1], b[1], operation));
+        uint32_t first = br_carry(&ones, br_combine(a[0], b[0], operation), br_combine(a[1], b[1], operation));
+        fours += br_count_bytes(br_carry(&twos, first, 0));
         a += 2;
         b += 2;
     }
@@ -149,34 +159,49 @@ static BR_INLINE uint32_t br_count_chunk(const uint32_t *a, const uint32_t *b, s
         uint32_t second = br_carry(&ones, br_combine(a[2], b[2], operation), br_combine(a[3], b[3], operation));
         fours += br_count_bytes(br_carry(&twos, first, second));
     }
-    return 4 * br_sum_bytes(fours) + br_sum_bytes(br_count_bytes(ones) + 2 * br_count_bytes(twos));
+    count->ones = ones;
+    count->twos = twos;
+    count->fours = fours;
+}
+
+static BR_INLINE uint32_t br_count_total(const br_count_t *count) {
+    uint32_t rest = br_count_nibbles(count->ones) + 2 * br_count_nibbles(count->twos);
+    return 4 * br_sum_bytes(count->fours) + br_sum_bytes((rest & 0x0f0f0f0fu) + ((rest >> 4) & 0x0f0f0f0fu));
 }
 #else
+typedef struct _br_count_t {
+    uint32_t total;
+} br_count_t;
+
 // Bytes are summed up before they reach 256 (31 * 8 = 248).
-static BR_INLINE uint32_t br_count_chunk(const uint32_t *a, const uint32_t *b, size_t words,
+static BR_INLINE void br_add_words(br_count_t *count, const uint32_t *a, const uint32_t *b, size_t words,
     br_operation_t operation) {
-    uint32_t count = 0;
     for (size_t n; words; words -= n, a += n, b += n) {
         n = words < 31 ? words : 31;
         uint32_t bytes = 0;
         for (size_t i = 0; i < n; i++) {
             bytes += br_count_bytes(br_combine(a[i], b[i], operation));
         }
-        count += br_sum_bytes(bytes);
+        count->total += br_sum_bytes(bytes);
     }
-    return count;
+}
+
+static BR_INLINE uint32_t br_count_total(const br_count_t *count) {
+    return count->total;
 }
 #endif
 
 // How many bits of a ^ b, or of a & b, are 1.
 static inline uint32_t BR_HOT br_count_bits(const uint32_t *a, const uint32_t *b, size_t words,
     br_operation_t operation) {
-    uint32_t count = 0;
+    uint32_t total = 0;
     for (size_t n; words; words -= n, a += n, b += n) {
+        br_count_t count = { 0 };
         n = words < BR_CHUNK ? words : BR_CHUNK;
-        count += br_count_chunk(a, b, n, operation);
+        br_add_words(&count, a, b, n, operation);
+        total += br_count_total(&count);
     }
-    return count;
+    return total;
 }
 
 // Words to be compared with filters: runs that lie side by side. Offsets of hamming_armv6m.S follow this order.
