@@ -107,6 +107,40 @@ static void BR_HOT br_conv2d_four(const br_geometry_t *g, const uint8_t *x, cons
 
 #endif
 
+// The products of two filters and a window, added to their sums.
+#if BR_DSP
+static BR_INLINE void br_dot_two(const int8_t *w0, const int8_t *w1, const int8_t *pixels, size_t taps, int32_t *acc0,
+    int32_t *acc1) {
+    int32_t sum0 = 0, sum1 = 0;
+    for (const int8_t *end = pixels + (taps & ~(size_t)3); pixels != end; pixels += 4, w0 += 4, w1 += 4) {
+        uint32_t p = br_load_bytes(pixels), a = br_load_bytes(w0), b = br_load_bytes(w1);
+        int16x2_t even = __sxtb16(p), odd = br_odd_bytes(p);
+        sum0 = __smlad(odd, br_odd_bytes(a), __smlad(even, __sxtb16(a), sum0));
+        sum1 = __smlad(odd, br_odd_bytes(b), __smlad(even, __sxtb16(b), sum1));
+    }
+    for (size_t rest = taps & 3; rest; rest--) {
+        int32_t pixel = *pixels++;
+        sum0 += *w0++ * pixel;
+        sum1 += *w1++ * pixel;
+    }
+    *acc0 += sum0;
+    *acc1 += sum1;
+}
+#else
+static BR_INLINE void br_dot_two(const int8_t *w0, const int8_t *w1, const int8_t *pixels, size_t taps, int32_t *acc0,
+    int32_t *acc1) {
+    #if BR_FOUR_WINDOWS // less code, where only large windows come here
+    #pragma GCC unroll 2
+    #else
+    #pragma GCC unroll 9
+    #endif
+    for (size_t i = 0; i < taps; i++) {
+        *acc0 += w0[i] * pixels[i];
+        *acc1 += w1[i] * pixels[i];
+    }
+}
+#endif
+
 static void br_conv2d_one(const br_geometry_t *g, const uint8_t *x, const int8_t *weight, const br_affine_t *affine,
     int8_t *y) {
     uint32_t oh = br_output_height(g), ow = br_output_width(g);
@@ -122,15 +156,7 @@ static void br_conv2d_one(const br_geometry_t *g, const uint8_t *x, const int8_t
                 int both = c + 1 < g->cout;
                 const int8_t *w1 = both ? w + taps : w;
                 int32_t acc0 = 0, acc1 = 0;
-                #if BR_FOUR_WINDOWS // less code, where only large windows come here
-                #pragma GCC unroll 2
-                #else
-                #pragma GCC unroll 9
-                #endif
-                for (size_t i = 0; i < taps; i++) {
-                    acc0 += w[i] * pixels[i];
-                    acc1 += w1[i] * pixels[i];
-                }
+                br_dot_two(w, w1, pixels, taps, &acc0, &acc1);
                 *y++ = br_sat8(br_affine(&to, acc0, c));
                 if (both) {
                     *y++ = br_sat8(br_affine(&to, acc1, c + 1));

@@ -13,16 +13,34 @@ static inline int br_are_words(const int8_t *a, const int8_t *b) {
     return !(((uintptr_t)a | (uintptr_t)b) & 3);
 }
 
+// Of 32 channels: a bit is 1 where x is below the threshold.
+#if BR_DSP
+static BR_INLINE uint32_t br_below(const int8_t *x, const int8_t *threshold) {
+    uint32_t below = ~0u;
+    #pragma GCC unroll 8
+    for (uint32_t b = 0; b < 32; b += 4) {
+        // The flags of a subtraction of bytes, which say where its result is not negative, select a bit of each byte.
+        __ssub8(br_load_bytes(x + b), br_load_bytes(threshold + b));
+        below ^= __usad8(__sel(0x08040201u, 0), 0) << b;
+    }
+    return below;
+}
+#else
+static BR_INLINE uint32_t br_below(const int8_t *x, const int8_t *threshold) {
+    uint32_t below = 0;
+    #pragma GCC unroll 4
+    for (size_t b = 32; b--;) {
+        below = 2 * below + ((uint32_t)(x[b] - threshold[b]) >> 31);
+    }
+    return below;
+}
+#endif
+
 void BR_HOT br_binarize(const int8_t *x, const int8_t *threshold, const uint32_t *flip, size_t n, size_t channels,
     uint32_t *y) {
     for (size_t i = 0; i < n; i++) {
         for (size_t c = 0; c < channels; c += 32) {
-            uint32_t below = 0;
-            #pragma GCC unroll 4
-            for (size_t b = 32; b--;) {
-                below = 2 * below + ((uint32_t)(x[c + b] - threshold[c + b]) >> 31);
-            }
-            *y++ = ~(below ^ flip[c >> 5]);
+            *y++ = ~(br_below(x + c, threshold + c) ^ flip[c >> 5]);
         }
         x += channels;
     }

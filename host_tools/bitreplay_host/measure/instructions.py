@@ -70,6 +70,12 @@ class Architecture:
 
 ARCHITECTURES = {
     "armv6m": Architecture("arm-none-eabi-", ["-mthumb", "-mcpu=cortex-m0"], ["qemu-arm", "-cpu", "cortex-m0"], True),
+    "armv7emsp": Architecture(
+        "arm-none-eabi-",
+        ["-mthumb", "-mcpu=cortex-m4", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard"],
+        ["qemu-arm", "-cpu", "cortex-m4"],
+        True,
+    ),
     "rv32imc": Architecture("riscv64-unknown-elf-", ["-march=rv32imac", "-mabi=ilp32"], ["qemu-riscv32"]),
     "xtensawin": Architecture("xtensa-lx106-elf-", ["-mabi=windowed"], ["qemu-xtensa", "-cpu", "de233_fpu"]),
 }

@@ -14,7 +14,7 @@ from synthetic_data import models as synthetic
 
 pytestmark = pytest.mark.qemu
 
-ARCHITECTURES = "armv6m", "rv32imc", "xtensawin"
+ARCHITECTURES = "armv6m", "armv7emsp", "rv32imc", "xtensawin"
 
 
 @pytest.fixture(autouse=True)
@@ -68,6 +68,24 @@ def test_a_result_that_differs_is_an_error(program, layer):
     wrong = dataclasses.replace(layer, core=(geometry, x, weight, (slope, bias, shift - 1), y))
     with pytest.raises(UserError, match=f"bconv2d .* is wrong on {program.name}"):
         instructions.count(program, wrong)
+
+
+def test_signs_of_every_pair_of_bytes(program):
+    """Cortex-M4 takes four at a time: none may borrow from the next."""
+    channel = np.arange(1 << 10)
+    x = (4 * np.arange(64)[:, None] + (channel >> 8) - 128).astype(np.int8).ravel()
+    given = {"x": x, "threshold": (channel & 255).astype(np.uint8).view(np.int8)}
+    shape, random = {"n": 64, "channels": channel.size}, np.random.default_rng(4)
+    instructions.count(program, instructions.make_case("binarize", "", random, shape, **given))
+
+
+@pytest.mark.parametrize("kernel", [(1, 1), (3, 3), (2, 5)])
+@pytest.mark.parametrize(("cin", "cout"), [(1, 2), (2, 1), (3, 5), (5, 3)])
+def test_first_layers_of_any_number_of_taps(program, cin, cout, kernel):
+    """Cortex-M4 takes four taps at a time, which are not aligned."""
+    random, shape = np.random.default_rng(cin), (5, 6, cin, cout, *kernel, 1, 1, kernel[0] // 2, kernel[1] // 2, 1)
+    given = {"slope": random.integers(-999, 999, 2 * cout, np.int16), "bias": np.arange(cout, dtype=np.int32) << 12}
+    instructions.count(program, instructions.make_case("conv2d", "", random, {"geometry": shape}, **given, shift=12))
 
 
 def test_bench_counts_each_kernel_on_each_processor(small_model, tmp_path, capsys):
