@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-ARCHITECTURES = "x64", "armv6m", "armv7emsp", "rv32imc", "xtensawin"
+ARCHITECTURES = "x64", "armv6m", "armv7emsp", "rv32imc", "rv32imc-zbb", "xtensawin"
 FETCHED = "src/.extracted", "src/.sdk", "arm/.extracted", "cross/.extracted", "cross/esp32.so", "venv/.test"
 UNIX = {"unix", "unix-asan"}
 NATMODS = {f"natmod/{arch}" for arch in ARCHITECTURES}

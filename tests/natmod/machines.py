@@ -61,6 +61,7 @@ MACHINES = {
     ),
     "armv7emsp": system("qemu-system-arm -M mps2-an386", 0x21000000),
     "rv32imc": system("qemu-system-riscv32 -M virt -bios none", 0x81000000),
+    "rv32imc-zbb": system("qemu-system-riscv32 -M virt -bios none -cpu rv32,zbb=on", 0x81000000),
     "xtensawin": Machine(["qemu-xtensa", "-cpu", "de233_fpu", "{elf}", "{image}"], 0x30000000),
 }
 

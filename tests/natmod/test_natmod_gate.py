@@ -59,7 +59,7 @@ def test_functions_of_the_compiler(make, arch, function):
 
 def test_another_architecture(make):
     done = make("armv8", "", "return n;")
-    assert done.returncode != 0 and "ARCH= is one of x64 armv6m armv7emsp rv32imc xtensawin" in done.stderr
+    assert done.returncode != 0 and "ARCH= is one of x64 armv6m armv7emsp rv32imc rv32imc-zbb xtensawin" in done.stderr
 
 
 def test_as_it_is(make):

@@ -1,7 +1,8 @@
 # Native modules, for firmware that was built without BitReplay: build/natmod/ARCH/_bitreplay.mpy; and packages of them for
 # `mip`: build/mip.
 
-NATMOD_ARCHS := x64 armv6m armv7emsp rv32imc xtensawin
+# rv32imc-zbb is for the RP2350's RISC-V cores, which have instructions that an ESP32-C3 lacks: MicroPython does not tell them apart.
+NATMOD_ARCHS := x64 armv6m armv7emsp rv32imc rv32imc-zbb xtensawin
 NATMOD_MADE := $(NATMOD_ARCHS:%=$(BUILD)/natmod/%/.made)
 # In the recipe that makes one of those:
 NATMOD = $(@D)
@@ -9,7 +10,7 @@ NATMOD_ARCH = $(notdir $(@D))
 MPY_BUILDS += natmod
 # As seen from usermod_c/natmod: mpy_ld.py writes its path into the module.
 NATMOD_OUT = ../../build/natmod/$(NATMOD_ARCH)
-NATMOD_MAKE = PATH=$(ARM_BIN):$(CROSS_BIN):$$PATH $(MAKE) -C usermod_c/natmod ARCH=$(NATMOD_ARCH) BUILD=$(NATMOD_OUT) MPY_DIR=$(MPY) \
+NATMOD_MAKE = PATH=$(ARM_BIN):$(CROSS_BIN):$$PATH $(MAKE) -C usermod_c/natmod ARCH=$(NATMOD_ARCH:-zbb=) $(if $(filter %-zbb,$(NATMOD_ARCH)),ZBB=1) BUILD=$(NATMOD_OUT) MPY_DIR=$(MPY) \
     PYTHON=$(BIN)/python $(if $(filter xtensawin,$(NATMOD_ARCH)),CROSS=xtensa-lx106-elf-)
 
 .PHONY: natmod natmods mip no-such-arch
@@ -28,7 +29,7 @@ $(BUILD)/mip/.made: $(NATMOD_MADE) $(MPY_CROSS) $(PACKAGE) host_tools/bitreplay_
 	@touch $@
 
 $(filter %/armv6m/.made %/armv7emsp/.made,$(NATMOD_MADE)): | arm
-$(filter %/rv32imc/.made,$(NATMOD_MADE)): | cross
+$(filter %/rv32imc/.made %/rv32imc-zbb/.made,$(NATMOD_MADE)): | cross
 $(BUILD)/natmod/xtensawin/.made: private export XTENSA_GNU_CONFIG := $(XTENSA_CONFIG)
 $(BUILD)/natmod/xtensawin/.made: $(XTENSA_CONFIG) | cross
 

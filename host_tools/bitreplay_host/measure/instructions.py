@@ -77,6 +77,9 @@ ARCHITECTURES = {
         True,
     ),
     "rv32imc": Architecture("riscv64-unknown-elf-", ["-march=rv32imac", "-mabi=ilp32"], ["qemu-riscv32"]),
+    "rv32imc-zbb": Architecture(
+        "riscv64-unknown-elf-", ["-march=rv32imac_zbb", "-mabi=ilp32"], ["qemu-riscv32", "-cpu", "rv32,zbb=on"]
+    ),
     "xtensawin": Architecture("xtensa-lx106-elf-", ["-mabi=windowed"], ["qemu-xtensa", "-cpu", "de233_fpu"]),
 }
 

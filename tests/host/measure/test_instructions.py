@@ -14,7 +14,7 @@ from synthetic_data import models as synthetic
 
 pytestmark = pytest.mark.qemu
 
-ARCHITECTURES = "armv6m", "armv7emsp", "rv32imc", "xtensawin"
+ARCHITECTURES = "armv6m", "armv7emsp", "rv32imc", "rv32imc-zbb", "xtensawin"
 
 
 @pytest.fixture(autouse=True)
