@@ -165,7 +165,9 @@ def run(
                 if "epoch" in message:
                     bar.update()
                 elif "accuracy" in message and one.method != "joint" and not quiet:
-                    bar.write(f"{one.name}: {message['classes']} classes, {message['accuracy']:.1f} %")
+                    bar.write(
+                        f"{protocol.dataset}: {one.name}: {message['classes']} classes, {message['accuracy']:.1f} %"
+                    )
                 result = message
             return seen | result
 

@@ -8,11 +8,12 @@ memory.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .. import models, paths
 from ..datasets import registry
+from ..device import unix_port
 from ..errors import UserError
 from ..tables import table
 from . import curves as plots
@@ -22,7 +23,8 @@ from .latents import Places
 
 REPLAY_BYTES = 129_000  # 1000 latents of the one model, 251 of the other, with a byte of label each
 SHALLOW, DEEP = "backbone", "backbone_4x4"
-HEAD_METHODS = "naive", "cwr", "replay_head", "joint"  # of the one model; the other learns deep
+HEAD_METHODS = "naive", "cwr", "replay_head", "joint"  # of the one model
+DEEP_METHODS = ("replay_deep",)  # of the other
 BOARD = ClassIncremental(samples=50, test=10, epochs=1, learner={"replay": 500})
 PARTS = "replay", "fresh", "weights", "gradients", "reserve", "activations"
 
@@ -48,17 +50,21 @@ def run(test: int, places: Places, out: Path) -> None:
     """
     if test < 0:
         raise UserError("--test must be at least 0")
-    shallow, deep = paths.model(SHALLOW), paths.model(DEEP)
     paths.make_folder(out)
     worlds: dict[str, dict] = {}
     memory: dict[str, dict] = {}
     for world in WORLDS:
         ensure, _ = registry.DATASETS[world.protocol.dataset]
         ensure(places.data, None)
-        one, found = _world(world, test, shallow, deep, places, out)
+    # The deep learners, which take by far the longest, at once, and on one core each; then what is left.
+    parts = [(world, methods) for methods in (DEEP_METHODS, HEAD_METHODS) for world in WORLDS]
+    taught = unix_port.in_parallel(lambda part, _: _teach(*part, test, places, out), parts)
+    for world, deep, head in zip(WORLDS, taught, taught[len(WORLDS) :], strict=False):
+        found = head | deep
+        one = _world(world, test, found, places, out)
         worlds[world.protocol.dataset] = one
         memory |= {m: {"formula": r["memory"], "measured": r["heap"]} for m, r in found.items()}
-    board = learn(shallow, BOARD, [Run("replay_head")], places, quiet=True)[0]
+    board = learn(paths.model(SHALLOW), BOARD, [Run("replay_head")], places, quiet=True)[0]
     memory["board"] = {"formula": board["memory"], "measured": board["heap"]}
     print("\nBytes that each needs beside the frozen model (by formula, and the peak of the heap as measured):\n")
     print(memory_table(memory))
@@ -69,29 +75,31 @@ def run(test: int, places: Places, out: Path) -> None:
     print(f"{out}/learner.safetensors, digest {digest[:16]}...")
 
 
-def _world(world: World, test: int, shallow: Path, deep: Path, places: Places, out: Path) -> tuple[dict, dict]:
-    """(what results.json says of it, what each method's run reported)."""
-    found: dict[str, dict] = {}
-    for model, methods in ((shallow, HEAD_METHODS), (deep, ("replay_deep",))):
-        replay = REPLAY_BYTES // (models.load(model).latent_bytes + 1)
-        settings = vars(world.protocol) | {"test": test, "learner": {"replay": replay}}
-        state = out / "learner.safetensors" if model == deep else None
-        runs = [Run(method, state=state) for method in methods]
-        found |= dict(zip(methods, learn(model, ClassIncremental(**settings), runs, places), strict=True))
+def _teach(world: World, methods: tuple[str, ...], test: int, places: Places, out: Path) -> dict[str, dict]:
+    """What each method's run reported. The last world's deep learner is kept."""
+    model = paths.model(DEEP if methods == DEEP_METHODS else SHALLOW)
+    replay = REPLAY_BYTES // (models.load(model).latent_bytes + 1)
+    protocol = replace(world.protocol, test=test, learner={"replay": replay})
+    kept = methods == DEEP_METHODS and world == WORLDS[-1]
+    runs = [Run(method, state=out / "learner.safetensors" if kept else None) for method in methods]
+    return dict(zip(methods, learn(model, protocol, runs, places), strict=True))
+
+
+def _world(world: World, test: int, found: dict[str, dict], places: Places, out: Path) -> dict:
+    """Prints and plots what was found; returns what results.json says of it."""
     curves = {method: found[method]["curve"] for method in (*HEAD_METHODS[:-1], "replay_deep", "joint")}
     classes = found["replay_head"]["classes"]
-    used = world.protocol.used(places.data)["fresh"], ClassIncremental(**settings).used(places.data)["test"]
-    tested = f"{used[1]} test images a class" if test else "the full test set"
-    print(f"\n{world.title}: accuracy (%) on {tested} of the classes seen so far, {used[0]} fresh")
+    used = replace(world.protocol, test=test).used(places.data)
+    tested = f"{used['test']} test images a class" if test else "the full test set"
+    print(f"\n{world.title}: accuracy (%) on {tested} of the classes seen so far, {used['fresh']} fresh")
     print(f"images a class, {REPLAY_BYTES:,} bytes of replay memory:\n")
     print(plots.accuracy_table(curves, classes))
     plots.plot(out / f"{world.protocol.dataset}.png", curves, classes, world.title)
-    summary = {
+    return {
         "final_accuracy": {method: curve[-1] for method, curve in curves.items()},
         "curves": curves,
         "digests": {method: result["digest"] for method, result in found.items()},
     }
-    return summary, found
 
 
 def memory_table(memory: dict[str, dict]) -> str:
