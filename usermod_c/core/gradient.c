@@ -83,11 +83,6 @@ void BR_HOT br_add_dot_planes(const uint32_t *planes, uint32_t bits, size_t word
         int32_t ones = (int32_t)br_count_bits(plane, plane, words, BR_AND);
         base += (t == bits - 1 ? -ones : ones) * (1 << t);
     }
-    #if BR_ASK_PROCESSOR
-    if (br_dot_by_processor(planes, bits, words, rows, count, base, out)) {
-        return;
-    }
-    #endif
     br_runs_t runs = { .words = words, .runs = 1 };
     for (size_t n; count; count -= n, rows += n * words, out += n) {
         n = count < BR_ROWS ? count : BR_ROWS;

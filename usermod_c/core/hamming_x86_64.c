@@ -8,7 +8,6 @@
 #define BR_POPCNT __attribute__((target("popcnt")))
 #define BR_VECTORS __attribute__((target("avx512f,avx512vpopcntdq")))
 #define BR_VECTOR_WORDS (16)
-#define BR_SHORT (8) // words of a run that two at a time are sooner counted than summed up across a vector
 
 // Two words, wherever they lie.
 typedef uint64_t __attribute__((may_alias, aligned(4))) br_two_words_t;
@@ -84,7 +83,7 @@ static BR_VECTORS void br_vectors(const br_runs_t *runs, const uint32_t *filter,
 
 int br_count_by_processor(const br_runs_t *runs, const uint32_t *filter, size_t count, uint32_t *out,
     br_operation_t operation) {
-    if (runs->runs == 1 && runs->words > BR_SHORT && __builtin_cpu_supports("avx512vpopcntdq")) {
+    if (runs->runs == 1 && __builtin_cpu_supports("avx512vpopcntdq")) {
         br_vectors(runs, filter, count, out, operation);
     } else if (__builtin_cpu_supports("popcnt")) {
         br_words(runs, filter, count, out, operation);

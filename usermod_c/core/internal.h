@@ -262,9 +262,6 @@ void br_overlaps(const br_runs_t *runs, const uint32_t *filter, size_t count, ui
 // The same, of which operation is told; returns 0, and does nothing, on a processor that cannot count bits.
 int br_count_by_processor(const br_runs_t *runs, const uint32_t *filter, size_t count, uint32_t *out,
     br_operation_t operation);
-// br_add_dot_planes less `base`, likewise.
-int br_dot_by_processor(const uint32_t *planes, uint32_t bits, size_t words, const uint32_t *rows, size_t count,
-    int32_t base, int32_t *out);
 #endif
 
 // The products of filters and four windows, four sums for each filter, taps > 0. A word of pixels [taps][2] is a pixel
