@@ -161,7 +161,7 @@ def buffers(net, config, batch):
             found["gradients.%s.x" % name] = batch * count(part.layer.shape_in) // 8
         found["gradients.%s.exponents" % name] = 2 * batch
         found["gradients.%s.channels" % name] = 2 * channels
-        scratch = max(scratch, kernels.bconv2d_dw_scratch(part.layer.geometry, batch, bits, channels))
+        scratch = max(scratch, kernels.bconv2d_dw_scratch(part.layer.geometry, batch, channels))
         if part.passes:
             scratch = max(scratch, kernels.bconv2d_dx_scratch(part.layer.geometry, bits))
             d = max(d, 4 * count(part.layer.shape_in))
@@ -216,7 +216,7 @@ class Trainer(Above):
                     bits[part.source] = bytearray(sizes["gradients.%s.x" % name])
                     kept[part.source] = rows(bits[part.source], batch)
                 part.x = bits[part.source]
-            size = kernels.bconv2d_dw_scratch(part.layer.geometry, batch, self.bits, len(part.channels))
+            size = kernels.bconv2d_dw_scratch(part.layer.geometry, batch, len(part.channels))
             part.scratch = memoryview(self.scratch)[: 4 * size]
             _start(part)
         self._place_masks(net)

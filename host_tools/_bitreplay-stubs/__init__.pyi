@@ -129,8 +129,11 @@ def quantize_gradient(
 def dot_planes(planes: ReadableBuffer, bits: int, rows: ReadableBuffer, out: WriteableBuffer, /) -> None:
     """Sums of numbers in bit planes times +1 or -1."""
 
+def dot_tables(q: ReadableBuffer, rows: ReadableBuffer, scratch: WriteableBuffer, out: WriteableBuffer, /) -> None:
+    """Sums of two rows of numbers times +1 or -1, looked up in tables."""
+
 def dot_signs(q: ReadableBuffer, x: ReadableBuffer, out: WriteableBuffer, /) -> None:
-    """The plain reference of dot_planes."""
+    """The plain reference of dot_planes and dot_tables."""
 
 def update_weights(
     weight: WriteableBuffer,
@@ -194,7 +197,7 @@ def bconv2d_dx(
 ) -> int:
     """The gradient of a binary convolution's input, of one sample; returns by how much the exponent grows."""
 
-def bconv2d_dw_scratch(geometry: ReadableBuffer, samples: int, bits: int, channels: int, /) -> int:
+def bconv2d_dw_scratch(geometry: ReadableBuffer, samples: int, channels: int, /) -> int:
     """The size of bconv2d_dw's scratch, in i32."""
 
 def bconv2d_dw(

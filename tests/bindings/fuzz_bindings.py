@@ -100,6 +100,10 @@ def dot_planes():
     return words, random.randint(2, 16), rows
 
 
+def dot_tables():
+    return dims((6, 128), (20, 5000))
+
+
 def gradient_record():
     positions, words, blocks = dims((20, 4096), (3, 32), (3, 128))
     words = 1 if positions > 20 else words  # for the heap's sake
@@ -154,6 +158,7 @@ SHAPES = {
     "transpose": transpose,
     "quantize_gradient": lambda: (32 * dims((6, 128))[0], random.randint(2, 16)),
     "dot_planes": dot_planes,
+    "dot_tables": dot_tables,
     "dot_signs": transpose,
     "update_weights": lambda: (32 * dims((9, 500))[0],),
     "avg_pool_backward": pool,

@@ -28,6 +28,7 @@ SHAPES = {
     "transpose": (32, 3),
     "quantize_gradient": (64, 8),
     "dot_planes": (2, 8, 3),
+    "dot_tables": (2, 3),
     "dot_signs": (32, 2),
     "update_weights": (64,),
     "avg_pool_backward": ((4, 4, 3, 4, 2, 2),),

@@ -147,6 +147,10 @@ def dot_planes(planes, bits, rows, out):
     call("dot_planes", planes, u32(bits), size(planes.size // bits), rows, size(out.size), out)
 
 
+def dot_tables(q, rows, scratch, out):
+    call("dot_tables", q, size(q.size // 64), rows, size(out.size // 2), scratch, out)
+
+
 def dot_signs(q, x, out):
     call("dot_signs", q, size(q.size), x, size(x.size // q.size), out)
 

@@ -168,16 +168,16 @@ def test_contents_out_of_range_are_refused(kernel, name, index, value, message):
 
 
 SCRATCH = [
-    # Planes of the gradient, and a tap's signs.
-    ("bconv2d_dx_scratch", (square(4, 4, 256, 256, 1, 1, 0, 2), 8), 16 * 8 * 8 + 128 * 4),
-    ("bconv2d_dx_scratch", (square(5, 4, 64, 32, 3, 2, 1, 1), 2), 6 * 2 + 64),
-    ("bconv2d_dx_scratch", (square(256, 256, 1024, 1024, 7, 1, 6, 1), 16), 262 * 262 * 16 * 32 + 1024 * 32),
-    # A tap's input and which of it there is, planes, a row of dW, and exponents.
-    ("bconv2d_dw_scratch", (square(4, 4, 256, 256, 1, 1, 0, 2), 32, 8, 256), 256 * 16 + 16 + 8 * 16 + 128 + 256),
-    ("bconv2d_dw_scratch", (square(5, 4, 64, 32, 3, 2, 1, 1), 6, 2, 1), 64 * 2 + 2 + 2 * 2 + 64 + 1),
-    ("bconv2d_dw_scratch", (square(64, 64, 1024, 1024, 3, 1, 1, 1), 1, 16, 7), 1024 * 128 + 128 + 16 * 128 + 1024 + 7),
-    ("bconv2d_dx_scratch", ((9, 1, 64, 32, 5, 1, 2, 1, 2, 0, 1), 2), 5 * 2 + 64),
-    ("bconv2d_dw_scratch", ((9, 1, 64, 32, 5, 1, 2, 1, 2, 0, 1), 6, 2, 1), 64 + 1 + 2 + 64 + 1),
+    # Numbers of the gradient, signs and sums, and tables.
+    ("bconv2d_dx_scratch", (square(4, 4, 256, 256, 1, 1, 0, 2), 8), 16 * 256 // 4 + 2 * 128 + 1024),
+    ("bconv2d_dx_scratch", (square(5, 4, 64, 32, 3, 2, 1, 1), 2), 6 * 32 // 4 + 2 * 64 + 1024),
+    ("bconv2d_dx_scratch", (square(256, 256, 1024, 1024, 7, 1, 6, 1), 9), 262 * 262 * 1024 // 2 + 2 * 1024 + 1024),
+    # A tap's input and which of it there is, two rows of dW, exponents, and tables.
+    ("bconv2d_dw_scratch", (square(4, 4, 256, 256, 1, 1, 0, 2), 32, 256), 256 * 16 + 16 + 2 * 128 + 256 + 1024),
+    ("bconv2d_dw_scratch", (square(5, 4, 64, 32, 3, 2, 1, 1), 6, 1), 64 * 2 + 2 + 2 * 64 + 1 + 1024),
+    ("bconv2d_dw_scratch", (square(64, 64, 1024, 1024, 3, 1, 1, 1), 1, 7), 1024 * 128 + 128 + 2 * 1024 + 7 + 1024),
+    ("bconv2d_dx_scratch", ((9, 1, 64, 32, 5, 1, 2, 1, 2, 0, 1), 2), 5 * 32 // 4 + 2 * 64 + 1024),
+    ("bconv2d_dw_scratch", ((9, 1, 64, 32, 5, 1, 2, 1, 2, 0, 1), 6, 1), 64 + 1 + 2 * 64 + 1 + 1024),
 ]
 
 
@@ -192,14 +192,12 @@ SCRATCH_REFUSED = [
     ("bconv2d_dx_scratch", (square(4, 4, 64, 48, 3, 1, 1), 8), "geometry: cout / groups must be a multiple of 32"),
     ("bconv2d_dx_scratch", (LAYER, 1), "bits: must be 2..16"),
     ("bconv2d_dx_scratch", (LAYER, 17), "bits: must be 2..16"),
-    ("bconv2d_dw_scratch", (square(4, 4, 64, 64, 3, 1, 3, 2), 1, 8, 1), "geometry: padding_h: must be 0..2"),
-    ("bconv2d_dw_scratch", (LAYER, 0, 8, 1), "samples: must be 1..256"),
-    ("bconv2d_dw_scratch", (LAYER, 257, 8, 1), "samples: must be 1..256"),
-    ("bconv2d_dw_scratch", ((65, 64, *LAYER[2:]), 1, 8, 1), "samples: must be 1..0"),
-    ("bconv2d_dw_scratch", (LAYER, 8, 1, 1), "bits: must be 2..16"),
-    ("bconv2d_dw_scratch", (LAYER, 8, 17, 1), "bits: must be 2..16"),
-    ("bconv2d_dw_scratch", (LAYER, 8, 8, 0), "channels: must be 1..64"),
-    ("bconv2d_dw_scratch", (LAYER, 8, 8, 65), "channels: must be 1..64"),
+    ("bconv2d_dw_scratch", (square(4, 4, 64, 64, 3, 1, 3, 2), 1, 1), "geometry: padding_h: must be 0..2"),
+    ("bconv2d_dw_scratch", (LAYER, 0, 1), "samples: must be 1..256"),
+    ("bconv2d_dw_scratch", (LAYER, 257, 1), "samples: must be 1..256"),
+    ("bconv2d_dw_scratch", ((65, 64, *LAYER[2:]), 1, 1), "samples: must be 1..0"),
+    ("bconv2d_dw_scratch", (LAYER, 8, 0), "channels: must be 1..64"),
+    ("bconv2d_dw_scratch", (LAYER, 8, 65), "channels: must be 1..64"),
 ]
 
 

@@ -20,7 +20,7 @@ def sizes(geometry, samples):
 
 
 def arguments(geometry, x, g, shifts, slope, channels, weight, packed, hyper, rng):
-    words = reference.bconv2d_dw_scratch(geometry, shifts.size, int(hyper[0]), channels.size)
+    words = reference.bconv2d_dw_scratch(geometry, shifts.size, channels.size)
     scratch, square = fill(NOISE, "random", np.int32, words), fill(NOISE, "random", np.int32, 2)
     return geometry, x, g, shifts, slope, channels, weight, packed, hyper, scratch, rng, square
 
@@ -87,13 +87,13 @@ def add_square(total, dw, exponent):
 
 
 def by_parts(implementation, call):
-    """(weight, packed, planes, rng, square) by the public kernels, with sums tap by tap; and the exact square."""
+    """(weight, packed, numbers, rng, square) by the public kernels, with sums tap by tap; and the exact square."""
     geometry, x, g, shifts, slope, channels, weight, packed, hyper, _, rng, _ = call
     _, _, cin, cout, kernel_h, kernel_w, *_, groups = (int(v) for v in geometry)
     bits, stochastic, mantissa, exponent, update = (int(v) for v in hyper)
     samples, inputs, (oh, ow) = shifts.size, cin // groups, outputs(geometry)
     used, padded = sizes(geometry, samples)
-    s, left, weight, packed = rng.copy(), g.copy().view(np.uint32), weight.copy(), packed.copy()
+    s, left, weight, packed = rng.copy(), g.copy(), weight.copy(), packed.copy()
     rows, exponents = [], []
     for t, o in enumerate(channels.tolist()):
         v = np.zeros(padded, np.int32)
@@ -101,10 +101,9 @@ def by_parts(implementation, call):
             v[j] = (int(g[t * padded + j]) << 14) >> int(shifts[j // (oh * ow)])
         planes = np.zeros(bits * padded // 32, np.uint32)
         k = implementation.quantize_gradient(v, bits, stochastic, planes, s)
-        for b in range(bits):
-            left[t * padded // 2 + b : (t + 1) * padded // 2 : 16] = planes[b * padded // 32 : (b + 1) * padded // 32]
         ones = (unpack(planes, bits, -1) + 1) // 2
         q = sum(plane << b for b, plane in enumerate(ones[:-1])) - (ones[-1] << (bits - 1))
+        left[t * padded : (t + 1) * padded] = q
         rows.append(products(q[:used].reshape(samples, oh, ow), geometry, samples, x, o).reshape(-1, inputs))
         exponents.append(k + max(abs(int(v)) for v in slope[2 * o : 2 * o + 2]).bit_length())
     square, exact, weights = (0, 0), 0, weight.reshape(channels.size, -1, inputs)
@@ -117,7 +116,7 @@ def by_parts(implementation, call):
             if update:
                 e = max(-31, min(8, exponent + exponents[t]))
                 implementation.update_weights(weights[t, tap], dw, mantissa, e, signs[o, tap], s)
-    return (weight, packed, left.view(np.int16), s, np.array(square, np.int32)), exact
+    return (weight, packed, left, s, np.array(square, np.int32)), exact
 
 
 @given(calls(words=(1,), couts=(1,), sides=3, kernels=3))

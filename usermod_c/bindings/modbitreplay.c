@@ -26,6 +26,7 @@
     X(MP_QSTR_transpose, mod_transpose, 3) \
     X(MP_QSTR_quantize_gradient, mod_quantize_gradient, 5) \
     X(MP_QSTR_dot_planes, mod_dot_planes, 4) \
+    X(MP_QSTR_dot_tables, mod_dot_tables, 4) \
     X(MP_QSTR_dot_signs, mod_dot_signs, 3) \
     X(MP_QSTR_update_weights, mod_update_weights, 6) \
     X(MP_QSTR_avg_pool_backward, mod_avg_pool_backward, 2) \
@@ -35,7 +36,7 @@
     X(MP_QSTR_gradient_record, mod_gradient_record, 6) \
     X(MP_QSTR_bconv2d_dx_scratch, mod_bconv2d_dx_scratch, 2) \
     X(MP_QSTR_bconv2d_dx, mod_bconv2d_dx, 10) \
-    X(MP_QSTR_bconv2d_dw_scratch, mod_bconv2d_dw_scratch, 4) \
+    X(MP_QSTR_bconv2d_dw_scratch, mod_bconv2d_dw_scratch, 3) \
     X(MP_QSTR_bconv2d_dw, mod_bconv2d_dw, 12)
 
 #define BR_OBJECT(name, function, n) static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(function##_obj, n, n, function);

@@ -106,14 +106,14 @@ mp_obj_t mod_bconv2d_dx(size_t n_args, const mp_obj_t *a) {
         rng));
 }
 
-// bconv2d_dw_scratch(geometry, samples, bits, channels)
+// bconv2d_dw_scratch(geometry, samples, channels)
 mp_obj_t mod_bconv2d_dw_scratch(size_t n_args, const mp_obj_t *a) {
     br_args_t args = { 0 };
     const br_geometry_t *g = br_get_geometry(&args, a[0], true);
     size_t limit = br_quotient(BR_MAX_POSITIONS, br_output_pixels(g));
     size_t samples = (size_t)br_int(a[1], "samples", 1, (mp_int_t)limit);
-    size_t bits = (size_t)br_int(a[2], "bits", 2, 16), count = (size_t)br_int(a[3], "channels", 1, g->cout);
-    return MP_OBJ_NEW_SMALL_INT(br_bconv2d_dw_scratch(g, samples, bits, count).words);
+    size_t count = (size_t)br_int(a[2], "channels", 1, g->cout);
+    return MP_OBJ_NEW_SMALL_INT(br_bconv2d_dw_scratch(g, samples, count).words);
 }
 
 // bconv2d_dw(geometry, x, g, shifts, slope, channels, weight, packed, hyper, scratch, rng, square)
@@ -121,7 +121,7 @@ mp_obj_t mod_bconv2d_dw(size_t n_args, const mp_obj_t *a) {
     br_args_t args = { 0 };
     const br_geometry_t *geometry = br_get_geometry(&args, a[0], true);
     const br_dw_hyper_t *hyper = br_input(&args, a[8], "hyper", sizeof(br_dw_hyper_t), 1);
-    size_t bits = (size_t)br_check(hyper->bits, "hyper: bits", 2, 16);
+    br_check(hyper->bits, "hyper: bits", 2, 16);
     br_check(hyper->stochastic, "hyper: stochastic", 0, 1);
     br_check(hyper->mantissa, "hyper: mantissa", 1, 15);
     br_check(hyper->update, "hyper: update", 0, 1);
@@ -129,8 +129,7 @@ mp_obj_t mod_bconv2d_dw(size_t n_args, const mp_obj_t *a) {
     br_trained_t trained = { .count = br_count(a[5], "channels", 2, geometry->cout) };
     size_t pixels = samples * geometry->height * geometry->width, filter = br_filter_words(geometry);
     const uint32_t *x = br_input(&args, a[1], "x", pixels * geometry->cin / 8, 4);
-    // Aligned to 4, as bit planes replace it.
-    int16_t *g = br_output(&args, a[2], "g", trained.count * br_padded_positions(geometry, samples) * 2, 4);
+    int16_t *g = br_output(&args, a[2], "g", trained.count * br_padded_positions(geometry, samples) * 2, 2);
     const uint8_t *shifts = br_input(&args, a[3], "shifts", samples, 1);
     for (size_t s = 0; s < samples; s++) {
         br_check(shifts[s], "shifts", 0, 31);
@@ -139,7 +138,7 @@ mp_obj_t mod_bconv2d_dw(size_t n_args, const mp_obj_t *a) {
     trained.channels = get_channels(&args, a[5], trained.count, geometry->cout);
     trained.weight = br_output(&args, a[6], "weight", trained.count * filter * 32, 1);
     uint32_t *packed = br_output(&args, a[7], "packed", geometry->cout * filter * 4, 4);
-    br_dw_scratch_t at = br_bconv2d_dw_scratch(geometry, samples, bits, trained.count);
+    br_dw_scratch_t at = br_bconv2d_dw_scratch(geometry, samples, trained.count);
     int32_t *scratch = br_output(&args, a[9], "scratch", at.words * 4, 4);
     uint32_t *rng = br_rng(&args, a[10]);
     int32_t *square = br_output(&args, a[11], "square", 8, 4);

@@ -46,6 +46,18 @@ mp_obj_t mod_dot_planes(size_t n_args, const mp_obj_t *a) {
     return mp_const_none;
 }
 
+// dot_tables(q, rows, scratch, out)
+mp_obj_t mod_dot_tables(size_t n_args, const mp_obj_t *a) {
+    br_args_t args = { 0 };
+    size_t words = br_count(a[0], "q", 128, BR_MAX_POSITIONS / 32);
+    size_t count = br_count(a[1], "rows", words * 4, BR_ELEMENTS);
+    const int16_t *q = br_input(&args, a[0], "q", words * 128, 2);
+    const uint32_t *rows = br_input(&args, a[1], "rows", count * words * 4, 4);
+    int32_t *scratch = br_output(&args, a[2], "scratch", BR_TABLE_WORDS * 4, 4);
+    br_dot_tables(q, words, rows, count, scratch, br_output(&args, a[3], "out", count * 8, 4));
+    return mp_const_none;
+}
+
 // dot_signs(q, x, out)
 mp_obj_t mod_dot_signs(size_t n_args, const mp_obj_t *a) {
     br_args_t args = { 0 };

@@ -1,51 +1,56 @@
-// The gradient of a binary convolution's weights, and their update. There is never more of it than one tap of one
-// output channel; the planes of a channel's gradient take the place of the gradient.
+// The gradient of a binary convolution's weights, and their update. There is never more of it than one tap of two
+// output channels; the numbers of few bits of a channel's gradient take the place of the gradient.
 #include "internal.h"
 
-#define BR_PLANE_STEP (16) // words of 32 gradients: their planes come one after the other
+// A channel's gradients, of samples that have exponents of their own.
+typedef struct _br_row_t {
+    const uint8_t *shifts; // by which a sample's gradients are shifted right
+    size_t samples, area; // positions of each
+    size_t width; // of all, and what fills up the last word
+} br_row_t;
 
-// The samples that a channel's gradients are of.
-typedef struct _br_positions_t {
-    const uint8_t *shift; // of the sample
-    size_t left, area; // positions of it, and of each
-    size_t used; // positions that are any sample's, from here on
-} br_positions_t;
-
-// 32 gradients with their samples' exponents made equal.
-static inline void BR_HOT br_align_block(const int16_t *g, br_positions_t *at, int32_t *out) {
-    for (size_t i = 0; i < 32; i++) {
-        if (at->used == 0) {
-            out[i] = 0;
-            continue;
-        }
-        if (at->left == 0) {
-            at->left = at->area;
-            at->shift++;
-        }
-        out[i] = g[i] * (1 << 14) >> *at->shift;
-        at->left--;
-        at->used--;
-    }
+static BR_INLINE int32_t br_align(int32_t g, uint32_t shift) {
+    return g * (1 << 14) >> shift;
 }
 
-// A channel's gradients become planes, in place: [words][16], of which `bits` are written. Returns the exponent.
-static uint32_t BR_HOT br_quantize_row(int16_t *g, size_t words, const br_positions_t *start, uint32_t bits,
-    int stochastic, uint32_t *rng) {
-    int32_t block[32];
+static uint32_t BR_HOT br_largest_of_row(const int16_t *g, const br_row_t *row) {
     uint32_t largest = 0;
-    br_positions_t at = *start;
-    for (size_t w = 0; w < words; w++) {
-        br_align_block(g + 32 * w, &at, block);
-        for (size_t i = 0; i < 32; i++) {
-            largest = br_largest(largest, block[i]);
+    for (size_t s = 0; s < row->samples; s++) {
+        int32_t low = 0, high = 0;
+        for (const int16_t *end = g + row->area; g != end; g++) {
+            low = *g < low ? *g : low;
+            high = *g > high ? *g : high;
+        }
+        largest = br_largest(largest, br_align(low, row->shifts[s]));
+        largest = br_largest(largest, br_align(high, row->shifts[s]));
+    }
+    return largest;
+}
+
+// A channel's gradients become numbers of so many bits, in place. Returns the exponent. As it is that of the largest
+// gradient, below BR_GRADIENT_LIMIT, no number needs to be clamped.
+static uint32_t BR_HOT br_quantize_row(int16_t *g, const br_row_t *row, uint32_t bits, int stochastic, uint32_t *rng) {
+    uint32_t exponent = br_gradient_exponent(br_largest_of_row(g, row), bits);
+    uint32_t mask = stochastic ? (1u << exponent) - 1 : 0, state = *rng;
+    int32_t half = stochastic || exponent == 0 ? 0 : 1 << (exponent - 1);
+    int16_t *start = g;
+    for (size_t s = 0; s < row->samples; s++) {
+        uint32_t shift = row->shifts[s];
+        for (int16_t *end = g + row->area; g != end; g++) {
+            int32_t v = br_align(*g, shift) + half;
+            if (mask) {
+                v += (int32_t)(br_draw(&state) & mask);
+            }
+            *g = (int16_t)(v >> exponent);
         }
     }
-    uint32_t exponent = br_gradient_exponent(largest, bits), *planes = (uint32_t *)g;
-    at = *start;
-    for (size_t w = 0; w < words; w++) {
-        br_align_block(g + 32 * w, &at, block);
-        br_quantize_block(block, bits, exponent, stochastic, planes + BR_PLANE_STEP * w, 1, rng);
+    for (; g != start + row->width; g++) {
+        *g = 0;
+        if (mask) {
+            br_draw(&state);
+        }
     }
+    *rng = state;
     return exponent;
 }
 
@@ -80,15 +85,15 @@ static inline const uint32_t *br_next_input(const br_geometry_t *g, int32_t left
     return pixel;
 }
 
-// What a tap sees, transposed: xt [cin][plane_words], inside [plane_words].
+// What a tap sees, transposed: xt [cin][words], inside [words].
 static void BR_HOT br_gather_tap(const br_geometry_t *g, size_t samples, const uint32_t *x, int32_t left, int32_t top,
-    size_t plane_words, uint32_t *xt, uint32_t *inside) {
+    size_t words, uint32_t *xt, uint32_t *inside) {
     br_tap_t at = { .image = x, .used = samples * br_output_pixels(g), .x = left, .y = top };
     at.ox = br_output_width(g);
     at.oy = br_output_height(g);
     const uint32_t *pixels[32];
     uint32_t block[32];
-    for (size_t j = 0; j < plane_words; j++) {
+    for (size_t j = 0; j < words; j++) {
         uint32_t seen = 0;
         for (uint32_t i = 0; i < 32; i++) {
             pixels[i] = br_next_input(g, left, top, &at);
@@ -101,7 +106,7 @@ static void BR_HOT br_gather_tap(const br_geometry_t *g, size_t samples, const u
                 block[i] = pixels[i] ? pixels[i][w] : 0;
             }
             br_transpose_block(block);
-            for (size_t i = 0; i < 32; i++, to += plane_words) {
+            for (size_t i = 0; i < 32; i++, to += words) {
                 *to = block[i];
             }
         }
@@ -118,10 +123,10 @@ static inline uint32_t br_shift_down(uint32_t v, int32_t shift) {
     return v >> (shift > 31 ? 31 : shift);
 }
 
-// Adds the squares of a row, times 2^(2 * exponent): of the upper 8 bits of each.
-static void BR_HOT br_add_squares(br_square_t *total, const int32_t *dw, size_t n, int32_t exponent) {
+// Adds the squares of a row, times 2^(2 * exponent): of the upper 8 bits of each. bound: that no magnitude is above.
+static void BR_HOT br_add_squares(br_square_t *total, const int32_t *dw, size_t n, int32_t exponent, uint32_t bound) {
     uint32_t largest = 0, sum = 0;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n && bound > 255; i++) {
         largest = br_largest(largest, dw[i]);
     }
     uint32_t length = br_bit_length(largest), shift = length > 8 ? length - 8 : 0;
@@ -144,66 +149,79 @@ static void BR_HOT br_add_squares(br_square_t *total, const int32_t *dw, size_t 
     }
 }
 
-// Of a channel's planes, the positions whose tap is inside the image: planes [plane_words][16] to out
-// [bits][plane_words].
-static void BR_HOT br_mask_planes(const uint32_t *planes, uint32_t bits, const uint32_t *inside, size_t plane_words,
-    uint32_t *out) {
-    for (size_t w = 0; w < plane_words; w++, planes += BR_PLANE_STEP) {
-        for (uint32_t b = 0; b < bits; b++) {
-            out[b * plane_words + w] = planes[b] & inside[w];
-        }
+// What there is of a layer while a tap of it is trained.
+typedef struct _br_training_t {
+    const br_geometry_t *geometry;
+    const br_trained_t *trained;
+    const br_dw_hyper_t *hyper;
+    size_t words; // of a channel's positions
+    uint32_t bound; // on the magnitude of dW
+    const int32_t *exponents;
+    uint32_t *rng;
+    br_square_t square;
+} br_training_t;
+
+// The t-th trained channel's row of dW at a tap.
+static void BR_HOT br_train_row(br_training_t *at, size_t t, size_t inputs, const int32_t *dw, int8_t *weight,
+    uint32_t *packed) {
+    br_add_squares(&at->square, dw, inputs, at->exponents[t], at->bound);
+    if (at->hyper->update) {
+        int32_t exponent = br_clamp(at->hyper->exponent + at->exponents[t], -31, 8);
+        br_update_weights(weight, dw, inputs, at->hyper->mantissa, exponent, packed, at->rng);
     }
 }
 
-// One tap of all trained channels: their weights and packed start at it.
-static void BR_HOT br_train_tap(const br_geometry_t *g, size_t plane_words, const int16_t *gradient,
-    const br_trained_t *trained, uint32_t *packed, const br_dw_hyper_t *hyper, const br_dw_scratch_t *at,
-    int32_t *scratch, uint32_t *rng, br_square_t *square) {
+// One tap of all trained channels: weight and packed start at it. Where sums are small, two channels share a word.
+static void BR_HOT br_train_tap(br_training_t *at, const int16_t *q, int8_t *weight, uint32_t *packed,
+    const br_dw_scratch_t *places, int32_t *scratch) {
+    const br_geometry_t *g = at->geometry;
+    const uint16_t *channels = at->trained->channels;
     size_t inputs = br_quotient(g->cin, g->groups), outputs = br_quotient(g->cout, g->groups), end = outputs;
-    size_t taps = br_kernel_taps(g);
-    uint32_t bits = (uint32_t)hyper->bits;
-    const uint32_t *xt = (uint32_t *)scratch, *inside = xt + at->inside;
-    uint32_t *planes = (uint32_t *)scratch + at->planes;
-    int32_t *dw = scratch + at->dw, *exponents = scratch + at->exponents;
-    int8_t *weight = trained->weight;
-    for (size_t t = 0; t < trained->count; t++, weight += taps * inputs, gradient += 32 * plane_words) {
-        size_t o = trained->channels[t];
-        for (; o >= end; end += outputs) {
-            xt += inputs * plane_words;
+    size_t fan_in = br_kernel_taps(g) * inputs, words = at->words;
+    const uint32_t *xt = (uint32_t *)scratch, *inside = xt + places->inside;
+    uint32_t *tables = (uint32_t *)scratch + places->tables, *sums = (uint32_t *)scratch + places->sums;
+    int32_t *dw = scratch + places->dw;
+    for (size_t t = 0; t < at->trained->count; t++, weight += fan_in, q += 32 * words) {
+        for (; channels[t] >= end; end += outputs) {
+            xt += inputs * words;
         }
-        br_mask_planes((const uint32_t *)gradient, bits, inside, plane_words, planes);
-        br_dot_planes(planes, bits, plane_words, xt, inputs, dw);
-        br_add_squares(square, dw, inputs, exponents[t]);
-        if (hyper->update) {
-            int32_t exponent = br_clamp(hyper->exponent + exponents[t], -31, 8);
-            br_update_weights(weight, dw, inputs, hyper->mantissa, exponent, packed + o * taps * (inputs >> 5), rng);
+        int two = at->bound <= BR_LANE && t + 1 < at->trained->count && channels[t + 1] < end;
+        for (size_t i = 0; i < inputs; i++) {
+            sums[i] = 0;
         }
+        br_add_dots(q, two ? q + 32 * words : NULL, inside, words, xt, inputs, tables, sums);
+        if (two) {
+            br_split_sums(sums, inputs, dw);
+            br_train_row(at, t, inputs, dw, weight, packed + channels[t] * (fan_in >> 5));
+            t++;
+            weight += fan_in;
+            q += 32 * words;
+        }
+        br_train_row(at, t, inputs, (int32_t *)sums, weight, packed + channels[t] * (fan_in >> 5));
     }
 }
 
 void BR_HOT br_bconv2d_dw(const br_geometry_t *g, size_t samples, const uint32_t *x, int16_t *gradient,
     const uint8_t *shifts, const int16_t *slope, const br_trained_t *trained, uint32_t *packed,
     const br_dw_hyper_t *hyper, int32_t *scratch, uint32_t *rng, int32_t *square) {
-    size_t area = br_output_pixels(g), plane_words = br_padded_positions(g, samples) >> 5;
-    br_dw_scratch_t at = br_bconv2d_dw_scratch(g, samples, (size_t)hyper->bits, trained->count);
-    br_positions_t start = { .shift = shifts, .left = area, .area = area, .used = samples * area };
+    size_t width = br_padded_positions(g, samples), words = width >> 5, inputs = br_quotient(g->cin, g->groups);
+    uint32_t bits = (uint32_t)hyper->bits;
+    br_dw_scratch_t places = br_bconv2d_dw_scratch(g, samples, trained->count);
+    br_row_t row = { shifts, samples, br_output_pixels(g), width };
     for (size_t t = 0; t < trained->count; t++) {
-        uint32_t exponent = br_quantize_row(gradient + 32 * plane_words * t, plane_words, &start,
-            (uint32_t)hyper->bits, hyper->stochastic, rng);
-        scratch[at.exponents + t] = (int32_t)(exponent + br_slope_shift(slope + 2 * trained->channels[t]));
+        uint32_t exponent = br_quantize_row(gradient + width * t, &row, bits, hyper->stochastic, rng);
+        scratch[places.exponents + t] = (int32_t)(exponent + br_slope_shift(slope + 2 * trained->channels[t]));
     }
-    br_square_t sum = { 0, 0 };
-    br_trained_t tap = *trained;
-    size_t inputs = br_quotient(g->cin, g->groups);
+    uint32_t bound = (uint32_t)width * ((1u << (bits - 1)) - 1);
+    br_training_t at = { g, trained, hyper, words, bound, scratch + places.exponents, rng, { 0, 0 } };
+    int8_t *weight = trained->weight;
     for (int32_t ky = 0; ky < g->kernel_h; ky++) {
-        for (int32_t kx = 0; kx < g->kernel_w; kx++) {
-            br_gather_tap(g, samples, x, kx - g->padding_w, ky - g->padding_h, plane_words, (uint32_t *)scratch,
-                (uint32_t *)scratch + at.inside);
-            br_train_tap(g, plane_words, gradient, &tap, packed, hyper, &at, scratch, rng, &sum);
-            tap.weight += inputs;
-            packed += inputs >> 5;
+        for (int32_t kx = 0; kx < g->kernel_w; kx++, weight += inputs, packed += inputs >> 5) {
+            br_gather_tap(g, samples, x, kx - g->padding_w, ky - g->padding_h, words, (uint32_t *)scratch,
+                (uint32_t *)scratch + places.inside);
+            br_train_tap(&at, gradient, weight, packed, &places, scratch);
         }
     }
-    square[0] = (int32_t)sum.mantissa;
-    square[1] = sum.exponent;
+    square[0] = (int32_t)at.square.mantissa;
+    square[1] = at.square.exponent;
 }

@@ -24,6 +24,7 @@
 #define BR_MAX_BATCH (64)
 #define BR_MAX_POSITIONS (4096)
 #define BR_MAX_DENSE (1024)
+#define BR_TABLE_WORDS (4 * 256) // the tables of 32 numbers, which products are looked up in
 
 // A convolution's shape; h is vertical, w horizontal. It is also the layout of the u16[11] buffer that Python passes.
 typedef struct _br_geometry_t {
@@ -178,6 +179,10 @@ uint32_t br_quantize_gradient(const int32_t *g, size_t n, uint32_t bits, int sto
 void br_dot_planes(const uint32_t *planes, uint32_t bits, size_t words, const uint32_t *rows, size_t count,
     int32_t *out);
 
+// The same of two rows of numbers, looked up in tables: q [2][32 * words], rows [count][words], scratch
+// [BR_TABLE_WORDS], out [2][count].
+void br_dot_tables(const int16_t *q, size_t words, const uint32_t *rows, size_t count, int32_t *scratch, int32_t *out);
+
 // q [n], x [n][words], out [32 * words].
 void br_dot_signs(const int16_t *q, size_t n, const uint32_t *x, size_t words, int32_t *out);
 
@@ -207,11 +212,11 @@ int32_t br_expand_backward(const int16_t *g, const int8_t *levels, int16_t *d, s
 void br_gradient_record(const int16_t *g, const uint32_t *negative, const int16_t *slope, size_t n, size_t channels,
     const uint16_t *trained, size_t count, int16_t *out, size_t width, size_t first);
 
-// The words of br_bconv2d_dx's scratch: the gradient's planes, [groups][positions][bits][cout/groups/32], and a tap's
-// transposed signs, [cin/groups][cout/groups/32].
+// The words of br_bconv2d_dx's scratch: the gradient's numbers [oh][ow][cout], of a byte or two; signs of 32 outputs,
+// transposed, and sums, [cin/groups] each; tables.
 static inline size_t br_bconv2d_dx_scratch(const br_geometry_t *g, size_t bits) {
-    size_t outputs = br_quotient(g->cout, g->groups), inputs = br_quotient(g->cin, g->groups);
-    return br_output_pixels(g) * bits * (g->cout >> 5) + inputs * (outputs >> 5);
+    size_t numbers = br_output_pixels(g) * g->cout;
+    return (numbers >> (bits <= 8 ? 2 : 1)) + 2 * br_quotient(g->cin, g->groups) + BR_TABLE_WORDS;
 }
 
 // cout/groups a multiple of 32. g [oh][ow][cout], negative [oh][ow][cout/32], slope [cout][2], weight as br_bconv2d has
@@ -228,21 +233,22 @@ static inline size_t br_padded_positions(const br_geometry_t *g, size_t samples)
 // Where br_bconv2d_dw has what in its scratch, in words. A tap's input, transposed, comes first: [cin][J/32].
 typedef struct _br_dw_scratch_t {
     size_t inside; // uint32_t [J/32]: positions whose tap is inside the image
-    size_t planes; // uint32_t [bits][J/32]: a channel's, of these positions
+    size_t sums; // uint32_t [cin/groups], of one channel or two
     size_t dw; // int32_t [cin/groups]
     size_t exponents; // int32_t [count]
+    size_t tables; // uint32_t [BR_TABLE_WORDS]
     size_t words; // all of it
 } br_dw_scratch_t;
 
-static inline br_dw_scratch_t br_bconv2d_dw_scratch(const br_geometry_t *g, size_t samples, size_t bits,
-    size_t count) {
+static inline br_dw_scratch_t br_bconv2d_dw_scratch(const br_geometry_t *g, size_t samples, size_t count) {
     br_dw_scratch_t at;
-    size_t plane_words = br_padded_positions(g, samples) >> 5;
-    at.inside = g->cin * plane_words;
-    at.planes = at.inside + plane_words;
-    at.dw = at.planes + bits * plane_words;
-    at.exponents = at.dw + br_quotient(g->cin, g->groups);
-    at.words = at.exponents + count;
+    size_t words = br_padded_positions(g, samples) >> 5, inputs = br_quotient(g->cin, g->groups);
+    at.inside = g->cin * words;
+    at.sums = at.inside + words;
+    at.dw = at.sums + inputs;
+    at.exponents = at.dw + inputs;
+    at.tables = at.exponents + count;
+    at.words = at.tables + BR_TABLE_WORDS;
     return at;
 }
 
@@ -254,7 +260,7 @@ typedef struct _br_trained_t {
 } br_trained_t;
 
 // J = samples * oh * ow rounded up to a multiple of 32. x [samples][height][width][cin/32], gradient [count][J], aligned
-// to 4, which becomes bit planes, [count][J/32][16]; shifts [samples], slope [cout][2], packed as br_bconv2d's weight,
+// to 2, which becomes the numbers of few bits; shifts [samples], slope [cout][2], packed as br_bconv2d's weight,
 // square [2]. |dw| <= 2^15 * 4096 = 2^27; a square has 16 bits, a row's sum 26, and all of them 30 with an exponent.
 void br_bconv2d_dw(const br_geometry_t *g, size_t samples, const uint32_t *x, int16_t *gradient, const uint8_t *shifts,
     const int16_t *slope, const br_trained_t *trained, uint32_t *packed, const br_dw_hyper_t *hyper, int32_t *scratch,

@@ -29,7 +29,7 @@ void BR_HOT br_transpose_rows(const uint32_t *x, size_t step, size_t rows, size_
     }
 }
 
-void BR_HOT br_transpose(const uint32_t *x, size_t rows, size_t words, uint32_t *y) {
+void br_transpose(const uint32_t *x, size_t rows, size_t words, uint32_t *y) {
     br_transpose_rows(x, words, rows, words, y);
 }
 
@@ -41,7 +41,8 @@ uint32_t BR_HOT br_gradient_exponent(uint32_t largest, uint32_t bits) {
     return exponent;
 }
 
-void BR_HOT br_quantize_block(const int32_t *g, uint32_t bits, uint32_t exponent, int stochastic, uint32_t *planes,
+// 32 gradients, clamped to BR_GRADIENT_LIMIT, to a word of each bit plane; the words are `step` apart.
+static void br_quantize_block(const int32_t *g, uint32_t bits, uint32_t exponent, int stochastic, uint32_t *planes,
     size_t step, uint32_t *rng) {
     uint32_t mask = (1u << exponent) - 1, plane[16] = { 0 };
     int32_t limit = (1 << (bits - 1)) - 1, half = (int32_t)((mask + 1) >> 1);
@@ -58,7 +59,7 @@ void BR_HOT br_quantize_block(const int32_t *g, uint32_t bits, uint32_t exponent
     }
 }
 
-uint32_t BR_HOT br_quantize_gradient(const int32_t *g, size_t n, uint32_t bits, int stochastic, uint32_t *planes,
+uint32_t br_quantize_gradient(const int32_t *g, size_t n, uint32_t bits, int stochastic, uint32_t *planes,
     uint32_t *rng) {
     uint32_t largest = 0;
     for (size_t j = 0; j < n; j++) {
@@ -74,7 +75,7 @@ uint32_t BR_HOT br_quantize_gradient(const int32_t *g, size_t n, uint32_t bits, 
 
 #define BR_ROWS (64) // that are counted at a time
 
-void BR_HOT br_add_dot_planes(const uint32_t *planes, uint32_t bits, size_t words, const uint32_t *rows, size_t count,
+static void br_add_dot_planes(const uint32_t *planes, uint32_t bits, size_t words, const uint32_t *rows, size_t count,
     int32_t *out) {
     // q . x = sum of weights 2^t times (2 popcount(plane & row) - popcount(plane)).
     int32_t base = 0;
@@ -101,7 +102,7 @@ void BR_HOT br_add_dot_planes(const uint32_t *planes, uint32_t bits, size_t word
     }
 }
 
-void BR_HOT br_dot_planes(const uint32_t *planes, uint32_t bits, size_t words, const uint32_t *rows, size_t count,
+void br_dot_planes(const uint32_t *planes, uint32_t bits, size_t words, const uint32_t *rows, size_t count,
     int32_t *out) {
     for (size_t r = 0; r < count; r++) {
         out[r] = 0;

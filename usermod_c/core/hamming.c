@@ -62,7 +62,7 @@ void BR_HOT br_hamming_distances(const br_runs_t *runs, const uint32_t *filter, 
     br_count_runs(runs, filter, count, out, BR_XOR);
 }
 
-void BR_HOT br_overlaps(const br_runs_t *runs, const uint32_t *filter, size_t count, uint32_t *out) {
+void br_overlaps(const br_runs_t *runs, const uint32_t *filter, size_t count, uint32_t *out) {
     br_count_runs(runs, filter, count, out, BR_AND);
 }
 #endif

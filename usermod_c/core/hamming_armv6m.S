@@ -93,8 +93,8 @@
 #endif
 
 // A function (runs, filter, count, out) of that operation.
-.macro function name operation
-    .section BR_HOT_SECTION, "ax"
+.macro function name operation section
+    .section \section, "ax"
     .global \name
     .type \name, %function
     .thumb_func
@@ -242,8 +242,8 @@
     .size \name, . - \name
 .endm
 
-    function br_hamming_distances eors
-    function br_overlaps ands
+    function br_hamming_distances eors BR_HOT_SECTION
+    function br_overlaps ands .text
 
 #endif
 

@@ -286,12 +286,23 @@ void br_transpose_block(uint32_t *a);
 
 // The exponent of gradients with that largest magnitude, up to BR_GRADIENT_LIMIT, that become numbers of so many bits.
 uint32_t br_gradient_exponent(uint32_t largest, uint32_t bits);
-// 32 gradients, clamped to BR_GRADIENT_LIMIT, to a word of each bit plane; the words are `step` apart.
-void br_quantize_block(const int32_t *g, uint32_t bits, uint32_t exponent, int stochastic, uint32_t *planes,
-    size_t step, uint32_t *rng);
-// As br_dot_planes, added to what is in out.
-void br_add_dot_planes(const uint32_t *planes, uint32_t bits, size_t words, const uint32_t *rows, size_t count,
-    int32_t *out);
+
+#define BR_LANE (32767) // the largest sum that leaves room for another one in its word
+
+// table[256], all sums of eight numbers: steps [10], the first four, and what is added from four to four.
+void br_fill_table(uint32_t *table, const uint32_t *steps);
+// Adds to sums what the rows, `step` words apart, find in tables [4][256], a byte in each.
+void br_add_lookups(const uint32_t *tables, const uint32_t *rows, size_t step, uint32_t *sums,
+    const uint32_t *sums_end);
+// tables [4][256] of v [32]: the sums of eight numbers, plus where a bit is 1, minus where it is 0.
+void br_build_tables(const uint32_t *v, uint32_t *tables);
+// Adds to sums [count] the products of q [32 * words], where mask [words] is 1, and the signs of rows [count][words];
+// and in the upper halves of the sums those of next. mask, next may be NULL: all, none.
+void br_add_dots(const int16_t *q, const int16_t *next, const uint32_t *mask, size_t words, const uint32_t *rows,
+    size_t count, uint32_t *tables, uint32_t *sums);
+// Takes apart what is in the halves of sums [n]: first [n] the lower ones; what stays is the upper ones.
+void br_split_sums(uint32_t *sums, size_t n, int32_t *first);
+
 // The part of a kernel's side that lies inside the image: taps [first, last) for the window at `start` (may be
 // negative).
 static inline void br_taps(int32_t start, uint32_t side, uint32_t kernel, uint32_t *first, uint32_t *last) {

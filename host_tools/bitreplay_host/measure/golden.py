@@ -160,6 +160,7 @@ SHAPES: dict[str, Callable[[_Maker], tuple[Any, ...]]] = {
     "transpose": lambda m: (64, 3),
     "quantize_gradient": lambda m: (64, m.one(2, 4, 16)),
     "dot_planes": lambda m: (m.one(1, 4, 17, 18, 19, 32), m.one(2, 4, 8, 16), 9),
+    "dot_tables": lambda m: (m.one(1, 2, 5), 9),
     "dot_signs": lambda m: (64, 2),
     "update_weights": lambda m: (64,),
     "avg_pool_backward": _Maker.pool,

@@ -251,6 +251,11 @@ def dot_planes(words, bits, count):
     return [_buffer("planes", "I", bits * words), _bits(bits), rows, out]
 
 
+def dot_tables(words, count):
+    rows, scratch = _buffer("rows", "I", count * words), _buffer("scratch", "i", 1024, "scratch")
+    return [_buffer("q", "h", 64 * words), rows, scratch, _output("out", "i", 2 * count)]
+
+
 def dot_signs(n, words):
     return [_buffer("q", "h", n), _buffer("x", "I", n * words), _output("out", "i", 32 * words)]
 
@@ -312,7 +317,7 @@ def bconv2d_dw(geometry, samples, count, bits):
     described, x, packed = _binary(geometry)
     cout, positions = geometry[3], (samples * _pixels(geometry) + 31) // 32 * 32
     hyper = ("bits", bits, bits), ("stochastic", 0, 1), ("mantissa", 1, 15), ("exponent", -128, 127), ("update", 0, 1)
-    scratch = bconv2d_dw_scratch(array("H", geometry), samples, bits, count)
+    scratch = bconv2d_dw_scratch(array("H", geometry), samples, count)
     return [
         described,
         _buffer("x", "I", samples * x.count),
@@ -353,6 +358,7 @@ KERNELS = {
     "transpose": transpose,
     "quantize_gradient": quantize_gradient,
     "dot_planes": dot_planes,
+    "dot_tables": dot_tables,
     "dot_signs": dot_signs,
     "update_weights": update_weights,
     "avg_pool_backward": avg_pool_backward,

@@ -13,6 +13,7 @@ from .conv2d import conv2d
 from .gradient import (
     dot_planes,
     dot_signs,
+    dot_tables,
     quantize_gradient,
     transpose,
     update_weights,
@@ -38,6 +39,7 @@ __all__ = [
     "dense",
     "dot_planes",
     "dot_signs",
+    "dot_tables",
     "expand",
     "expand_backward",
     "global_avg_pool",

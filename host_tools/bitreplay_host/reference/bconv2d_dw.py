@@ -4,6 +4,7 @@ import numpy as np
 
 from .arguments import (
     MAX_POSITIONS,
+    TABLE_WORDS,
     bit_lengths,
     checked_geometry,
     counted,
@@ -18,31 +19,30 @@ from .gradient import quantize, updated
 from .random import state
 
 
-def bconv2d_dw_scratch(geometry, samples, bits, channels):
-    """How many i32 bconv2d_dw's scratch has: a tap's input, transposed, its mask, planes, a row of dW, exponents.
+def bconv2d_dw_scratch(geometry, samples, channels):
+    """How many i32 bconv2d_dw's scratch has: a tap's input, transposed, its mask, two rows of dW, exponents, tables.
 
-    geometry u16[11], as bconv2d takes it; samples * out_height * out_width <= 4096; bits 2..16; channels 1..cout.
+    geometry u16[11], as bconv2d takes it; samples * out_height * out_width <= 4096; channels 1..cout.
     ValueError for a range that differs.
     """
     g = checked_geometry(geometry, binary=True)
     area = g.out_height * g.out_width
     samples = in_range("samples", samples, 1, MAX_POSITIONS // area)
-    bits = in_range("bits", bits, 2, 16)
     channels = in_range("channels", channels, 1, g.cout)
-    return (g.cin + 1 + bits) * -(-samples * area // 32) + g.cin // g.groups + channels
+    return (g.cin + 1) * -(-samples * area // 32) + 2 * g.cin // g.groups + channels + TABLE_WORDS
 
 
 def bconv2d_dw(geometry, x, g, shifts, slope, channels, weight, packed, hyper, scratch, rng, square):
     """dW of a minibatch for the trained channels, the size of it, and the update of their weights.
 
     geometry u16[11], as bconv2d takes it; N = len(shifts) samples; J = N*out_height*out_width, rounded up to a
-    multiple of 32, <= 4096; x u32[N*height*width*cin/32]; g i16[T*J], rows of gradient_record, aligned to 4, of which
-    positions from N*out_height*out_width on count as 0; bit planes replace it: plane b of positions 32*w... of row t
-    is the u32 16*w + b of the row; shifts u8[N], 0..31, by which a sample's gradient is shifted right;
+    multiple of 32, <= 4096; x u32[N*height*width*cin/32]; g i16[T*J], rows of gradient_record, of which positions from
+    N*out_height*out_width on count as 0; its numbers of few bits replace it; shifts u8[N], 0..31, by which a sample's
+    gradient is shifted right;
     slope i16[cout*2]; channels u16[T], ascending; weight i8[T*kernel_h*kernel_w*cin/groups], the trained channels'
     latent weights;
     packed u32[cout*kernel_h*kernel_w*cin/groups/32], the whole layer's signs; hyper i8[5]: bits 2..16, stochastic 0 or
-    1, mantissa 1..15, exponent, update 0 or 1; scratch i32[bconv2d_dw_scratch(geometry, N, bits, T)], working memory
+    1, mantissa 1..15, exponent, update 0 or 1; scratch i32[bconv2d_dw_scratch(geometry, N, T)], working memory
     of the C kernel, left as it is here; rng u32[1], not 0; square i32[2]: M and X, M * 2^X is about the sum of
     squares.
     ValueError for a size or range that differs.
@@ -66,7 +66,7 @@ def bconv2d_dw(geometry, x, g, shifts, slope, channels, weight, packed, hyper, s
     weight = output_buffer("weight", weight, np.int8, rows * taps * inputs).reshape(rows, taps, inputs)
     packed = output_buffer("packed", packed, np.uint32, geometry.cout * taps * inputs // 32)
     packed = packed.reshape(geometry.cout, taps, inputs // 32)
-    scratch_words = (geometry.cin + 1 + bits) * (width // 32) + inputs + rows
+    scratch_words = (geometry.cin + 1) * (width // 32) + 2 * inputs + rows + TABLE_WORDS
     output_buffer("scratch", scratch, np.int32, scratch_words)
     s = state(rng)
     square = output_buffer("square", square, np.int32, 2)
@@ -88,14 +88,12 @@ def bconv2d_dw(geometry, x, g, shifts, slope, channels, weight, packed, hyper, s
 
 
 def quantized_rows(g, used, area, shifts, bits, stochastic, s):
-    """q [T, J] of rows of gradients, whose bit planes replace them, and the exponent of each row."""
+    """q [T, J] of rows of gradients, which these numbers replace, and the exponent of each row."""
     q, exponents = np.zeros(g.shape, np.int64), np.zeros(len(g), np.int64)
     q[:, :used] = (g[:, :used].astype(np.int64) << 14) >> shifts.repeat(area)
     for t in range(len(g)):
         q[t], exponents[t] = quantize(q[t], bits, stochastic, s)
-    blocks = g.view(np.uint32).reshape(len(g), -1, 16)
-    for plane in range(bits):
-        blocks[:, :, plane] = pack(q >> plane & 1)
+    g[:] = q
     return q, exponents
 
 

@@ -5,7 +5,7 @@ The quantization scheme is that of Vorabbi, Maltoni, Borghi and Santi (2024, arX
 
 import numpy as np
 
-from .arguments import checked_geometry, in_range, input_buffer, normalize, output_buffer, signs
+from .arguments import TABLE_WORDS, checked_geometry, in_range, input_buffer, normalize, output_buffer, signs
 from .gradient import quantize
 from .random import state
 
@@ -19,13 +19,14 @@ def trained_geometry(geometry):
 
 
 def bconv2d_dx_scratch(geometry, bits):
-    """How many i32 bconv2d_dx's scratch has: bit planes of the gradient, and a tap's transposed signs.
+    """How many i32 bconv2d_dx's scratch has: numbers of the gradient, transposed signs, sums, tables.
 
     geometry u16[11], as bconv2d_dx takes it; bits 2..16. ValueError for a range that differs.
     """
     g = trained_geometry(geometry)
     bits = in_range("bits", bits, 2, 16)
-    return g.out_height * g.out_width * bits * g.cout // 32 + g.cin // g.groups * (g.cout // g.groups // 32)
+    numbers = g.out_height * g.out_width * g.cout
+    return numbers // (4 if bits <= 8 else 2) + 2 * g.cin // g.groups + TABLE_WORDS
 
 
 def bconv2d_dx(geometry, g, negative, slope, weight, bits, stochastic, scratch, d, rng):

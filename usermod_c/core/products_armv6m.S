@@ -1,0 +1,144 @@
+// br_fill_table and br_add_lookups of products.c for ARMv6-M (Cortex-M0+): compilers store and load the four sums of a
+// block one by one, and run out of the eight low registers where there are four tables.
+
+#if defined(__ARM_ARCH_6M__) && !defined(BR_PLAIN_C)
+
+    .syntax unified
+    .thumb
+
+#ifndef BR_HOT_SECTION
+#define BR_HOT_SECTION ".text"
+#endif
+
+    .section BR_HOT_SECTION, "ax"
+
+// The next block of four sums: 9 cycles.
+.macro block step
+    adds r0, \step
+    adds r1, \step
+    adds r2, \step
+    adds r3, \step
+    stmia r4!, {r0-r3}
+.endm
+
+// A block whose step is in a high register.
+.macro far step
+    mov r7, \step
+    block r7
+.endm
+
+// Seven blocks, after one that is a multiple of eight.
+.macro seven
+    block r5
+    block r6
+    block r5
+    far r8
+    block r5
+    block r6
+    block r5
+.endm
+
+// void br_fill_table(uint32_t *table, const uint32_t *steps)
+    .global br_fill_table
+    .type br_fill_table, %function
+    .thumb_func
+    .p2align 2
+br_fill_table:
+    push {r4-r7, lr}
+    mov r4, r8
+    mov r5, r9
+    mov r6, r10
+    mov r7, r11
+    push {r4-r7}
+    mov r4, r0
+    mov r7, r1
+    ldr r0, [r7, #24]
+    mov r8, r0
+    ldr r0, [r7, #28]
+    mov r9, r0
+    ldr r0, [r7, #32]
+    mov r10, r0
+    ldr r0, [r7, #36]
+    mov r11, r0
+    ldr r5, [r7, #16]
+    ldr r6, [r7, #20]
+    ldmia r7!, {r0-r3}
+    movs r7, #1
+    lsls r7, #10
+    adds r7, r4
+    mov lr, r7
+    stmia r4!, {r0-r3}
+1:  seven
+    far r9
+    seven
+    cmp r4, lr
+    beq 2f
+    // Every sixteen blocks the two highest steps take turns.
+    mov r7, r10
+    mov r12, r11
+    mov r11, r7
+    mov r10, r12
+    block r7
+    b 1b
+2:
+    pop {r4-r7}
+    mov r8, r4
+    mov r9, r5
+    mov r10, r6
+    mov r11, r7
+    pop {r4-r7, pc}
+    .size br_fill_table, . - br_fill_table
+
+// What a byte of the row finds in its table.
+.macro find byte table to
+    ldrb \to, [r0, #\byte]
+    lsls \to, #2
+    ldr \to, [\table, \to]
+.endm
+
+// void br_add_lookups(const uint32_t *tables, const uint32_t *rows, size_t step, uint32_t *sums,
+//     const uint32_t *sums_end): 32 cycles a sum.
+    .global br_add_lookups
+    .type br_add_lookups, %function
+    .thumb_func
+    .p2align 2
+br_add_lookups:
+    push {r4-r7, lr}
+    mov r4, r8
+    push {r4}
+    mov r4, r0
+    mov r0, r1
+    mov r1, r3
+    lsls r2, #2
+    mov r8, r2
+    ldr r2, [sp, #24]
+    mov r12, r2
+    movs r2, #1
+    lsls r2, #10
+    adds r5, r4, r2
+    adds r6, r5, r2
+    adds r7, r6, r2
+    .p2align 2
+1:  find 0, r4, r2
+    find 1, r5, r3
+    adds r2, r3
+    find 2, r6, r3
+    adds r2, r3
+    find 3, r7, r3
+    adds r2, r3
+    ldr r3, [r1]
+    adds r2, r3
+    stmia r1!, {r2}
+    add r0, r8
+    cmp r1, r12
+    bne 1b
+    pop {r4}
+    mov r8, r4
+    pop {r4-r7, pc}
+    .size br_add_lookups, . - br_add_lookups
+
+#endif
+
+#if defined(__linux__) && defined(__ELF__)
+    .section .note.GNU-stack, "", %progbits // the stack need not be executable
+#endif
