@@ -1,4 +1,4 @@
-"""transpose, quantize_gradient, dot_planes, dot_tables, dot_signs, update_weights."""
+"""transpose, quantize_gradient, dot_planes, dot_signs, update_weights."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 BITS = st.integers(2, 16)
-NOISE = np.random.default_rng(5)
 BLOCKS = st.one_of(st.integers(1, 5), st.just(8), st.just(128))  # of 32 positions
 
 
@@ -64,22 +63,6 @@ def test_dot_planes(data, blocks, bits, count):
     planes = data.draw(arrays(np.uint32, bits * blocks, *WORD))
     rows = data.draw(arrays(np.uint32, count * blocks, *WORD))
     agree("dot_planes", planes, bits, rows, np.zeros(count, np.int32))
-
-
-@given(st.data(), BLOCKS, st.integers(1, 40), BITS, st.booleans())
-def test_dot_tables(data, blocks, count, bits, extreme):
-    """Sums that fit 16 bits, and those that do not: two of them share a word, or not."""
-    limit = (1 << (bits - 1)) - 1
-    numbers = [-limit, limit] if extreme else range(-limit, limit + 1)
-    q = NOISE.choice(np.array(numbers, np.int16), 64 * blocks)
-    rows = data.draw(arrays(np.uint32, count * blocks, *WORD))
-    if extreme:  # each number meets its own sign: no sum is larger
-        rows[:blocks] = np.packbits(q[: 32 * blocks] > 0, bitorder="little").view(np.uint32)
-        rows[-blocks:] = np.packbits(q[32 * blocks :] < 0, bitorder="little").view(np.uint32)
-    scratch, out = np.zeros(1024, np.int32), np.zeros(2 * count, np.int32)
-    _, (*_, out) = agree("dot_tables", q, rows, scratch, out, scratch=(2,))
-    expected = q.reshape(2, -1).astype(np.int64) @ unpack(rows, count, -1).T
-    np.testing.assert_array_equal(out, expected.ravel())
 
 
 @given(st.data(), BLOCKS, st.integers(1, 5))

@@ -3,7 +3,8 @@
 
 // avg_pool_backward(shape, g)
 mp_obj_t mod_avg_pool_backward(size_t n_args, const mp_obj_t *a) {
-    br_args_t args = { 0 };
+    br_args_t args;
+    args.n = 0;
     const br_pool_t *p = br_get_pool(&args, a[0]);
     int16_t *g = br_output(&args, a[1], "g", (size_t)p->height * p->width * p->channels * 2, 2);
     return MP_OBJ_NEW_SMALL_INT(br_avg_pool_backward(p, g));
@@ -11,7 +12,8 @@ mp_obj_t mod_avg_pool_backward(size_t n_args, const mp_obj_t *a) {
 
 // gradient_mask(g, mask)
 mp_obj_t mod_gradient_mask(size_t n_args, const mp_obj_t *a) {
-    br_args_t args = { 0 };
+    br_args_t args;
+    args.n = 0;
     size_t words = br_count(a[0], "g", 64, BR_ELEMENTS);
     const uint32_t *mask = br_input(&args, a[1], "mask", words * 4, 4);
     br_gradient_mask(br_output(&args, a[0], "g", words * 64, 2), mask, words);
@@ -20,7 +22,8 @@ mp_obj_t mod_gradient_mask(size_t n_args, const mp_obj_t *a) {
 
 // gradient_add(g, d, mask, flip, shift_g, shift_d)
 mp_obj_t mod_gradient_add(size_t n_args, const mp_obj_t *a) {
-    br_args_t args = { 0 };
+    br_args_t args;
+    args.n = 0;
     size_t channels = 32 * br_count(a[3], "flip", 4, BR_MAX_CHANNELS / 32);
     size_t n = br_count(a[0], "g", channels * 2, BR_ELEMENTS);
     const int16_t *d = br_input(&args, a[1], "d", n * channels * 2, 2);
@@ -33,7 +36,8 @@ mp_obj_t mod_gradient_add(size_t n_args, const mp_obj_t *a) {
 
 // expand_backward(g, levels, d, shift_g, shift_d)
 mp_obj_t mod_expand_backward(size_t n_args, const mp_obj_t *a) {
-    br_args_t args = { 0 };
+    br_args_t args;
+    args.n = 0;
     size_t channels = 32 * br_count(a[1], "levels", 64, BR_MAX_CHANNELS / 32);
     size_t n = br_count(a[0], "g", channels * 2, BR_ELEMENTS);
     const int16_t *g = br_input(&args, a[0], "g", n * channels * 2, 2);
@@ -56,7 +60,8 @@ static const uint16_t *get_channels(br_args_t *args, mp_obj_t obj, size_t count,
 
 // gradient_record(g, negative, slope, channels, out, first)
 mp_obj_t mod_gradient_record(size_t n_args, const mp_obj_t *a) {
-    br_args_t args = { 0 };
+    br_args_t args;
+    args.n = 0;
     size_t cout = 32 * br_count(a[2], "slope", 128, BR_MAX_CHANNELS / 32);
     size_t n = br_count(a[0], "g", cout * 2, BR_MAX_POSITIONS);
     size_t count = br_count(a[3], "channels", 2, cout);
@@ -82,14 +87,16 @@ static const br_geometry_t *get_dx_geometry(br_args_t *args, mp_obj_t obj) {
 
 // bconv2d_dx_scratch(geometry, bits)
 mp_obj_t mod_bconv2d_dx_scratch(size_t n_args, const mp_obj_t *a) {
-    br_args_t args = { 0 };
+    br_args_t args;
+    args.n = 0;
     const br_geometry_t *g = get_dx_geometry(&args, a[0]);
     return MP_OBJ_NEW_SMALL_INT(br_bconv2d_dx_scratch(g, (size_t)br_int(a[1], "bits", 2, 16)));
 }
 
 // bconv2d_dx(geometry, g, negative, slope, weight, bits, stochastic, scratch, d, rng)
 mp_obj_t mod_bconv2d_dx(size_t n_args, const mp_obj_t *a) {
-    br_args_t args = { 0 };
+    br_args_t args;
+    args.n = 0;
     const br_geometry_t *geometry = get_dx_geometry(&args, a[0]);
     uint32_t bits = (uint32_t)br_int(a[5], "bits", 2, 16);
     int stochastic = (int)br_int(a[6], "stochastic", 0, 1);
@@ -108,7 +115,8 @@ mp_obj_t mod_bconv2d_dx(size_t n_args, const mp_obj_t *a) {
 
 // bconv2d_dw_scratch(geometry, samples, channels)
 mp_obj_t mod_bconv2d_dw_scratch(size_t n_args, const mp_obj_t *a) {
-    br_args_t args = { 0 };
+    br_args_t args;
+    args.n = 0;
     const br_geometry_t *g = br_get_geometry(&args, a[0], true);
     size_t limit = br_quotient(BR_MAX_POSITIONS, br_output_pixels(g));
     size_t samples = (size_t)br_int(a[1], "samples", 1, (mp_int_t)limit);
@@ -118,7 +126,8 @@ mp_obj_t mod_bconv2d_dw_scratch(size_t n_args, const mp_obj_t *a) {
 
 // bconv2d_dw(geometry, x, g, shifts, slope, channels, weight, packed, hyper, scratch, rng, square)
 mp_obj_t mod_bconv2d_dw(size_t n_args, const mp_obj_t *a) {
-    br_args_t args = { 0 };
+    br_args_t args;
+    args.n = 0;
     const br_geometry_t *geometry = br_get_geometry(&args, a[0], true);
     const br_dw_hyper_t *hyper = br_input(&args, a[8], "hyper", sizeof(br_dw_hyper_t), 1);
     br_check(hyper->bits, "hyper: bits", 2, 16);

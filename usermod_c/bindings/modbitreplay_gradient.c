@@ -3,7 +3,8 @@
 
 // random(rng, n)
 mp_obj_t mod_random(size_t n_args, const mp_obj_t *a) {
-    br_args_t args = { 0 };
+    br_args_t args;
+    args.n = 0;
     uint32_t *rng = br_rng(&args, a[0]);
     return MP_OBJ_NEW_SMALL_INT(br_random(rng, (uint32_t)br_int(a[1], "n", 1, 65536)));
 }
@@ -15,7 +16,8 @@ static size_t get_positions(mp_obj_t obj, const char *name, size_t size) {
 
 // transpose(x, words, y)
 mp_obj_t mod_transpose(size_t n_args, const mp_obj_t *a) {
-    br_args_t args = { 0 };
+    br_args_t args;
+    args.n = 0;
     size_t words = (size_t)br_int(a[1], "words", 1, BR_MAX_CHANNELS / 32);
     size_t rows = get_positions(a[0], "x", words * 4);
     const uint32_t *x = br_input(&args, a[0], "x", rows * words * 4, 4);
@@ -25,7 +27,8 @@ mp_obj_t mod_transpose(size_t n_args, const mp_obj_t *a) {
 
 // quantize_gradient(g, bits, stochastic, planes, rng)
 mp_obj_t mod_quantize_gradient(size_t n_args, const mp_obj_t *a) {
-    br_args_t args = { 0 };
+    br_args_t args;
+    args.n = 0;
     size_t n = get_positions(a[0], "g", 4);
     uint32_t bits = (uint32_t)br_int(a[1], "bits", 2, 16);
     int stochastic = (int)br_int(a[2], "stochastic", 0, 1);
@@ -36,7 +39,8 @@ mp_obj_t mod_quantize_gradient(size_t n_args, const mp_obj_t *a) {
 
 // dot_planes(planes, bits, rows, out)
 mp_obj_t mod_dot_planes(size_t n_args, const mp_obj_t *a) {
-    br_args_t args = { 0 };
+    br_args_t args;
+    args.n = 0;
     uint32_t bits = (uint32_t)br_int(a[1], "bits", 2, 16);
     size_t words = br_count(a[0], "planes", bits * 4, BR_MAX_POSITIONS / 32);
     size_t count = br_count(a[2], "rows", words * 4, BR_ELEMENTS);
@@ -48,7 +52,8 @@ mp_obj_t mod_dot_planes(size_t n_args, const mp_obj_t *a) {
 
 // dot_tables(q, rows, scratch, out)
 mp_obj_t mod_dot_tables(size_t n_args, const mp_obj_t *a) {
-    br_args_t args = { 0 };
+    br_args_t args;
+    args.n = 0;
     size_t words = br_count(a[0], "q", 128, BR_MAX_POSITIONS / 32);
     size_t count = br_count(a[1], "rows", words * 4, BR_ELEMENTS);
     const int16_t *q = br_input(&args, a[0], "q", words * 128, 2);
@@ -60,7 +65,8 @@ mp_obj_t mod_dot_tables(size_t n_args, const mp_obj_t *a) {
 
 // dot_signs(q, x, out)
 mp_obj_t mod_dot_signs(size_t n_args, const mp_obj_t *a) {
-    br_args_t args = { 0 };
+    br_args_t args;
+    args.n = 0;
     size_t n = get_positions(a[0], "q", 2), words = br_count(a[1], "x", n * 4, BR_MAX_CHANNELS / 32);
     const int16_t *q = br_input(&args, a[0], "q", n * 2, 2);
     const uint32_t *x = br_input(&args, a[1], "x", n * words * 4, 4);
@@ -70,7 +76,8 @@ mp_obj_t mod_dot_signs(size_t n_args, const mp_obj_t *a) {
 
 // update_weights(weight, dw, mantissa, exponent, packed, rng)
 mp_obj_t mod_update_weights(size_t n_args, const mp_obj_t *a) {
-    br_args_t args = { 0 };
+    br_args_t args;
+    args.n = 0;
     size_t n = 32 * br_count(a[0], "weight", 32, BR_ELEMENTS);
     int32_t mantissa = (int32_t)br_int(a[2], "mantissa", 1, 15), exponent = (int32_t)br_int(a[3], "exponent", -31, 8);
     const int32_t *dw = br_input(&args, a[1], "dw", n * 4, 4);

@@ -3,7 +3,8 @@
 
 // dense(x, weight, shift, y)
 mp_obj_t mod_dense(size_t n_args, const mp_obj_t *a) {
-    br_args_t args = { 0 };
+    br_args_t args;
+    args.n = 0;
     size_t n = br_count(a[0], "x", 1, BR_MAX_DENSE), classes = br_count(a[2], "shift", 1, BR_MAX_CHANNELS);
     const int8_t *x = br_input(&args, a[0], "x", n, 1);
     const int8_t *weight = br_input(&args, a[1], "weight", classes * n, 1);
@@ -26,7 +27,8 @@ static size_t get_active(br_args_t *args, mp_obj_t obj, size_t classes, const ui
 
 // softmax(z, active, label, e)
 mp_obj_t mod_softmax(size_t n_args, const mp_obj_t *a) {
-    br_args_t args = { 0 };
+    br_args_t args;
+    args.n = 0;
     size_t classes = br_count(a[0], "z", 4, BR_MAX_CHANNELS);
     const int32_t *z = br_input(&args, a[0], "z", classes * 4, 4);
     const uint8_t *active;
@@ -43,7 +45,8 @@ mp_obj_t mod_softmax(size_t n_args, const mp_obj_t *a) {
 
 // head_backward(e, weight, bits, df)
 mp_obj_t mod_head_backward(size_t n_args, const mp_obj_t *a) {
-    br_args_t args = { 0 };
+    br_args_t args;
+    args.n = 0;
     uint32_t bits = (uint32_t)br_get_master_bits(br_get_int(a[2], "bits"));
     size_t classes = br_count(a[0], "e", 2, BR_MAX_CHANNELS), n = br_count(a[3], "df", 2, BR_MAX_DENSE);
     const int16_t *e = br_input(&args, a[0], "e", classes * 2, 2);
@@ -54,7 +57,8 @@ mp_obj_t mod_head_backward(size_t n_args, const mp_obj_t *a) {
 
 // head_update(e, f, active, weight, velocity, hyper, rng)
 mp_obj_t mod_head_update(size_t n_args, const mp_obj_t *a) {
-    br_args_t args = { 0 };
+    br_args_t args;
+    args.n = 0;
     const br_head_hyper_t *hyper = br_input(&args, a[5], "hyper", sizeof(br_head_hyper_t), 1);
     size_t bits = (size_t)br_get_master_bits(hyper->bits);
     br_check(hyper->mantissa, "hyper: mantissa", 1, 15);
@@ -76,7 +80,8 @@ mp_obj_t mod_head_update(size_t n_args, const mp_obj_t *a) {
 
 // head_quantize(weight, bits, q_f, out, shift)
 mp_obj_t mod_head_quantize(size_t n_args, const mp_obj_t *a) {
-    br_args_t args = { 0 };
+    br_args_t args;
+    args.n = 0;
     uint32_t bits = (uint32_t)br_get_master_bits(br_get_int(a[1], "bits"));
     uint32_t q_f = (uint32_t)br_int(a[2], "q_f", 2, 8);
     size_t classes = br_count(a[4], "shift", 1, BR_MAX_CHANNELS), n = br_count(a[3], "out", classes, BR_MAX_DENSE);
@@ -88,7 +93,8 @@ mp_obj_t mod_head_quantize(size_t n_args, const mp_obj_t *a) {
 
 // head_sum(weight, bits)
 mp_obj_t mod_head_sum(size_t n_args, const mp_obj_t *a) {
-    br_args_t args = { 0 };
+    br_args_t args;
+    args.n = 0;
     size_t bits = (size_t)br_get_master_bits(br_get_int(a[1], "bits"));
     size_t n = br_count(a[0], "weight", bits / 8, 65536);
     return mp_obj_new_int(br_head_sum(br_input(&args, a[0], "weight", n * bits / 8, bits / 8), (uint32_t)bits, n));
@@ -96,7 +102,8 @@ mp_obj_t mod_head_sum(size_t n_args, const mp_obj_t *a) {
 
 // consolidate(cw, tw, bits, mean, alpha)
 mp_obj_t mod_consolidate(size_t n_args, const mp_obj_t *a) {
-    br_args_t args = { 0 };
+    br_args_t args;
+    args.n = 0;
     size_t bits = (size_t)br_get_master_bits(br_get_int(a[2], "bits"));
     size_t n = br_count(a[0], "cw", 2, BR_ELEMENTS);
     const void *tw = br_input(&args, a[1], "tw", n * bits / 8, bits / 8);

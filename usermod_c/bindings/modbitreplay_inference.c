@@ -3,7 +3,8 @@
 
 // conv2d(geometry, x, weight, slope, bias, shift, y)
 mp_obj_t mod_conv2d(size_t n_args, const mp_obj_t *a) {
-    br_args_t args = { 0 };
+    br_args_t args;
+    args.n = 0;
     const br_geometry_t *g = br_get_geometry(&args, a[0], false);
     const uint8_t *x = br_input(&args, a[1], "x", (size_t)g->height * g->width * g->cin, 1);
     const int8_t *weight = br_input(&args, a[2], "weight", g->cout * br_kernel_taps(g) * g->cin, 1);
@@ -33,7 +34,8 @@ static br_binary_t get_binary(br_args_t *args, const mp_obj_t *a, bool packed) {
 
 // bconv2d(geometry, x, weight, slope, bias, shift, y)
 mp_obj_t mod_bconv2d(size_t n_args, const mp_obj_t *a) {
-    br_args_t args = { 0 };
+    br_args_t args;
+    args.n = 0;
     br_binary_t in = get_binary(&args, a, false);
     br_affine_t affine = br_get_affine(&args, a[3], a[4], br_get_int(a[5], "shift"), in.g->cout);
     br_bconv2d(in.g, in.x, in.weight, &affine, br_output(&args, a[6], "y", in.outputs, 1));
@@ -42,7 +44,8 @@ mp_obj_t mod_bconv2d(size_t n_args, const mp_obj_t *a) {
 
 // bconv2d_masks(geometry, x, weight, slope, bias, shift, y, passes, negative)
 mp_obj_t mod_bconv2d_masks(size_t n_args, const mp_obj_t *a) {
-    br_args_t args = { 0 };
+    br_args_t args;
+    args.n = 0;
     br_binary_t in = get_binary(&args, a, true);
     br_affine_t affine = br_get_affine(&args, a[3], a[4], br_get_int(a[5], "shift"), in.g->cout);
     int8_t *y = br_output(&args, a[6], "y", in.outputs, 1);
@@ -54,7 +57,8 @@ mp_obj_t mod_bconv2d_masks(size_t n_args, const mp_obj_t *a) {
 
 // bconv2d_sign(geometry, x, weight, threshold, flip, y)
 mp_obj_t mod_bconv2d_sign(size_t n_args, const mp_obj_t *a) {
-    br_args_t args = { 0 };
+    br_args_t args;
+    args.n = 0;
     br_binary_t in = get_binary(&args, a, true);
     const int16_t *threshold = br_input(&args, a[3], "threshold", in.g->cout * 2, 2);
     const uint32_t *flip = br_input(&args, a[4], "flip", in.g->cout / 8, 4);
@@ -78,7 +82,8 @@ static br_compared_t get_compared(br_args_t *args, const mp_obj_t *a) {
 
 // binarize(x, threshold, flip, y)
 mp_obj_t mod_binarize(size_t n_args, const mp_obj_t *a) {
-    br_args_t args = { 0 };
+    br_args_t args;
+    args.n = 0;
     br_compared_t in = get_compared(&args, a);
     const uint32_t *flip = br_input(&args, a[2], "flip", in.channels / 8, 4);
     uint32_t *y = br_output(&args, a[3], "y", in.n * in.channels / 8, 4);
@@ -88,7 +93,8 @@ mp_obj_t mod_binarize(size_t n_args, const mp_obj_t *a) {
 
 // near_threshold(x, threshold, y)
 mp_obj_t mod_near_threshold(size_t n_args, const mp_obj_t *a) {
-    br_args_t args = { 0 };
+    br_args_t args;
+    args.n = 0;
     br_compared_t in = get_compared(&args, a);
     uint32_t *y = br_output(&args, a[2], "y", in.n * in.channels / 8, 4);
     br_near_threshold(in.x, in.threshold, in.n, in.channels, y);
@@ -97,7 +103,8 @@ mp_obj_t mod_near_threshold(size_t n_args, const mp_obj_t *a) {
 
 // expand(x, levels, y)
 mp_obj_t mod_expand(size_t n_args, const mp_obj_t *a) {
-    br_args_t args = { 0 };
+    br_args_t args;
+    args.n = 0;
     size_t channels = 32 * br_count(a[1], "levels", 64, BR_MAX_CHANNELS / 32);
     size_t n = br_count(a[0], "x", channels / 8, BR_ELEMENTS);
     const uint32_t *x = br_input(&args, a[0], "x", n * channels / 8, 4);
@@ -108,7 +115,8 @@ mp_obj_t mod_expand(size_t n_args, const mp_obj_t *a) {
 
 // global_avg_pool(x, y)
 mp_obj_t mod_global_avg_pool(size_t n_args, const mp_obj_t *a) {
-    br_args_t args = { 0 };
+    br_args_t args;
+    args.n = 0;
     size_t channels = br_count(a[1], "y", 1, BR_MAX_CHANNELS), n = br_count(a[0], "x", channels, 1 << 16);
     const int8_t *x = br_input(&args, a[0], "x", n * channels, 1);
     br_global_avg_pool(x, n, channels, br_output(&args, a[1], "y", channels, 1));
@@ -117,7 +125,8 @@ mp_obj_t mod_global_avg_pool(size_t n_args, const mp_obj_t *a) {
 
 static mp_obj_t pool(mp_obj_t shape_in, mp_obj_t x_in, mp_obj_t y_in,
     void (*kernel)(const br_pool_t *p, const int8_t *x, int8_t *y)) {
-    br_args_t args = { 0 };
+    br_args_t args;
+    args.n = 0;
     const br_pool_t *p = br_get_pool(&args, shape_in);
     const int8_t *x = br_input(&args, x_in, "x", (size_t)p->height * p->width * p->channels, 1);
     mp_buffer_info_t y;
@@ -142,7 +151,8 @@ mp_obj_t mod_max_pool(size_t n_args, const mp_obj_t *a) {
 
 // max_pool_bits(shape, x, y)
 mp_obj_t mod_max_pool_bits(size_t n_args, const mp_obj_t *a) {
-    br_args_t args = { 0 };
+    br_args_t args;
+    args.n = 0;
     const br_pool_t *p = br_get_pool(&args, a[0]);
     if (p->channels % 32 || p->repeat != 1) {
         mp_raise_ValueError(MP_ERROR_TEXT("shape: channels must be a multiple of 32, and repeat 1"));
@@ -154,7 +164,8 @@ mp_obj_t mod_max_pool_bits(size_t n_args, const mp_obj_t *a) {
 
 // add(x, y)
 mp_obj_t mod_add(size_t n_args, const mp_obj_t *a) {
-    br_args_t args = { 0 };
+    br_args_t args;
+    args.n = 0;
     size_t n = br_count(a[0], "x", 1, BR_ELEMENTS);
     const int8_t *x = br_input(&args, a[0], "x", n, 1);
     br_add(x, br_output(&args, a[1], "y", n, 1), n);

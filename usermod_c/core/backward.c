@@ -110,9 +110,10 @@ void BR_HOT br_gradient_record(const int16_t *g, const uint32_t *negative, const
         size_t o = trained[t];
         const int16_t *local = slope + 2 * o, *from = g + o;
         const uint32_t *below = negative + (o >> 5);
+        // No product needs to be saturated: the slope is below 2^shift.
         uint32_t shift = br_slope_shift(local);
         for (size_t p = 0; p < n; p++, from += channels, below += words) {
-            out[p] = br_sat16(*from * local[(*below >> (o & 31)) & 1] >> shift);
+            out[p] = (int16_t)(*from * local[(*below >> (o & 31)) & 1] >> shift);
         }
     }
 }

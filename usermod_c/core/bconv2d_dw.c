@@ -39,7 +39,8 @@ static uint32_t BR_HOT br_quantize_row(int16_t *g, const br_row_t *row, uint32_t
         for (int16_t *end = g + row->area; g != end; g++) {
             int32_t v = br_align(*g, shift) + half;
             if (mask) {
-                v += (int32_t)(br_draw(&state) & mask);
+                state = br_xorshift(state);
+                v += (int32_t)(state & mask);
             }
             *g = (int16_t)(v >> exponent);
         }
@@ -47,7 +48,7 @@ static uint32_t BR_HOT br_quantize_row(int16_t *g, const br_row_t *row, uint32_t
     for (; g != start + row->width; g++) {
         *g = 0;
         if (mask) {
-            br_draw(&state);
+            state = br_xorshift(state);
         }
     }
     *rng = state;
@@ -130,7 +131,12 @@ static void BR_HOT br_add_squares(br_square_t *total, const int32_t *dw, size_t 
         largest = br_largest(largest, dw[i]);
     }
     uint32_t length = br_bit_length(largest), shift = length > 8 ? length - 8 : 0;
-    for (size_t i = 0; i < n; i++) {
+    if (shift == 0) {
+        for (size_t i = 0; i < n; i++) {
+            sum += (uint32_t)br_mul(dw[i], dw[i]);
+        }
+    }
+    for (size_t i = 0; i < n && shift; i++) {
         uint32_t magnitude = br_abs(dw[i]) >> shift;
         sum += magnitude * magnitude;
     }
@@ -186,10 +192,7 @@ static void BR_HOT br_train_tap(br_training_t *at, const int16_t *q, int8_t *wei
             xt += inputs * words;
         }
         int two = at->bound <= BR_LANE && t + 1 < at->trained->count && channels[t + 1] < end;
-        for (size_t i = 0; i < inputs; i++) {
-            sums[i] = 0;
-        }
-        br_add_dots(q, two ? q + 32 * words : NULL, inside, words, xt, inputs, tables, sums);
+        br_find_products(q, two ? q + 32 * words : NULL, inside, words, xt, inputs, tables, sums);
         if (two) {
             br_split_sums(sums, inputs, dw);
             br_train_row(at, t, inputs, dw, weight, packed + channels[t] * (fan_in >> 5));

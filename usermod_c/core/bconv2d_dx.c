@@ -48,7 +48,11 @@ static uint32_t BR_HOT br_quantize_sample(const br_passing_t *at, const int16_t 
         for (size_t c = 0; c < cout; c += 32, g += 32) {
             br_through_slopes(g, *negative++, slope + 2 * c, block);
             for (size_t i = 0; i < 32; i++) {
-                int32_t noise = stochastic && exponent ? (int32_t)(br_draw(&state) & mask) : half;
+                int32_t noise = half;
+                if (stochastic && exponent) {
+                    state = br_xorshift(state);
+                    noise = (int32_t)(state & mask);
+                }
                 int32_t q = (br_clamp(block[i], -BR_GRADIENT_LIMIT, BR_GRADIENT_LIMIT) + noise) >> exponent;
                 if (at->bits <= 8) {
                     *bytes++ = (int8_t)q;
@@ -62,7 +66,7 @@ static uint32_t BR_HOT br_quantize_sample(const br_passing_t *at, const int16_t 
     return exponent;
 }
 
-static inline void BR_HOT br_load_numbers(const br_passing_t *at, size_t first, int16_t *q) {
+static inline void BR_HOT br_load_block(const br_passing_t *at, size_t first, int16_t *q) {
     for (size_t i = 0; i < 32; i++) {
         q[i] = at->bits <= 8 ? ((const int8_t *)at->numbers)[first + i] : ((const int16_t *)at->numbers)[first + i];
     }
@@ -73,26 +77,24 @@ typedef struct _br_meeting_t {
     size_t output, pixel;
 } br_meeting_t;
 
-// Adds to d, from the group on, what 32 output channels, from `first` on, bring it at one position or two.
-static void BR_HOT br_add_meetings(const br_passing_t *at, const br_meeting_t *met, size_t count, size_t first,
-    int32_t *d) {
-    int16_t q[2][32];
+// Adds to d, from the group on, what 32 output channels, from `first` on, bring it at one position, or at `other` too.
+static void BR_HOT br_add_meetings(const br_passing_t *at, const br_meeting_t *one, const br_meeting_t *other,
+    size_t first, int32_t *d) {
+    int16_t q[32], next_q[32];
     size_t cin = at->geometry->cin, cout = at->geometry->cout;
-    for (size_t i = 0; i < count; i++) {
-        br_load_numbers(at, met[i].output * cout + first, q[i]);
+    br_load_block(at, one->output * cout + first, q);
+    if (other) {
+        br_load_block(at, other->output * cout + first, next_q);
     }
-    for (size_t i = 0; i < at->inputs; i++) {
-        at->sums[i] = 0;
-    }
-    br_add_dots(q[0], count > 1 ? q[1] : NULL, NULL, 1, at->signs, at->inputs, at->tables, at->sums);
-    int32_t *to = d + met[0].pixel * cin;
-    if (count == 1) {
+    br_find_products(q, other ? next_q : NULL, NULL, 1, at->signs, at->inputs, at->tables, at->sums);
+    int32_t *to = d + one->pixel * cin;
+    if (!other) {
         for (size_t i = 0; i < at->inputs; i++) {
             to[i] += (int32_t)at->sums[i];
         }
         return;
     }
-    int32_t *next = d + met[1].pixel * cin;
+    int32_t *next = d + other->pixel * cin;
     for (size_t i = 0; i < at->inputs; i++) {
         uint32_t sum = at->sums[i];
         int32_t low = (int16_t)sum;
@@ -115,14 +117,14 @@ static void BR_HOT br_add_tap(const br_passing_t *at, uint32_t ky, uint32_t kx, 
                 met[count].output = output;
                 met[count].pixel = (size_t)y * g->width + (size_t)x;
                 if (++count == most) {
-                    br_add_meetings(at, met, count, first, d);
+                    br_add_meetings(at, met, count > 1 ? met + 1 : NULL, first, d);
                     count = 0;
                 }
             }
         }
     }
     if (count) {
-        br_add_meetings(at, met, count, first, d);
+        br_add_meetings(at, met, NULL, first, d);
     }
 }
 

@@ -126,23 +126,46 @@ void br_dot_signs(const int16_t *q, size_t n, const uint32_t *x, size_t words, i
     }
 }
 
+// gradient_armv6m.S has the same for Cortex-M0+; BR_PLAIN_C leaves it out.
+#if !defined(__ARM_ARCH_6M__) || defined(BR_PLAIN_C)
+uint32_t BR_HOT br_update_rounded(int8_t *weight, const int32_t *dw, int32_t mantissa, uint32_t shift, uint32_t *rng) {
+    uint32_t negative = 0, state = *rng;
+    for (const int32_t *end = dw + 32; dw != end; dw++, weight++) {
+        state = br_xorshift(state);
+        int32_t product = br_mul(*dw, mantissa), sum = (int32_t)((uint32_t)product + (state >> (32 - shift)));
+        if (sum < product) {
+            sum = INT32_MAX;
+        }
+        int32_t w = br_clamp(*weight - (sum >> shift), -127, 127);
+        *weight = (int8_t)w;
+        negative = negative >> 1 | ((uint32_t)w & 0x80000000u);
+    }
+    *rng = state;
+    return ~negative;
+}
+#endif
+
+// As br_update_rounded, but of whole steps: shift 0..8.
+static inline uint32_t br_update_whole(int8_t *weight, const int32_t *dw, int32_t mantissa, uint32_t shift,
+    uint32_t *rng) {
+    uint32_t bits = 0;
+    for (uint32_t i = 0; i < 32; i++) {
+        br_draw(rng);
+        // -127 - 128 .. 127 + 127: beyond that the weight saturates anyway.
+        int32_t delta = br_clamp(br_sat_shl(br_mul(dw[i], mantissa), shift), -255, 255);
+        weight[i] = (int8_t)br_clamp(weight[i] - delta, -127, 127);
+        bits |= (uint32_t)(weight[i] >= 0) << i;
+    }
+    return bits;
+}
+
 void BR_HOT br_update_weights(int8_t *weight, const int32_t *dw, size_t n, int32_t mantissa, int32_t exponent,
     uint32_t *packed, uint32_t *rng) {
-    uint32_t bits = 0;
-    for (size_t i = 0; i < n; i++) {
-        int32_t delta = br_mul(dw[i], mantissa);
-        uint32_t draw = br_draw(rng);
+    for (const int8_t *end = weight + n; weight != end; weight += 32, dw += 32) {
         if (exponent < 0) {
-            delta = br_sat_add(delta, (int32_t)(draw >> (32 + exponent))) >> -exponent;
+            *packed++ = br_update_rounded(weight, dw, mantissa, (uint32_t)-exponent, rng);
         } else {
-            delta = br_sat_shl(delta, (uint32_t)exponent);
-        }
-        // -127 - 128 .. 127 + 127: beyond that the weight saturates anyway.
-        weight[i] = (int8_t)br_clamp(weight[i] - br_clamp(delta, -255, 255), -127, 127);
-        bits |= (uint32_t)(weight[i] >= 0) << (i & 31);
-        if ((i & 31) == 31) {
-            *packed++ = bits;
-            bits = 0;
+            *packed++ = br_update_whole(weight, dw, mantissa, (uint32_t)exponent, rng);
         }
     }
 }

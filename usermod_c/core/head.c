@@ -26,7 +26,11 @@ void BR_HOT br_dense(const int8_t *x, const int8_t *weight, const int8_t *shift,
     int32_t *y) {
     for (size_t c = 0; c < classes; c++, weight += n) {
         int32_t acc = 0;
-        for (size_t i = 0; i < n; i++) {
+        size_t i = 0;
+        for (; i + 4 <= n; i += 4) {
+            acc += x[i] * weight[i] + x[i + 1] * weight[i + 1] + x[i + 2] * weight[i + 2] + x[i + 3] * weight[i + 3];
+        }
+        for (; i < n; i++) {
             acc += x[i] * weight[i];
         }
         y[c] = shift[c] < 0 ? acc >> -shift[c] : (int32_t)((uint32_t)acc << shift[c]);
@@ -64,20 +68,49 @@ size_t br_softmax(const int32_t *z, const uint8_t *active, size_t classes, int32
     return best;
 }
 
-// The gradients of `count` features.
-static void br_gradient_features(const int16_t *e, const void *weight, uint32_t bits, size_t classes, size_t n,
-    size_t feature, size_t count, int32_t *sum) {
-    for (size_t i = 0; i < count; i++) {
-        sum[i] = 0;
-    }
-    for (size_t c = 0; c < classes; c++, feature += n) {
-        for (size_t i = 0; i < count; i++) {
-            sum[i] = (int32_t)((uint32_t)sum[i] + (uint32_t)(e[c] * br_top16(weight, bits, feature + i)));
+static inline int32_t br_clamp_gradient(uint32_t sum) {
+    return br_clamp((int32_t)sum, -(1 << 30), 1 << 30);
+}
+
+// The gradients of `count` features: four at a time, as each error is loaded once for all of them.
+static BR_INLINE void br_gradient_features(const int16_t *e, const void *weight, uint32_t bits, size_t classes,
+    size_t n, size_t feature, size_t count, int32_t *out) {
+    const int16_t *end = e + classes;
+    for (; count >= 4; count -= 4, feature += 4) {
+        uint32_t a = 0, b = 0, c = 0, d = 0;
+        size_t at = feature;
+        for (const int16_t *error = e; error != end; at += n) {
+            int32_t v = *error++;
+            a += (uint32_t)(v * br_top16(weight, bits, at));
+            b += (uint32_t)(v * br_top16(weight, bits, at + 1));
+            c += (uint32_t)(v * br_top16(weight, bits, at + 2));
+            d += (uint32_t)(v * br_top16(weight, bits, at + 3));
         }
+        *out++ = br_clamp_gradient(a);
+        *out++ = br_clamp_gradient(b);
+        *out++ = br_clamp_gradient(c);
+        *out++ = br_clamp_gradient(d);
     }
-    for (size_t i = 0; i < count; i++) {
-        sum[i] = br_clamp(sum[i], -(1 << 30), 1 << 30);
+    for (; count; count--, feature++) {
+        uint32_t a = 0;
+        size_t at = feature;
+        for (const int16_t *error = e; error != end; at += n) {
+            a += (uint32_t)(*error++ * br_top16(weight, bits, at));
+        }
+        *out++ = br_clamp_gradient(a);
     }
+}
+
+// Those of up to BR_FEATURES from `first` on. Returns how many.
+static size_t br_gradient_block(const int16_t *e, const void *weight, uint32_t bits, size_t classes, size_t n,
+    size_t first, int32_t *out) {
+    size_t count = n - first < BR_FEATURES ? n - first : BR_FEATURES;
+    if (bits == 16) {
+        br_gradient_features(e, weight, 16, classes, n, first, count, out);
+    } else {
+        br_gradient_features(e, weight, 32, classes, n, first, count, out);
+    }
+    return count;
 }
 
 int32_t br_head_backward(const int16_t *e, const void *weight, uint32_t bits, size_t classes, size_t n, int16_t *df) {
@@ -85,16 +118,14 @@ int32_t br_head_backward(const int16_t *e, const void *weight, uint32_t bits, si
     uint32_t largest = 0;
     // Sums have no place to wait for the largest one: they are found twice.
     for (size_t first = 0, count; first < n; first += count) {
-        count = n - first < BR_FEATURES ? n - first : BR_FEATURES;
-        br_gradient_features(e, weight, bits, classes, n, first, count, sum);
+        count = br_gradient_block(e, weight, bits, classes, n, first, sum);
         for (size_t i = 0; i < count; i++) {
             largest = br_largest(largest, sum[i]);
         }
     }
     int32_t exponent = br_normal_exponent(largest);
     for (size_t first = 0, count; first < n; first += count) {
-        count = n - first < BR_FEATURES ? n - first : BR_FEATURES;
-        br_gradient_features(e, weight, bits, classes, n, first, count, sum);
+        count = br_gradient_block(e, weight, bits, classes, n, first, sum);
         for (size_t i = 0; i < count; i++) {
             df[first + i] = br_normalize(sum[i], exponent);
         }
@@ -108,26 +139,64 @@ static inline int32_t br_scale(int32_t g, const br_head_hyper_t *hyper) {
     return hyper->exponent < 0 ? product >> -hyper->exponent : br_sat_shl(product, (uint32_t)hyper->exponent);
 }
 
+// The sums over samples of errors times features, of four features.
+static inline void BR_HOT br_sum_four(const int16_t *e, const int8_t *f, size_t samples, size_t classes, size_t n,
+    uint32_t *g) {
+    uint32_t a = 0, b = 0, c = 0, d = 0;
+    for (; samples; samples--, e += classes, f += n) {
+        int32_t error = *e;
+        a += (uint32_t)(error * f[0]);
+        b += (uint32_t)(error * f[1]);
+        c += (uint32_t)(error * f[2]);
+        d += (uint32_t)(error * f[3]);
+    }
+    g[0] = a;
+    g[1] = b;
+    g[2] = c;
+    g[3] = d;
+}
+
+static inline uint32_t br_sum_one(const int16_t *e, const int8_t *f, size_t samples, size_t classes, size_t n) {
+    uint32_t sum = 0;
+    for (; samples; samples--, e += classes, f += n) {
+        sum += (uint32_t)(*e * *f);
+    }
+    return sum;
+}
+
+// The step of one weight, by its gradient.
+static inline void BR_HOT br_step(void *weight, void *velocity, size_t at, uint32_t g, const br_head_hyper_t *hyper,
+    uint32_t *rng) {
+    uint32_t bits = (uint32_t)hyper->bits, noise = 0;
+    int32_t v = br_master(velocity, bits, at), w = br_master(weight, bits, at);
+    // Nearer to 0, so without overflow.
+    v -= hyper->momentum ? v >> hyper->momentum : v;
+    v = br_sat_add(v, br_scale((int32_t)g, hyper));
+    w = br_sat_sub(br_sat_sub(w, v), hyper->decay ? w >> hyper->decay : 0);
+    if (bits == 16) {
+        noise = *rng = br_xorshift(*rng);
+    }
+    br_store_master(velocity, bits, at, v, noise & 0xffff);
+    br_store_master(weight, bits, at, w, noise >> 16);
+}
+
 void BR_HOT br_head_update(const int16_t *e, const int8_t *f, const uint8_t *active, size_t samples, size_t classes,
     size_t n, void *weight, void *velocity, const br_head_hyper_t *hyper, uint32_t *rng) {
-    uint32_t bits = (uint32_t)hyper->bits;
     for (size_t c = 0; c < classes; c++) {
         if (!active[c]) {
             continue;
         }
-        for (size_t i = 0; i < n; i++) {
-            uint32_t g = 0;
-            for (size_t s = 0; s < samples; s++) {
-                g += (uint32_t)(e[s * classes + c] * f[s * n + i]);
+        for (size_t i = 0, count; i < n; i += count) {
+            uint32_t g[4];
+            count = i + 4 <= n ? 4 : 1;
+            if (count == 4) {
+                br_sum_four(e + c, f + i, samples, classes, n, g);
+            } else {
+                g[0] = br_sum_one(e + c, f + i, samples, classes, n);
             }
-            size_t at = c * n + i;
-            int32_t v = br_master(velocity, bits, at), w = br_master(weight, bits, at);
-            v = br_sat_sub(v, hyper->momentum ? v >> hyper->momentum : v);
-            v = br_sat_add(v, br_scale((int32_t)g, hyper));
-            w = br_sat_sub(br_sat_sub(w, v), hyper->decay ? w >> hyper->decay : 0);
-            uint32_t noise = bits == 16 ? br_draw(rng) : 0;
-            br_store_master(velocity, bits, at, v, noise & 0xffff);
-            br_store_master(weight, bits, at, w, noise >> 16);
+            for (size_t j = 0; j < count; j++) {
+                br_step(weight, velocity, c * n + i + j, g[j], hyper, rng);
+            }
         }
     }
 }

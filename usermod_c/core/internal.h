@@ -102,8 +102,10 @@ static inline uint32_t br_abs(int32_t v) {
 
 static inline uint32_t br_bit_length(uint32_t v) {
     uint32_t length = 0;
-    while (v) {
-        v >>= 1;
+    for (; v > 15; v >>= 4) {
+        length += 4;
+    }
+    for (; v; v >>= 1) {
         length++;
     }
     return length;
@@ -127,6 +129,13 @@ static inline int16_t br_normalize(int32_t v, int32_t exponent) {
 // By how much the product of a gradient and an output channel's slope [2] is shifted right, so that 16 bits hold it.
 static inline uint32_t br_slope_shift(const int16_t *slope) {
     return br_bit_length(br_largest(br_abs(slope[0]), slope[1]));
+}
+
+// The generator's next state, which is what it draws.
+static inline uint32_t br_xorshift(uint32_t s) {
+    s ^= s << 13;
+    s ^= s >> 17;
+    return s ^ s << 5;
 }
 
 // How two words are compared: bits that differ, or that both have.
@@ -287,18 +296,22 @@ void br_transpose_block(uint32_t *a);
 // The exponent of gradients with that largest magnitude, up to BR_GRADIENT_LIMIT, that become numbers of so many bits.
 uint32_t br_gradient_exponent(uint32_t largest, uint32_t bits);
 
+// The next 32 latent weights, with steps that are rounded: shift 1..31. Returns their signs.
+uint32_t br_update_rounded(int8_t *weight, const int32_t *dw, int32_t mantissa, uint32_t shift, uint32_t *rng);
+
 #define BR_LANE (32767) // the largest sum that leaves room for another one in its word
 
 // table[256], all sums of eight numbers: steps [10], the first four, and what is added from four to four.
 void br_fill_table(uint32_t *table, const uint32_t *steps);
-// Adds to sums what the rows, `step` words apart, find in tables [4][256], a byte in each.
+// What the rows, `step` words apart, find in tables [4][256], a byte in each, is the sums, or is added to them.
+void br_look_up(const uint32_t *tables, const uint32_t *rows, size_t step, uint32_t *sums, const uint32_t *sums_end);
 void br_add_lookups(const uint32_t *tables, const uint32_t *rows, size_t step, uint32_t *sums,
     const uint32_t *sums_end);
 // tables [4][256] of v [32]: the sums of eight numbers, plus where a bit is 1, minus where it is 0.
 void br_build_tables(const uint32_t *v, uint32_t *tables);
-// Adds to sums [count] the products of q [32 * words], where mask [words] is 1, and the signs of rows [count][words];
-// and in the upper halves of the sums those of next. mask, next may be NULL: all, none.
-void br_add_dots(const int16_t *q, const int16_t *next, const uint32_t *mask, size_t words, const uint32_t *rows,
+// sums [count] of the products of q [32 * words], where mask [words] is 1, and the signs of rows [count][words]; and in
+// the upper halves those of next. mask, next may be NULL: all, none.
+void br_find_products(const int16_t *q, const int16_t *next, const uint32_t *mask, size_t words, const uint32_t *rows,
     size_t count, uint32_t *tables, uint32_t *sums);
 // Takes apart what is in the halves of sums [n]: first [n] the lower ones; what stays is the upper ones.
 void br_split_sums(uint32_t *sums, size_t n, int32_t *first);

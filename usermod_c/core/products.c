@@ -24,12 +24,22 @@ void BR_HOT br_fill_table(uint32_t *table, const uint32_t *steps) {
     }
 }
 
+static inline uint32_t br_found(const uint32_t *tables, uint32_t row) {
+    return tables[row & 255] + tables[256 + (row >> 8 & 255)] + tables[512 + (row >> 16 & 255)]
+        + tables[768 + (row >> 24)];
+}
+
+void BR_HOT br_look_up(const uint32_t *tables, const uint32_t *rows, size_t step, uint32_t *sums,
+    const uint32_t *sums_end) {
+    for (; sums != sums_end; rows += step) {
+        *sums++ = br_found(tables, *rows);
+    }
+}
+
 void BR_HOT br_add_lookups(const uint32_t *tables, const uint32_t *rows, size_t step, uint32_t *sums,
     const uint32_t *sums_end) {
     for (; sums != sums_end; rows += step) {
-        uint32_t row = *rows;
-        *sums++ += tables[row & 255] + tables[256 + (row >> 8 & 255)] + tables[512 + (row >> 16 & 255)]
-            + tables[768 + (row >> 24)];
+        *sums++ += br_found(tables, *rows);
     }
 }
 #endif
@@ -51,25 +61,25 @@ void BR_HOT br_build_tables(const uint32_t *v, uint32_t *tables) {
     }
 }
 
-// Adds 32 numbers, those that the mask has, to what is in v.
-static inline void BR_HOT br_add_numbers(const int16_t *q, uint32_t mask, uint32_t shift, uint32_t *v) {
+// 32 numbers, those that the mask has; those of next, unless it is NULL, in the upper halves.
+static void BR_HOT br_load_numbers(const int16_t *q, const int16_t *next, uint32_t mask, uint32_t *v) {
     for (size_t i = 0; i < 32; i++, mask >>= 1) {
-        if (mask & 1) {
-            v[i] += (uint32_t)(int32_t)q[i] << shift;
-        }
+        uint32_t number = (uint32_t)(int32_t)q[i] + (next ? (uint32_t)next[i] << 16 : 0);
+        v[i] = mask & 1 ? number : 0;
     }
 }
 
-void BR_HOT br_add_dots(const int16_t *q, const int16_t *next, const uint32_t *mask, size_t words,
+void BR_HOT br_find_products(const int16_t *q, const int16_t *next, const uint32_t *mask, size_t words,
     const uint32_t *rows, size_t count, uint32_t *tables, uint32_t *sums) {
-    for (size_t w = 0; w < words; w++, q += 32) {
-        uint32_t v[32] = { 0 };
-        br_add_numbers(q, mask ? mask[w] : 0xffffffffu, 0, v);
-        if (next) {
-            br_add_numbers(next + 32 * w, mask ? mask[w] : 0xffffffffu, 16, v);
-        }
+    for (size_t w = 0; w < words; w++) {
+        uint32_t v[32];
+        br_load_numbers(q + 32 * w, next ? next + 32 * w : NULL, mask ? mask[w] : 0xffffffffu, v);
         br_build_tables(v, tables);
-        br_add_lookups(tables, rows + w, words, sums, sums + count);
+        if (w == 0) {
+            br_look_up(tables, rows, words, sums, sums + count);
+        } else {
+            br_add_lookups(tables, rows + w, words, sums, sums + count);
+        }
     }
 }
 
@@ -87,15 +97,12 @@ void br_dot_tables(const int16_t *q, size_t words, const uint32_t *rows, size_t 
     for (size_t i = 0; i < 64 * words; i++) {
         largest = br_largest(largest, q[i]);
     }
-    for (size_t i = 0; i < 2 * count; i++) {
-        sums[i] = 0;
-    }
     const int16_t *next = q + 32 * words;
     if (32 * words * largest <= BR_LANE) {
-        br_add_dots(q, next, NULL, words, rows, count, tables, sums + count);
+        br_find_products(q, next, NULL, words, rows, count, tables, sums + count);
         br_split_sums(sums + count, count, out);
     } else {
-        br_add_dots(q, NULL, NULL, words, rows, count, tables, sums);
-        br_add_dots(next, NULL, NULL, words, rows, count, tables, sums + count);
+        br_find_products(q, NULL, NULL, words, rows, count, tables, sums);
+        br_find_products(next, NULL, NULL, words, rows, count, tables, sums + count);
     }
 }

@@ -1,4 +1,4 @@
-// br_fill_table and br_add_lookups of products.c for ARMv6-M (Cortex-M0+): compilers store and load the four sums of a
+// br_fill_table, br_look_up and br_add_lookups of products.c for ARMv6-M (Cortex-M0+): compilers store and load the four sums of a
 // block one by one, and run out of the eight low registers where there are four tables.
 
 #if defined(__ARM_ARCH_6M__) && !defined(BR_PLAIN_C)
@@ -96,13 +96,13 @@ br_fill_table:
     ldr \to, [\table, \to]
 .endm
 
-// void br_add_lookups(const uint32_t *tables, const uint32_t *rows, size_t step, uint32_t *sums,
-//     const uint32_t *sums_end): 32 cycles a sum.
-    .global br_add_lookups
-    .type br_add_lookups, %function
+// void name(const uint32_t *tables, const uint32_t *rows, size_t step, uint32_t *sums, const uint32_t *sums_end)
+.macro lookups name add
+    .global \name
+    .type \name, %function
     .thumb_func
     .p2align 2
-br_add_lookups:
+\name:
     push {r4-r7, lr}
     mov r4, r8
     push {r4}
@@ -126,8 +126,10 @@ br_add_lookups:
     adds r2, r3
     find 3, r7, r3
     adds r2, r3
+    .if \add
     ldr r3, [r1]
     adds r2, r3
+    .endif
     stmia r1!, {r2}
     add r0, r8
     cmp r1, r12
@@ -135,7 +137,11 @@ br_add_lookups:
     pop {r4}
     mov r8, r4
     pop {r4-r7, pc}
-    .size br_add_lookups, . - br_add_lookups
+    .size \name, . - \name
+.endm
+
+    lookups br_look_up 0 // 29 cycles a sum
+    lookups br_add_lookups 1 // 32 cycles
 
 #endif
 

@@ -13,12 +13,12 @@ from .conv2d import conv2d
 from .gradient import (
     dot_planes,
     dot_signs,
-    dot_tables,
     quantize_gradient,
     transpose,
     update_weights,
 )
 from .head import consolidate, dense, head_backward, head_quantize, head_sum, head_update, softmax
+from .products import dot_tables
 from .random import random
 from .stream import add, avg_pool, binarize, expand, global_avg_pool, max_pool, max_pool_bits, near_threshold
 

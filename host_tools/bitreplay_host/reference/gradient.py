@@ -10,7 +10,6 @@ from .arguments import (
     MAX_CHANNELS,
     MAX_ELEMENTS,
     MAX_POSITIONS,
-    TABLE_WORDS,
     counted,
     in_range,
     input_buffer,
@@ -85,21 +84,6 @@ def dot_planes(planes, bits, rows, out):
     value[-1] = -value[-1]
     q = value @ (signs(planes, np.int64) > 0)
     out[:] = wrap32(signs(rows, np.int64) @ q)
-
-
-def dot_tables(q, rows, scratch, out):
-    """The same for two rows of numbers: out[k][r] = sum over positions of q[k] * (+1 or -1 of row r).
-
-    q i16[2*J]; rows u32[R*J/32]; scratch i32[1024], working memory of the C kernel, left as it is here; out i32[2*R].
-    |out| <= 2^15 * J. ValueError for a size that differs.
-    """
-    words = counted("q", q, 128, MAX_POSITIONS // 32)
-    count = counted("rows", rows, 4 * words, MAX_ELEMENTS)
-    q = input_buffer("q", q, np.int16, 64 * words).reshape(2, -1).astype(np.int64)
-    rows = input_buffer("rows", rows, np.uint32, count * words).reshape(count, words)
-    output_buffer("scratch", scratch, np.int32, TABLE_WORDS)
-    out = output_buffer("out", out, np.int32, 2 * count)
-    out[:] = (q @ signs(rows, np.int64).T).ravel()
 
 
 def dot_signs(q, x, out):
