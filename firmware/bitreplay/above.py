@@ -11,9 +11,10 @@ class Above:
 
     By a layer's place in net.above, for a learner that trains some of them: packed, the signs it has in place of the
     file's; kept, rows for the bits that it makes of a minibatch; masks, the bit planes that the backward pass needs.
+    work: memory that is idle meanwhile.
     """
 
-    def __init__(self, net, packed=None, kept=None, masks=None):
+    def __init__(self, net, packed=None, kept=None, masks=None, work=None):
         packed, kept, masks = packed or {}, kept or {}, masks or {}
         self.net = net
         # Made once, as a call that is made anew for every sample leaves as much garbage.
@@ -35,7 +36,7 @@ class Above:
             if i in masks or reads or makes:
                 arguments = list(arguments)
                 if layer.op == "bconv2d" and i in masks:
-                    kernel, arguments = kernels.bconv2d_masks, arguments + list(masks[i])
+                    kernel, arguments = kernels.bconv2d_masks, arguments + list(masks[i]) + [work]
                 elif i in masks:
                     near = [arguments[0], layer.threshold, masks[i][0]]
                     self._learning.append((kernels.near_threshold, near, 0, None, None))

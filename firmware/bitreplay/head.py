@@ -25,7 +25,7 @@ class Head:
         self.tw = array("h" if bits == 16 else "i", bytes(bits // 8 * classes * features))
         self.cw = array("h", bytes(2 * classes * features))
         self.velocity = bytearray(bits // 8 * classes * features)
-        self.tw_rows, self.cw_rows, self.velocity_rows = [rows(w, classes) for w in (self.tw, self.cw, self.velocity)]
+        self.tw_rows, self.cw_rows = rows(self.tw, classes), rows(self.cw, classes)
         self.quantized, self.shift = bytearray(classes * features), bytearray(classes)
         self.past = array("I", bytes(4 * classes))  # samples of each class that were learned, every time counted
         self.active = bytearray(classes)
@@ -61,25 +61,18 @@ class Head:
         present = array("I", bytes(4 * len(self.past)))
         for c in classes:
             present[c] += 1
-        zeros = bytes(len(self.velocity_rows[0]))
-        scale = 1 << (self.bits - 16)
+        here = bytearray(len(self.past))
         for c in range(len(self.past)):
             self.active[c] = self.whole or c < known
-            self.velocity_rows[c][:] = zeros
             # CWR*: classes that are not here start from 0 and are not consolidated.
-            here = present[c] or not self.cwr
-            row, cw = self.tw_rows[c], self.cw_rows[c]
-            for i in range(len(row)):
-                row[i] = cw[i] * scale if here else 0
+            here[c] = not self.cwr or present[c] > 0
+        kernels.head_begin(self.cw, here, self.bits, self.tw, self.velocity)
         self.quantize(self.tw, self.bits)
         return present
 
     def add(self, c, features, weight):
         """Adds features i8[features], times a weight, to the training weights of class c."""
-        row = self.tw_rows[c]
-        for i in range(len(row)):
-            f = features[i]
-            row[i] += weight * (f - 256 if f > 127 else f)  # a buffer's bytes are 0..255
+        kernels.head_add(features, weight, self.bits, self.tw_rows[c])
 
     def scale(self, classes):
         """Scales the training weights of classes: each row's sum of sizes becomes the mean of the learned rows'."""

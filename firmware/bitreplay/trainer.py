@@ -145,6 +145,11 @@ def idle(net, batch):
     return len(net.scratch[STREAM]) - (features if features <= len(net.spare) else 0)
 
 
+def work(net, batch):
+    """The part of the network's stream that is idle in a forward pass of the layers above: before the features."""
+    return net.spare[: max(0, idle(net, batch) - len(net.scratch[STREAM]) + len(net.spare)) // 4 * 4]
+
+
 def buffers(net, config, batch):
     """Bytes of the buffers of a Trainer, by formula: {"part.name": bytes}; part is weights or gradients."""
     found, trained = {}, parts(net, config, batch)
@@ -221,7 +226,7 @@ class Trainer(Above):
             _start(part)
         self._place_masks(net)
         self._place_gradients(net)
-        super().__init__(net, self.packed, kept, self.masks)
+        super().__init__(net, self.packed, kept, self.masks, work(net, batch))
 
     def _place_masks(self, net):
         """Where the bit planes are: (passes, negative) of a convolution, (near,) of a binarize."""

@@ -38,6 +38,7 @@ def bconv2d_masks(
     y: WriteableBuffer,
     passes: WriteableBuffer,
     negative: WriteableBuffer,
+    scratch: WriteableBuffer,
     /,
 ) -> None:
     """bconv2d, and for its backward pass where y did not saturate and where the sum was negative."""
@@ -109,6 +110,14 @@ def head_quantize(
     weight: ReadableBuffer, bits: int, q_f: int, out: WriteableBuffer, shift: WriteableBuffer, /
 ) -> None:
     """Weights of the forward pass, of q_f bits."""
+
+def head_begin(
+    cw: ReadableBuffer, here: ReadableBuffer, bits: int, weight: WriteableBuffer, velocity: WriteableBuffer, /
+) -> None:
+    """Training weights from consolidated ones, or 0 where a class is not here; velocities of 0."""
+
+def head_add(f: ReadableBuffer, factor: int, bits: int, weight: WriteableBuffer, /) -> None:
+    """Adds features, times a factor, to the training weights of a class."""
 
 def head_sum(weight: ReadableBuffer, bits: int, /) -> int:
     """The sum of the weights' upper halves."""

@@ -153,6 +153,8 @@ SHAPES = {
     "head_backward": lambda: dims((12, 1024), (20, 1024)) + [master()],
     "head_update": lambda: dims((9, 64), (9, 1024), (20, 1024)) + [master()],
     "head_quantize": lambda: dims((12, 1024), (20, 1024)) + [master()],
+    "head_begin": lambda: dims((9, 255), (40, 1024)) + [master()],
+    "head_add": lambda: dims((40, 1024)) + [master()],
     "head_sum": lambda: dims((500, 65536)) + [master()],
     "consolidate": lambda: dims((500, 70000)) + [master()],
     "transpose": transpose,

@@ -7,7 +7,7 @@ from bitreplay_host.onboard.kernel_arguments import square
 SHAPES = {
     "conv2d": ((4, 5, 3, 32, 3, 2, 2, 1, 1, 0, 1),),
     "bconv2d": (square(4, 4, 64, 32, 3, 1, 1),),
-    "bconv2d_masks": ((4, 4, 64, 32, 3, 1, 1, 2, 1, 0, 1),),
+    "bconv2d_masks": ((4, 4, 64, 32, 1, 1, 1, 1, 0, 0, 1),),
     "bconv2d_sign": (square(4, 4, 64, 32, 3, 1, 1),),
     "binarize": (3, 64),
     "near_threshold": (3, 64),
@@ -23,6 +23,8 @@ SHAPES = {
     "head_backward": (3, 5, 16),
     "head_update": (2, 3, 5, 16),
     "head_quantize": (3, 5, 32),
+    "head_begin": (3, 5, 32),
+    "head_add": (5, 16),
     "head_sum": (5, 32),
     "consolidate": (5, 16),
     "transpose": (32, 3),
@@ -39,7 +41,7 @@ SHAPES = {
     "bconv2d_dx": ((4, 3, 32, 64, 3, 2, 2, 1, 1, 0, 1), 4),
     "bconv2d_dw": (square(4, 3, 64, 32, 3, 2, 1, 2), 9, 3, 4),
 }
-SETTINGS = {"shift": 8, "n": 10, "label": 2, "q_f": 8, "mean": -7, "alpha": 20000}
+SETTINGS = {"shift": 8, "n": 10, "label": 2, "q_f": 8, "factor": -3, "mean": -7, "alpha": 20000}
 SETTINGS |= {"stochastic": 1, "mantissa": 3, "momentum": 1, "decay": 9, "update": 1}
 SETTINGS |= {"shift_g": 3, "shift_d": 0, "first": 7}
 EXPONENTS = {"head_update": -2, "update_weights": -9, "bconv2d_dw": -30}
@@ -48,6 +50,7 @@ BUFFERS = {
     ("softmax", "z"): [-900, 400, 0],
     ("softmax", "active"): [1, 0, 1],
     ("head_update", "active"): [1, 0, 1],
+    ("head_begin", "here"): [1, 0, 1],
 }
 
 

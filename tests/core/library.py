@@ -57,8 +57,9 @@ def bconv2d(geometry, x, weight, slope, bias, shift, y):
     call("bconv2d", geometry, x, weight, affine(slope, bias, shift), y)
 
 
-def bconv2d_masks(geometry, x, weight, slope, bias, shift, y, passes, negative):
-    call("bconv2d_masks", geometry, x, weight, affine(slope, bias, shift), y, passes, negative)
+def bconv2d_masks(geometry, x, weight, slope, bias, shift, y, passes, negative, scratch):
+    outputs = y, passes, negative, scratch, size(scratch.size)
+    call("bconv2d_masks", geometry, x, weight, affine(slope, bias, shift), *outputs)
 
 
 def bconv2d_sign(geometry, x, weight, threshold, flip, y):
@@ -124,6 +125,14 @@ def head_update(e, f, active, weight, velocity, hyper, rng):
 def head_quantize(weight, bits, q_f, out, shift):
     classes = shift.size
     call("head_quantize", weight, u32(bits), u32(q_f), size(classes), size(out.size // classes), out, shift)
+
+
+def head_begin(cw, here, bits, weight, velocity):
+    call("head_begin", cw, here, u32(bits), size(here.size), size(cw.size // here.size), weight, velocity)
+
+
+def head_add(f, factor, bits, weight):
+    call("head_add", f, i32(factor), u32(bits), size(f.size), weight)
 
 
 def head_sum(weight, bits):

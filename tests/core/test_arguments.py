@@ -61,7 +61,16 @@ def test_wrong_sizes_are_refused(kernel, name):
         if (kernel, name) == ("head_sum", "weight") and call[name].size:
             assert isinstance(reference.head_sum(**call), int)  # any size is right
             continue
+        if (kernel, name) == ("bconv2d_masks", "scratch"):
+            reference.bconv2d_masks(**call)  # any size is right
+            continue
         refused(kernel, call, rf"^({buffers}): (expected \d+ bytes, got \d+|\d+ bytes are not 1\.\.\d+ elements)")
+
+
+def test_scratch_of_any_size_is_words_that_can_be_written():
+    odd, constant = ({**calls()["bconv2d_masks"], "scratch": scratch} for scratch in (np.zeros(7, np.uint8), bytes(8)))
+    refused("bconv2d_masks", odd, "^scratch: must be words of 4 bytes, got 7 bytes")
+    refused("bconv2d_masks", constant, "^scratch: must be writable", TypeError)
 
 
 @pytest.mark.parametrize(
@@ -75,6 +84,9 @@ def test_wrong_sizes_are_refused(kernel, name):
         ("head_backward", "bits", (8, 0, 64)),
         ("head_quantize", "bits", (8,)),
         ("head_quantize", "q_f", (1, 9)),
+        ("head_begin", "bits", (8, 33)),
+        ("head_add", "bits", (8, 33)),
+        ("head_add", "factor", (-32768, 32768)),
         ("head_sum", "bits", (24,)),
         ("consolidate", "bits", (1,)),
         ("consolidate", "mean", (-32769, 32768)),
@@ -144,6 +156,7 @@ def test_scalars_out_of_range_are_refused(kernel, name, values):
         ("head_update", "hyper", 3, 32, "hyper: momentum: must be 0..31"),
         ("head_update", "hyper", 4, -1, "hyper: decay: must be 0..31"),
         ("head_update", "active", 0, 2, "active: must be 0..1"),
+        ("head_begin", "here", 0, 2, "here: must be 0..1"),
         ("gradient_record", "channels", 1, 0, "channels: must ascend and be below 64"),
         ("gradient_record", "channels", 2, 64, "channels: must ascend and be below 64"),
         ("bconv2d_dx", "geometry", 3, 48, "geometry: cout / groups must be a multiple of 32"),

@@ -56,13 +56,36 @@ def test_bconv2d_masks(convolution, data):
     cout = int(geometry[3])
     folded, y = data.draw(affines(cout)), data.draw(arrays(np.int8, positions * cout))
     masks = np.zeros(y.size // 32, np.uint32), np.zeros(y.size // 32, np.uint32)
-    _, (*_, after, passes, negative) = agree("bconv2d_masks", geometry, x, weight, *folded, y, *masks)
+    scratch = np.zeros(1024 + cout // int(geometry[10]) - data.draw(st.sampled_from((0, 1))), np.uint32)
+    arguments = geometry, x, weight, *folded, y, *masks, scratch
+    _, (*_, after, passes, negative, _) = agree("bconv2d_masks", *arguments, scratch=(9,))
     _, (*_, expected) = agree("bconv2d", geometry, x, weight, *folded, y)
     np.testing.assert_array_equal(after, expected)
     # Where it passes, the stream has moved by what the affine says; where it does not, it is at a limit.
     stopped = unpack(passes, -1) < 0
     assert set(after[stopped].tolist()) <= {-128, 127}
     assert not stopped[(after > -128) & (after < 127)].any()
+
+
+@pytest.mark.parametrize("words", (1, 4, 7, 8))
+@pytest.mark.parametrize("sides", ((1, 1), (2, 2), (3, 5)))
+def test_bconv2d_masks_of_layers_of_one_tap(words, sides):
+    """With tables, where the scratch has room: all inputs may equal those of a filter, or none."""
+    random, geometry = np.random.default_rng(6), np.array([*sides, 64 * words, 128, *[1] * 4, 0, 0, 2], np.uint16)
+    pixels = sides[0] * sides[1]
+    x, weight = (random.integers(0, 2**32, n * words, np.uint32) for n in (2 * pixels, 128))
+    weight[:words] = x[:words]
+    weight[words : 2 * words] = ~x[:words]
+    slope, bias = random.integers(-900, 900, 256, np.int16), random.integers(-9000, 9000, 128, np.int32)
+    y = random.integers(-128, 128, pixels * 128, np.int8)
+    found = []
+    for room in 1024 + 64, 1024 + 63, 0:
+        masks = np.zeros(pixels * 4, np.uint32), np.zeros(pixels * 4, np.uint32)
+        arguments = geometry, x, weight, slope, bias, 5, y, *masks, np.zeros(room, np.uint32)
+        _, after = agree("bconv2d_masks", *arguments, scratch=(9,))
+        found.append(after[6:9])
+    for other in found[1:]:
+        np.testing.assert_array_equal(np.concatenate(found[0], dtype=np.int64), np.concatenate(other, dtype=np.int64))
 
 
 def test_bconv2d_masks_are_what_they_say():
@@ -72,7 +95,7 @@ def test_bconv2d_masks_are_what_they_say():
     slope, bias = random.integers(-900, 900, 64, np.int16), random.integers(-9000, 9000, 32, np.int32)
     y = random.integers(-128, 128, 12 * 32, np.int8)
     arguments = geometry, x, weight, slope, bias, 5, y, np.zeros(12, np.uint32), np.zeros(12, np.uint32)
-    _, (*_, passes, negative) = agree("bconv2d_masks", *arguments)
+    _, (*_, passes, negative, _) = agree("bconv2d_masks", *arguments, np.zeros(0, np.uint32))
     acc = naive_sums(geometry, x, weight)
     total = y.reshape(acc.shape) + ((acc * np.where(acc < 0, slope[1::2], slope[::2]) + bias + 16) >> 5)
     np.testing.assert_array_equal(unpack(negative, *acc.shape) > 0, acc < 0)

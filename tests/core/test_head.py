@@ -1,4 +1,4 @@
-"""dense, softmax, head_backward, head_update, head_quantize, head_sum, consolidate."""
+"""dense, softmax, head_backward, head_update, head_quantize, head_begin, head_add, head_sum, consolidate."""
 
 import numpy as np
 import pytest
@@ -156,6 +156,23 @@ def test_head_quantize(data, classes, n, bits, q_f):
     weight = weight.reshape(classes, n) >> (bits - 16)
     # Half a step, but a whole one where the largest magnitude rounds up to a power of two and is clamped.
     assert (abs(out.reshape(classes, n) * step - weight) <= step).all()
+
+
+@given(st.data(), st.integers(1, 9), st.integers(1, 40), BITS)
+def test_head_begin(data, classes, n, bits):
+    cw, here = data.draw(arrays(np.int16, classes * n)), data.draw(arrays(np.uint8, classes, 0, 1))
+    weight, velocity = (data.draw(arrays(MASTER[bits], classes * n)) for _ in range(2))
+    _, (*_, weight, velocity) = agree("head_begin", cw, here, bits, weight, velocity)
+    np.testing.assert_array_equal(weight >> (bits - 16), cw * here.repeat(n))
+    assert not velocity.any()
+
+
+@given(st.data(), st.integers(1, 200), BITS, st.one_of(st.integers(-32767, 32767), st.integers(-32, 32)))
+def test_head_add(data, n, bits, factor):
+    f, weight = data.draw(arrays(np.int8, n)), data.draw(arrays(MASTER[bits], n))
+    _, (*_, after) = agree("head_add", f, factor, bits, weight)
+    limits = np.iinfo(MASTER[bits])
+    np.testing.assert_array_equal(after, np.clip(weight + f.astype(np.int64) * factor, limits.min, limits.max))
 
 
 @given(st.data(), st.one_of(st.integers(1, 300), st.just(65536)), BITS)

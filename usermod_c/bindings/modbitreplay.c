@@ -5,7 +5,7 @@
 #define BR_FUNCTIONS(X) \
     X(MP_QSTR_conv2d, mod_conv2d, 7) \
     X(MP_QSTR_bconv2d, mod_bconv2d, 7) \
-    X(MP_QSTR_bconv2d_masks, mod_bconv2d_masks, 9) \
+    X(MP_QSTR_bconv2d_masks, mod_bconv2d_masks, 10) \
     X(MP_QSTR_bconv2d_sign, mod_bconv2d_sign, 6) \
     X(MP_QSTR_binarize, mod_binarize, 4) \
     X(MP_QSTR_near_threshold, mod_near_threshold, 3) \
@@ -21,6 +21,8 @@
     X(MP_QSTR_head_backward, mod_head_backward, 4) \
     X(MP_QSTR_head_update, mod_head_update, 7) \
     X(MP_QSTR_head_quantize, mod_head_quantize, 5) \
+    X(MP_QSTR_head_begin, mod_head_begin, 5) \
+    X(MP_QSTR_head_add, mod_head_add, 4) \
     X(MP_QSTR_head_sum, mod_head_sum, 2) \
     X(MP_QSTR_consolidate, mod_consolidate, 5) \
     X(MP_QSTR_transpose, mod_transpose, 3) \

@@ -58,6 +58,8 @@ uint32_t *br_rng(br_args_t *args, mp_obj_t obj);
 const br_geometry_t *br_get_geometry(br_args_t *args, mp_obj_t obj, bool binary);
 const br_pool_t *br_get_pool(br_args_t *args, mp_obj_t obj);
 br_affine_t br_get_affine(br_args_t *args, mp_obj_t slope, mp_obj_t bias, mp_int_t shift, size_t cout);
+// Of any size, which may be 0.
+uint32_t *br_get_scratch(br_args_t *args, mp_obj_t obj, size_t *words);
 mp_int_t br_get_master_bits(mp_int_t bits);
 
 // The words of an output channel's weights.
@@ -89,6 +91,8 @@ mp_obj_t mod_softmax(size_t n_args, const mp_obj_t *a);
 mp_obj_t mod_head_backward(size_t n_args, const mp_obj_t *a);
 mp_obj_t mod_head_update(size_t n_args, const mp_obj_t *a);
 mp_obj_t mod_head_quantize(size_t n_args, const mp_obj_t *a);
+mp_obj_t mod_head_begin(size_t n_args, const mp_obj_t *a);
+mp_obj_t mod_head_add(size_t n_args, const mp_obj_t *a);
 mp_obj_t mod_head_sum(size_t n_args, const mp_obj_t *a);
 mp_obj_t mod_consolidate(size_t n_args, const mp_obj_t *a);
 mp_obj_t mod_transpose(size_t n_args, const mp_obj_t *a);

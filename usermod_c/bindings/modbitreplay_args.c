@@ -149,6 +149,18 @@ br_affine_t br_get_affine(br_args_t *args, mp_obj_t slope, mp_obj_t bias, mp_int
     return affine;
 }
 
+uint32_t *br_get_scratch(br_args_t *args, mp_obj_t obj, size_t *words) {
+    mp_buffer_info_t info;
+    br_get_buffer(obj, "scratch", &info, true);
+    if (info.len % 4) {
+        br_raise(&mp_type_ValueError, MP_ERROR_TEXT("scratch: must be words of 4 bytes, got %u bytes"),
+            (uint)info.len);
+    }
+    *words = info.len / 4;
+    // Where nothing is, nothing is aligned.
+    return info.len ? br_output(args, obj, "scratch", info.len, 4) : NULL;
+}
+
 mp_int_t br_get_master_bits(mp_int_t bits) {
     if (bits != 16 && bits != 32) {
         mp_raise_ValueError(MP_ERROR_TEXT("bits: must be 16 or 32"));

@@ -16,11 +16,12 @@ mp_obj_t mod_dense(size_t n_args, const mp_obj_t *a) {
     return mp_const_none;
 }
 
-static size_t get_active(br_args_t *args, mp_obj_t obj, size_t classes, const uint8_t **active) {
-    *active = br_input(args, obj, "active", classes, 1);
+// A 0 or 1 for each class. Returns how many are 1.
+static size_t get_flags(br_args_t *args, mp_obj_t obj, const char *name, size_t classes, const uint8_t **flags) {
+    *flags = br_input(args, obj, name, classes, 1);
     size_t count = 0;
     for (size_t c = 0; c < classes; c++) {
-        count += (size_t)br_check((*active)[c], "active", 0, 1);
+        count += (size_t)br_check((*flags)[c], name, 0, 1);
     }
     return count;
 }
@@ -32,7 +33,7 @@ mp_obj_t mod_softmax(size_t n_args, const mp_obj_t *a) {
     size_t classes = br_count(a[0], "z", 4, BR_MAX_CHANNELS);
     const int32_t *z = br_input(&args, a[0], "z", classes * 4, 4);
     const uint8_t *active;
-    if (get_active(&args, a[1], classes, &active) == 0) {
+    if (get_flags(&args, a[1], "active", classes, &active) == 0) {
         mp_raise_ValueError(MP_ERROR_TEXT("active: no class is active"));
     }
     mp_int_t label = br_int(a[2], "label", -1, (mp_int_t)classes - 1);
@@ -71,7 +72,7 @@ mp_obj_t mod_head_update(size_t n_args, const mp_obj_t *a) {
     const int16_t *e = br_input(&args, a[0], "e", samples * classes * 2, 2);
     const int8_t *f = br_input(&args, a[1], "f", samples * n, 1);
     const uint8_t *active;
-    get_active(&args, a[2], classes, &active);
+    get_flags(&args, a[2], "active", classes, &active);
     void *weight = br_output(&args, a[3], "weight", classes * n * bits / 8, bits / 8);
     void *velocity = br_output(&args, a[4], "velocity", classes * n * bits / 8, bits / 8);
     br_head_update(e, f, active, samples, classes, n, weight, velocity, hyper, br_rng(&args, a[6]));
@@ -88,6 +89,32 @@ mp_obj_t mod_head_quantize(size_t n_args, const mp_obj_t *a) {
     const void *weight = br_input(&args, a[0], "weight", classes * n * bits / 8, bits / 8);
     int8_t *out = br_output(&args, a[3], "out", classes * n, 1);
     br_head_quantize(weight, bits, q_f, classes, n, out, br_output(&args, a[4], "shift", classes, 1));
+    return mp_const_none;
+}
+
+// head_begin(cw, here, bits, weight, velocity)
+mp_obj_t mod_head_begin(size_t n_args, const mp_obj_t *a) {
+    br_args_t args;
+    args.n = 0;
+    size_t bits = (size_t)br_get_master_bits(br_get_int(a[2], "bits"));
+    size_t classes = br_count(a[1], "here", 1, BR_MAX_CHANNELS), n = br_count(a[0], "cw", classes * 2, BR_MAX_DENSE);
+    const int16_t *cw = br_input(&args, a[0], "cw", classes * n * 2, 2);
+    const uint8_t *here;
+    get_flags(&args, a[1], "here", classes, &here);
+    void *weight = br_output(&args, a[3], "weight", classes * n * bits / 8, bits / 8);
+    void *velocity = br_output(&args, a[4], "velocity", classes * n * bits / 8, bits / 8);
+    br_head_begin(cw, here, (uint32_t)bits, classes, n, weight, velocity);
+    return mp_const_none;
+}
+
+// head_add(f, factor, bits, weight)
+mp_obj_t mod_head_add(size_t n_args, const mp_obj_t *a) {
+    br_args_t args;
+    args.n = 0;
+    size_t bits = (size_t)br_get_master_bits(br_get_int(a[2], "bits")), n = br_count(a[0], "f", 1, BR_MAX_DENSE);
+    const int8_t *f = br_input(&args, a[0], "f", n, 1);
+    int32_t factor = (int32_t)br_int(a[1], "factor", -32767, 32767);
+    br_head_add(f, factor, (uint32_t)bits, n, br_output(&args, a[3], "weight", n * bits / 8, bits / 8));
     return mp_const_none;
 }
 

@@ -42,7 +42,7 @@ mp_obj_t mod_bconv2d(size_t n_args, const mp_obj_t *a) {
     return mp_const_none;
 }
 
-// bconv2d_masks(geometry, x, weight, slope, bias, shift, y, passes, negative)
+// bconv2d_masks(geometry, x, weight, slope, bias, shift, y, passes, negative, scratch)
 mp_obj_t mod_bconv2d_masks(size_t n_args, const mp_obj_t *a) {
     br_args_t args;
     args.n = 0;
@@ -51,7 +51,9 @@ mp_obj_t mod_bconv2d_masks(size_t n_args, const mp_obj_t *a) {
     int8_t *y = br_output(&args, a[6], "y", in.outputs, 1);
     uint32_t *passes = br_output(&args, a[7], "passes", in.outputs / 8, 4);
     uint32_t *negative = br_output(&args, a[8], "negative", in.outputs / 8, 4);
-    br_bconv2d_masks(in.g, in.x, in.weight, &affine, y, passes, negative);
+    size_t words;
+    uint32_t *scratch = br_get_scratch(&args, a[9], &words);
+    br_bconv2d_masks(in.g, in.x, in.weight, &affine, y, passes, negative, scratch, words);
     return mp_const_none;
 }
 

@@ -38,7 +38,7 @@ int32_t br_avg_pool_backward(const br_pool_t *p, int16_t *g) {
     return exponent;
 }
 
-void BR_HOT br_gradient_mask(int16_t *g, const uint32_t *mask, size_t words) {
+void br_gradient_mask(int16_t *g, const uint32_t *mask, size_t words) {
     for (size_t w = 0; w < words; w++) {
         for (uint32_t bits = mask[w], b = 0; b < 32; b++, bits >>= 1, g++) {
             if (!(bits & 1)) {
@@ -53,7 +53,7 @@ static BR_INLINE int32_t br_aligned(int32_t g, uint32_t shift) {
     return g * (1 << 14) >> shift;
 }
 
-int32_t BR_HOT br_gradient_add(int16_t *g, const int16_t *d, const uint32_t *mask, const uint32_t *flip, size_t n,
+int32_t br_gradient_add(int16_t *g, const int16_t *d, const uint32_t *mask, const uint32_t *flip, size_t n,
     size_t channels, uint32_t shift_g, uint32_t shift_d) {
     size_t period = channels >> 5, words = n * period;
     uint32_t largest = 0;
@@ -102,8 +102,8 @@ int32_t br_expand_backward(const int16_t *g, const int8_t *levels, int16_t *d, s
     return exponent;
 }
 
-void BR_HOT br_gradient_record(const int16_t *g, const uint32_t *negative, const int16_t *slope, size_t n,
-    size_t channels, const uint16_t *trained, size_t count, int16_t *out, size_t width, size_t first) {
+void br_gradient_record(const int16_t *g, const uint32_t *negative, const int16_t *slope, size_t n, size_t channels,
+    const uint16_t *trained, size_t count, int16_t *out, size_t width, size_t first) {
     size_t words = channels >> 5;
     out += first;
     for (size_t t = 0; t < count; t++, out += width) {

@@ -183,7 +183,10 @@ void BR_HOT br_bconv2d(const br_geometry_t *g, const uint32_t *x, const uint32_t
 }
 
 void BR_HOT br_bconv2d_masks(const br_geometry_t *g, const uint32_t *x, const uint32_t *weight,
-    const br_affine_t *affine, int8_t *y, uint32_t *passes, uint32_t *negative) {
+    const br_affine_t *affine, int8_t *y, uint32_t *passes, uint32_t *negative, uint32_t *scratch, size_t words) {
+    if (br_convolve_points(g, x, weight, affine, y, passes, negative, scratch, words)) {
+        return;
+    }
     br_output_t out = { .pixel = y, .pixel_bytes = g->cout, .affine = affine, .start = y };
     out.passes = passes;
     out.negative = negative;

@@ -103,9 +103,10 @@ void br_conv2d(const br_geometry_t *g, const uint8_t *x, const int8_t *weight, c
 void br_bconv2d(const br_geometry_t *g, const uint32_t *x, const uint32_t *weight, const br_affine_t *affine,
     int8_t *y);
 
-// As br_bconv2d; passes, negative [oh][ow][cout/32]: where y did not saturate, and where acc < 0.
+// As br_bconv2d; passes, negative [oh][ow][cout/32]: where y did not saturate, and where acc < 0. scratch [words]: of any
+// size; with BR_TABLE_WORDS + cout/groups words, layers of one tap are faster.
 void br_bconv2d_masks(const br_geometry_t *g, const uint32_t *x, const uint32_t *weight, const br_affine_t *affine,
-    int8_t *y, uint32_t *passes, uint32_t *negative);
+    int8_t *y, uint32_t *passes, uint32_t *negative, uint32_t *scratch, size_t words);
 
 // As br_bconv2d, but y [oh][ow][cout/32]: bit = (acc >= threshold[c]) ^ flip[c].
 void br_bconv2d_sign(const br_geometry_t *g, const uint32_t *x, const uint32_t *weight, const int16_t *threshold,
@@ -159,6 +160,13 @@ void br_head_update(const int16_t *e, const int8_t *f, const uint8_t *active, si
 // out [classes][n], shift [classes].
 void br_head_quantize(const void *weight, uint32_t bits, uint32_t q_f, size_t classes, size_t n, int8_t *out,
     int8_t *shift);
+
+// cw [classes][n], here [classes], weight and velocity [classes][n].
+void br_head_begin(const int16_t *cw, const uint8_t *here, uint32_t bits, size_t classes, size_t n, void *weight,
+    void *velocity);
+
+// f, weight [n], |factor| < 2^15.
+void br_head_add(const int8_t *f, int32_t factor, uint32_t bits, size_t n, void *weight);
 
 // At most 65536 weights: |sum| <= 2^31 - 1 unless all are -32768 (then it wraps).
 int32_t br_head_sum(const void *weight, uint32_t bits, size_t n);

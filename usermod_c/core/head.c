@@ -22,8 +22,7 @@ static inline void br_store_master(void *weight, uint32_t bits, size_t i, int32_
     }
 }
 
-void BR_HOT br_dense(const int8_t *x, const int8_t *weight, const int8_t *shift, size_t n, size_t classes,
-    int32_t *y) {
+void br_dense(const int8_t *x, const int8_t *weight, const int8_t *shift, size_t n, size_t classes, int32_t *y) {
     for (size_t c = 0; c < classes; c++, weight += n) {
         int32_t acc = 0;
         size_t i = 0;
@@ -140,7 +139,7 @@ static inline int32_t br_scale(int32_t g, const br_head_hyper_t *hyper) {
 }
 
 // The sums over samples of errors times features, of four features.
-static inline void BR_HOT br_sum_four(const int16_t *e, const int8_t *f, size_t samples, size_t classes, size_t n,
+static inline void br_sum_four(const int16_t *e, const int8_t *f, size_t samples, size_t classes, size_t n,
     uint32_t *g) {
     uint32_t a = 0, b = 0, c = 0, d = 0;
     for (; samples; samples--, e += classes, f += n) {
@@ -165,7 +164,7 @@ static inline uint32_t br_sum_one(const int16_t *e, const int8_t *f, size_t samp
 }
 
 // The step of one weight, by its gradient.
-static inline void BR_HOT br_step(void *weight, void *velocity, size_t at, uint32_t g, const br_head_hyper_t *hyper,
+static inline void br_step(void *weight, void *velocity, size_t at, uint32_t g, const br_head_hyper_t *hyper,
     uint32_t *rng) {
     uint32_t bits = (uint32_t)hyper->bits, noise = 0;
     int32_t v = br_master(velocity, bits, at), w = br_master(weight, bits, at);
@@ -180,8 +179,8 @@ static inline void BR_HOT br_step(void *weight, void *velocity, size_t at, uint3
     br_store_master(weight, bits, at, w, noise >> 16);
 }
 
-void BR_HOT br_head_update(const int16_t *e, const int8_t *f, const uint8_t *active, size_t samples, size_t classes,
-    size_t n, void *weight, void *velocity, const br_head_hyper_t *hyper, uint32_t *rng) {
+void br_head_update(const int16_t *e, const int8_t *f, const uint8_t *active, size_t samples, size_t classes, size_t n,
+    void *weight, void *velocity, const br_head_hyper_t *hyper, uint32_t *rng) {
     for (size_t c = 0; c < classes; c++) {
         if (!active[c]) {
             continue;
@@ -218,6 +217,28 @@ void br_head_quantize(const void *weight, uint32_t bits, uint32_t q_f, size_t cl
             out[c * n + i] = (int8_t)br_clamp(rounded, -limit, limit);
         }
         shift[c] = (int8_t)((int32_t)s - 8);
+    }
+}
+
+void br_head_begin(const int16_t *cw, const uint8_t *here, uint32_t bits, size_t classes, size_t n, void *weight,
+    void *velocity) {
+    for (size_t c = 0, at = 0; c < classes; c++) {
+        for (size_t i = 0; i < n; i++, at++) {
+            br_store_master(weight, bits, at, here[c] ? (int32_t)((uint32_t)cw[at] << 16) : 0, 0);
+            br_store_master(velocity, bits, at, 0, 0);
+        }
+    }
+}
+
+void br_head_add(const int8_t *f, int32_t factor, uint32_t bits, size_t n, void *weight) {
+    int16_t *narrow = weight;
+    int32_t *wide = weight;
+    for (size_t i = 0; i < n; i++) {
+        if (bits == 16) {
+            narrow[i] = br_sat16(narrow[i] + f[i] * factor);
+        } else {
+            wide[i] = br_sat_add(wide[i], f[i] * factor);
+        }
     }
 }
 

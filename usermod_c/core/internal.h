@@ -277,6 +277,11 @@ int br_count_by_processor(const br_runs_t *runs, const uint32_t *filter, size_t 
 // of one window and 2^16 times that of the next one.
 void br_dot_four(const int8_t *w, const uint32_t *pixels, size_t taps, int32_t *sums, const int32_t *sums_end);
 
+// As br_bconv2d_masks, where a layer has one tap, by tables in scratch [words]. Returns 1; or 0 where a layer has another
+// shape or the scratch no room, and nothing was done.
+int br_convolve_points(const br_geometry_t *g, const uint32_t *x, const uint32_t *weight, const br_affine_t *affine,
+    int8_t *y, uint32_t *passes, uint32_t *negative, uint32_t *scratch, size_t words);
+
 // The affine of one channel: slope [2]. The result is shifted right by at least 1, so that a byte can be added to it.
 static BR_INLINE int32_t br_channel_affine(int32_t acc, const int16_t *slope, int32_t bias, uint32_t shift) {
     return (int32_t)((uint32_t)br_mul(acc, slope[acc < 0]) + (uint32_t)bias + (1u << (shift - 1))) >> shift;
@@ -302,13 +307,13 @@ uint32_t br_update_rounded(int8_t *weight, const int32_t *dw, int32_t mantissa, 
 #define BR_LANE (32767) // the largest sum that leaves room for another one in its word
 
 // table[256], all sums of eight numbers: steps [10], the first four, and what is added from four to four.
-void br_fill_table(uint32_t *table, const uint32_t *steps);
+void br_fill_sums(uint32_t *table, const uint32_t *steps);
 // What the rows, `step` words apart, find in tables [4][256], a byte in each, is the sums, or is added to them.
-void br_look_up(const uint32_t *tables, const uint32_t *rows, size_t step, uint32_t *sums, const uint32_t *sums_end);
-void br_add_lookups(const uint32_t *tables, const uint32_t *rows, size_t step, uint32_t *sums,
+void br_find_sums(const uint32_t *tables, const uint32_t *rows, size_t step, uint32_t *sums, const uint32_t *sums_end);
+void br_add_found_sums(const uint32_t *tables, const uint32_t *rows, size_t step, uint32_t *sums,
     const uint32_t *sums_end);
-// tables [4][256] of v [32]: the sums of eight numbers, plus where a bit is 1, minus where it is 0.
-void br_build_tables(const uint32_t *v, uint32_t *tables);
+// tables [4][256] of the sums that begin with start [4], to which each bit that is 1 adds its d [32].
+void br_build_tables(const uint32_t *d, const uint32_t *start, uint32_t *tables);
 // sums [count] of the products of q [32 * words], where mask [words] is 1, and the signs of rows [count][words]; and in
 // the upper halves those of next. mask, next may be NULL: all, none.
 void br_find_products(const int16_t *q, const int16_t *next, const uint32_t *mask, size_t words, const uint32_t *rows,

@@ -3,7 +3,7 @@
 
 // Compilers have no use for the order of sums; products_armv6m.S has the same for Cortex-M0+; BR_PLAIN_C leaves it out.
 #if !defined(__ARM_ARCH_6M__) || defined(BR_PLAIN_C)
-void BR_HOT br_fill_table(uint32_t *table, const uint32_t *steps) {
+void BR_HOT br_fill_sums(uint32_t *table, const uint32_t *steps) {
     uint32_t a = steps[0], b = steps[1], c = steps[2], d = steps[3];
     for (uint32_t block = 1;; block++) {
         *table++ = a;
@@ -29,14 +29,14 @@ static inline uint32_t br_found(const uint32_t *tables, uint32_t row) {
         + tables[768 + (row >> 24)];
 }
 
-void BR_HOT br_look_up(const uint32_t *tables, const uint32_t *rows, size_t step, uint32_t *sums,
+void BR_HOT br_find_sums(const uint32_t *tables, const uint32_t *rows, size_t step, uint32_t *sums,
     const uint32_t *sums_end) {
     for (; sums != sums_end; rows += step) {
         *sums++ = br_found(tables, *rows);
     }
 }
 
-void BR_HOT br_add_lookups(const uint32_t *tables, const uint32_t *rows, size_t step, uint32_t *sums,
+void BR_HOT br_add_found_sums(const uint32_t *tables, const uint32_t *rows, size_t step, uint32_t *sums,
     const uint32_t *sums_end) {
     for (; sums != sums_end; rows += step) {
         *sums++ += br_found(tables, *rows);
@@ -44,41 +44,52 @@ void BR_HOT br_add_lookups(const uint32_t *tables, const uint32_t *rows, size_t 
 }
 #endif
 
-void BR_HOT br_build_tables(const uint32_t *v, uint32_t *tables) {
-    for (size_t i = 0; i < 4; i++, v += 8, tables += 256) {
+void BR_HOT br_build_tables(const uint32_t *d, const uint32_t *start, uint32_t *tables) {
+    for (size_t i = 0; i < 4; i++, d += 8, tables += 256) {
         // The first four sums, and what changes to the next four where the lowest bits of their place turn over.
-        uint32_t steps[10], low = 2 * v[2];
-        steps[0] = 0u - (v[0] + v[1] + v[2] + v[3] + v[4] + v[5] + v[6] + v[7]);
-        steps[1] = steps[0] + 2 * v[0];
-        steps[2] = steps[0] + 2 * v[1];
-        steps[3] = steps[1] + 2 * v[1];
+        uint32_t steps[10], low = d[2];
+        steps[0] = start[i];
+        steps[1] = steps[0] + d[0];
+        steps[2] = steps[0] + d[1];
+        steps[3] = steps[1] + d[1];
         steps[4] = low;
         for (size_t bit = 3; bit < 8; bit++) {
-            steps[2 + bit] = 2 * v[bit] - low;
-            low += 2 * v[bit];
+            steps[2 + bit] = d[bit] - low;
+            low += d[bit];
         }
-        br_fill_table(tables, steps);
+        br_fill_sums(tables, steps);
     }
 }
 
-// 32 numbers, those that the mask has; those of next, unless it is NULL, in the upper halves.
-static void BR_HOT br_load_numbers(const int16_t *q, const int16_t *next, uint32_t mask, uint32_t *v) {
-    for (size_t i = 0; i < 32; i++, mask >>= 1) {
-        uint32_t number = (uint32_t)(int32_t)q[i] + (next ? (uint32_t)next[i] << 16 : 0);
-        v[i] = mask & 1 ? number : 0;
+// 32 numbers, those that the mask has; those of next, unless it is NULL, in the upper halves. start [4], d [32]: the
+// sums of eight with all signs -, and what a + changes.
+static void BR_HOT br_load_numbers(const int16_t *q, const int16_t *next, uint32_t mask, uint32_t *start,
+    uint32_t *d) {
+    for (size_t byte = 0; byte < 4; byte++) {
+        uint32_t sum = 0;
+        for (const int16_t *end = q + 8; q != end; q++, mask >>= 1) {
+            uint32_t number = (uint32_t)(int32_t)*q;
+            if (next) {
+                number += (uint32_t)*next++ << 16;
+            }
+            number = mask & 1 ? number : 0;
+            sum += number;
+            *d++ = 2 * number;
+        }
+        *start++ = 0u - sum;
     }
 }
 
 void BR_HOT br_find_products(const int16_t *q, const int16_t *next, const uint32_t *mask, size_t words,
     const uint32_t *rows, size_t count, uint32_t *tables, uint32_t *sums) {
     for (size_t w = 0; w < words; w++) {
-        uint32_t v[32];
-        br_load_numbers(q + 32 * w, next ? next + 32 * w : NULL, mask ? mask[w] : 0xffffffffu, v);
-        br_build_tables(v, tables);
+        uint32_t start[4], d[32];
+        br_load_numbers(q + 32 * w, next ? next + 32 * w : NULL, mask ? mask[w] : 0xffffffffu, start, d);
+        br_build_tables(d, start, tables);
         if (w == 0) {
-            br_look_up(tables, rows, words, sums, sums + count);
+            br_find_sums(tables, rows, words, sums, sums + count);
         } else {
-            br_add_lookups(tables, rows + w, words, sums, sums + count);
+            br_add_found_sums(tables, rows + w, words, sums, sums + count);
         }
     }
 }

@@ -1,4 +1,4 @@
-// br_fill_table, br_look_up and br_add_lookups of products.c for ARMv6-M (Cortex-M0+): compilers store and load the four sums of a
+// br_fill_sums, br_find_sums and br_add_found_sums of products.c for ARMv6-M (Cortex-M0+): compilers store and load the four sums of a
 // block one by one, and run out of the eight low registers where there are four tables.
 
 #if defined(__ARM_ARCH_6M__) && !defined(BR_PLAIN_C)
@@ -38,12 +38,12 @@
     block r5
 .endm
 
-// void br_fill_table(uint32_t *table, const uint32_t *steps)
-    .global br_fill_table
-    .type br_fill_table, %function
+// void br_fill_sums(uint32_t *table, const uint32_t *steps)
+    .global br_fill_sums
+    .type br_fill_sums, %function
     .thumb_func
     .p2align 2
-br_fill_table:
+br_fill_sums:
     push {r4-r7, lr}
     mov r4, r8
     mov r5, r9
@@ -87,7 +87,7 @@ br_fill_table:
     mov r10, r6
     mov r11, r7
     pop {r4-r7, pc}
-    .size br_fill_table, . - br_fill_table
+    .size br_fill_sums, . - br_fill_sums
 
 // What a byte of the row finds in its table.
 .macro find byte table to
@@ -140,8 +140,8 @@ br_fill_table:
     .size \name, . - \name
 .endm
 
-    lookups br_look_up 0 // 29 cycles a sum
-    lookups br_add_lookups 1 // 32 cycles
+    lookups br_find_sums 0 // 29 cycles a sum
+    lookups br_add_found_sums 1 // 32 cycles
 
 #endif
 

@@ -48,6 +48,7 @@ USUAL: dict[str, dict[str, tuple[int, ...]]] = {
     "head_backward": {"e": (-8000, 8000)},
     "head_update": {"e": (-16384, 16384), "exponent": (-20, -3, 4), "momentum": (0, 3), "decay": (0, 9)},
     "head_quantize": {"q_f": (2, 4, 8)},
+    "head_add": {"factor": (-32767, -9, 1, 32)},
     "consolidate": {"mean": (-900, 31), "alpha": (0, 20000, 32768)},
     "update_weights": {
         "weight": (-127, 127),
@@ -139,7 +140,7 @@ class _Maker:
 SHAPES: dict[str, Callable[[_Maker], tuple[Any, ...]]] = {
     "conv2d": lambda m: ((m.one(4, 7), m.one(5, 6), 3, m.one(5, 32), *m.sides(), 1),),
     "bconv2d": _Maker.bconv2d,
-    "bconv2d_masks": lambda m: (m.binary(32, (1, 2, 4, 8, 3)[m.number % 5]),),
+    "bconv2d_masks": lambda m: (m.binary(m.one(32, 64), (1, 2, 4, 8, 3)[m.number % 5]),),
     "bconv2d_sign": lambda m: (m.binary(32, (1, 2, 4, 8, 3)[m.number % 5]),),
     "binarize": lambda m: (5, 64),
     "near_threshold": lambda m: (5, 64),
@@ -155,6 +156,8 @@ SHAPES: dict[str, Callable[[_Maker], tuple[Any, ...]]] = {
     "head_backward": lambda m: (5, 7, m.one(16, 32)),
     "head_update": lambda m: (4, 3, 11, m.one(16, 32)),
     "head_quantize": lambda m: (3, 8, m.one(16, 32)),
+    "head_begin": lambda m: (3, 8, m.one(16, 32)),
+    "head_add": lambda m: (11, m.one(16, 32)),
     "head_sum": lambda m: (40, m.one(16, 32)),
     "consolidate": lambda m: (30, m.one(16, 32)),
     "transpose": lambda m: (64, 3),

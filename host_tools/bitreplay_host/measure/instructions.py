@@ -47,7 +47,7 @@ CORE = {
     "dense": "x weight shift n classes y",
     "softmax": "z active classes label e",
     "head_update": "e f active samples classes n weight velocity hyper rng",
-    "bconv2d_masks": "geometry x weight affine y passes negative",
+    "bconv2d_masks": "geometry x weight affine y passes negative scratch words",
     "near_threshold": "x threshold n channels y",
     "head_backward": "e weight bits classes n df",
     "gradient_mask": "g mask words",
@@ -227,6 +227,8 @@ def make_case(kernel: str, text: str, random: np.random.Generator, shape: dict[s
         known["affine"] = known["slope"], known["bias"], known["shift"]
     if "packed" in known:
         known["trained"] = known["channels"], shape["count"], known["weight"]
+    if kernel == "bconv2d_masks":
+        known["words"] = known["scratch"].size
     scratch = frozenset(i for i, argument in enumerate(described) if argument.role == "scratch")
     core = tuple((shape | known)[name] for name in CORE[kernel].split())
     return Case(kernel, text, expected, core, scratch=scratch)

@@ -130,7 +130,11 @@ def bconv2d(geometry):
 
 def bconv2d_masks(geometry):
     words = _pixels(geometry) * geometry[3] // 32
-    return bconv2d(geometry) + [_output("passes", "I", words), _output("negative", "I", words)]
+    masks = [_output("passes", "I", words), _output("negative", "I", words)]
+    # As much as a layer of one tap has a use for.
+    useful = geometry[4:8] == (1, 1, 1, 1)
+    scratch = _buffer("scratch", "I", 1024 + geometry[3] // geometry[10] if useful else 0, "scratch")
+    return bconv2d(geometry) + masks + [scratch]
 
 
 def bconv2d_sign(geometry):
@@ -226,6 +230,16 @@ def head_update(samples, classes, n, bits):
 def head_quantize(classes, n, bits):
     outputs = [_output("out", "b", classes * n), _output("shift", "b", classes)]
     return [_buffer("weight", MASTER[bits], classes * n), _bits(bits), _scalar("q_f", 2, 8)] + outputs
+
+
+def head_begin(classes, n, bits):
+    here = _settings("here", "B", classes, 0, 1)
+    outputs = [_output(name, MASTER[bits], classes * n) for name in ("weight", "velocity")]
+    return [_buffer("cw", "h", classes * n), here, _bits(bits)] + outputs
+
+
+def head_add(n, bits):
+    return [_buffer("f", "b", n), _scalar("factor", -32767, 32767), _bits(bits), _output("weight", MASTER[bits], n)]
 
 
 def head_sum(n, bits):
@@ -353,6 +367,8 @@ KERNELS = {
     "head_backward": head_backward,
     "head_update": head_update,
     "head_quantize": head_quantize,
+    "head_begin": head_begin,
+    "head_add": head_add,
     "head_sum": head_sum,
     "consolidate": consolidate,
     "transpose": transpose,

@@ -17,7 +17,17 @@ from .gradient import (
     transpose,
     update_weights,
 )
-from .head import consolidate, dense, head_backward, head_quantize, head_sum, head_update, softmax
+from .head import (
+    consolidate,
+    dense,
+    head_add,
+    head_backward,
+    head_begin,
+    head_quantize,
+    head_sum,
+    head_update,
+    softmax,
+)
 from .products import dot_tables
 from .random import random
 from .stream import add, avg_pool, binarize, expand, global_avg_pool, max_pool, max_pool_bits, near_threshold
@@ -46,7 +56,9 @@ __all__ = [
     "gradient_add",
     "gradient_mask",
     "gradient_record",
+    "head_add",
     "head_backward",
+    "head_begin",
     "head_quantize",
     "head_sum",
     "head_update",

@@ -38,6 +38,15 @@ def output_buffer(name, buffer, dtype, count):
     return input_buffer(name, buffer, dtype, count)
 
 
+def scratch_buffer(buffer):
+    """Working memory of the C kernel: of any size, and left as it is here."""
+    if memoryview(buffer).readonly:
+        raise TypeError("scratch: must be writable")
+    given = memoryview(buffer).nbytes
+    if given % 4:
+        raise ValueError(f"scratch: must be words of 4 bytes, got {given} bytes")
+
+
 def counted(name, buffer, size, limit):
     """The number of elements of `size` bytes in a buffer, 1..limit."""
     given = memoryview(buffer).nbytes

@@ -6,7 +6,7 @@ The blocks are those of Bi-Real Net (Liu et al. 2018, arXiv 1808.00278) and ReAc
 
 import numpy as np
 
-from .arguments import checked_geometry, input_buffer, output_buffer, pack, saturate
+from .arguments import checked_geometry, input_buffer, output_buffer, pack, saturate, scratch_buffer
 from .convolution import affine, affine_arguments, binary_convolve
 
 
@@ -25,10 +25,11 @@ def bconv2d(geometry, x, weight, slope, bias, shift, y):
     y[:] = saturate(y + affine(acc, *folded).ravel(), 8)
 
 
-def bconv2d_masks(geometry, x, weight, slope, bias, shift, y, passes, negative):
+def bconv2d_masks(geometry, x, weight, slope, bias, shift, y, passes, negative, scratch):
     """bconv2d, and what its backward pass asks for: where y was not saturated, and where acc < 0.
 
-    As bconv2d, with cout a multiple of 32; passes, negative u32[out_height*out_width*cout/32], bits of y's elements.
+    As bconv2d, with cout a multiple of 32; passes, negative u32[out_height*out_width*cout/32], bits of y's elements;
+    scratch u32, of any size, working memory of the C kernel, left as it is here.
     ValueError for a size or range that differs.
     """
     g = checked_geometry(geometry, binary=True)
@@ -39,6 +40,7 @@ def bconv2d_masks(geometry, x, weight, slope, bias, shift, y, passes, negative):
     y = output_buffer("y", y, np.int8, outputs)
     passes = output_buffer("passes", passes, np.uint32, outputs // 32)
     negative = output_buffer("negative", negative, np.uint32, outputs // 32)
+    scratch_buffer(scratch)
     acc = binary_convolve(g, x, weight)
     total = y + affine(acc, *folded).ravel()
     y[:] = saturate(total, 8)

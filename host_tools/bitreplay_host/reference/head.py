@@ -41,9 +41,9 @@ def top16(weight):
     return wide(weight) >> 16
 
 
-def active_classes(active, classes):
-    flags = input_buffer("active", active, np.uint8, classes)
-    in_range("active", flags.max(), 0, 1)
+def class_flags(name, flags, classes):
+    flags = input_buffer(name, flags, np.uint8, classes)
+    in_range(name, flags.max(), 0, 1)
     return flags.astype(bool)
 
 
@@ -85,7 +85,7 @@ def softmax(z, active, label, e):
     """
     classes = counted("z", z, 4, MAX_CHANNELS)
     z = input_buffer("z", z, np.int32, classes).astype(np.int64)
-    active = active_classes(active, classes)
+    active = class_flags("active", active, classes)
     if not active.any():
         raise ValueError("active: no class is active")
     label = in_range("label", label, -1, classes - 1)
@@ -136,7 +136,7 @@ def head_update(e, f, active, weight, velocity, hyper, rng):
     n = counted("f", f, samples, MAX_DENSE)
     e = input_buffer("e", e, np.int16, samples * classes).reshape(samples, classes).astype(np.int64)
     f = input_buffer("f", f, np.int8, samples * n).reshape(samples, n).astype(np.int64)
-    active = active_classes(active, classes)
+    active = class_flags("active", active, classes)
     weight = output_buffer("weight", weight, dtype, classes * n).reshape(classes, n)
     velocity = output_buffer("velocity", velocity, dtype, classes * n).reshape(classes, n)
     s = state(rng)
@@ -171,6 +171,37 @@ def head_quantize(weight, bits, q_f, out, shift):
         s = max(0, int(abs(row).max()).bit_length() - (q_f - 1))
         out[c] = np.clip(round_half_up(row, s), -largest, largest)
         shift[c] = s - 8
+
+
+def head_begin(cw, here, bits, weight, velocity):
+    """Sets training weights to the consolidated ones, or to 0 where a class is not here, and velocities to 0.
+
+    cw i16[C*n], n <= 1024; here u8[C], 0 or 1; weight, velocity [C*n], i16 or i32 by bits.
+    ValueError for a size or range that differs.
+    """
+    dtype = master_type(bits)
+    classes = counted("here", here, 1, MAX_CHANNELS)
+    n = counted("cw", cw, 2 * classes, MAX_DENSE)
+    cw = input_buffer("cw", cw, np.int16, classes * n).reshape(classes, n)
+    here = class_flags("here", here, classes)
+    weight = output_buffer("weight", weight, dtype, classes * n).reshape(classes, n)
+    velocity = output_buffer("velocity", velocity, dtype, classes * n)
+    weight[:] = np.where(here[:, None], cw.astype(np.int64) << (bits - 16), 0)
+    velocity[:] = 0
+
+
+def head_add(f, factor, bits, weight):
+    """Adds features, times a factor, to the training weights of a class as they are stored, saturated.
+
+    f i8[n], n <= 1024; -2^15 < factor < 2^15; weight [n], i16 or i32 by bits.
+    ValueError for a size or range that differs.
+    """
+    dtype = master_type(bits)
+    n = counted("f", f, 1, MAX_DENSE)
+    f = input_buffer("f", f, np.int8, n).astype(np.int64)
+    factor = in_range("factor", factor, -32767, 32767)
+    weight = output_buffer("weight", weight, dtype, n)
+    weight[:] = saturate(weight + f * factor, bits)
 
 
 def head_sum(weight, bits):
