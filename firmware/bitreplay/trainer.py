@@ -253,12 +253,8 @@ class Trainer(Above):
         errors: i16[classes] of the Head.
         """
         net = self.net
-        g, first = self.whole, self.first
-        stream, bits = kernels.head_backward(errors, head.tw, head.bits, first), None
-        # Without the mean's divisor: a step does not depend on the scale of a gradient.
-        if net.pooling == "global_avg_pool":
-            for p in range(len(first), 2 * count(net.above[-1].shape), len(first)):
-                g[p : p + len(first)] = first
+        # Each position gets that of the features, without the mean's divisor: a step does not depend on its scale.
+        stream, bits = kernels.head_backward(errors, head.tw, head.bits, self.top), None
         # stream, bits: the exponents of their gradients; None: there is none.
         for i in range(len(net.above) - 1, self.parts[0].index - 1, -1):
             layer = net.above[i]
@@ -274,7 +270,7 @@ class Trainer(Above):
     def _place_gradients(self, net):
         """Views of the gradients by layer, made once: of what it makes, and by op of what it reads, and scratch."""
         g, d = memoryview(self.g), memoryview(self.d)
-        self.whole, self.first = g, g[: 2 * net.features]
+        self.top = g[: 2 * count(net.above[-1].shape)]
         for i in range(self.parts[0].index, len(net.above)):
             layer = net.above[i]
             size, size_in = 2 * count(layer.shape), 2 * count(layer.shape_in)

@@ -150,7 +150,7 @@ SHAPES = {
     "dense": lambda: dims((40, 1024), (20, 1024)),
     "random": lambda: (),
     "softmax": lambda: dims((30, 1024)),
-    "head_backward": lambda: dims((12, 1024), (20, 1024)) + [master()],
+    "head_backward": lambda: dims((12, 1024), (20, 1024)) + [master(), random.randint(1, 5)],
     "head_update": lambda: dims((9, 64), (9, 1024), (20, 1024)) + [master()],
     "head_quantize": lambda: dims((12, 1024), (20, 1024)) + [master()],
     "head_begin": lambda: dims((9, 255), (40, 1024)) + [master()],

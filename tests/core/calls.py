@@ -20,7 +20,7 @@ SHAPES = {
     "dense": (5, 3),
     "random": (),
     "softmax": (3,),
-    "head_backward": (3, 5, 16),
+    "head_backward": (3, 5, 16, 2),
     "head_update": (2, 3, 5, 16),
     "head_quantize": (3, 5, 32),
     "head_begin": (3, 5, 32),

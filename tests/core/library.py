@@ -112,7 +112,9 @@ def softmax(z, active, label, e):
 
 
 def head_backward(e, weight, bits, df):
-    return call("head_backward", e, weight, u32(bits), size(e.size), size(df.size), df, returns=ctypes.c_int32)
+    n = weight.size // e.size
+    shape = size(e.size), size(n), df, size(df.size // n)
+    return call("head_backward", e, weight, u32(bits), *shape, returns=ctypes.c_int32)
 
 
 def head_update(e, f, active, weight, velocity, hyper, rng):

@@ -57,10 +57,12 @@ def test_softmax_is_softmax(data, classes, spread):
     assert -classes < e.sum() - (ONE if label < 0 else 0) <= 0  # each class is floored
 
 
-@given(st.data(), st.integers(1, 40), st.integers(1, 70), BITS)
-def test_head_backward(data, classes, n, bits):
+@given(st.data(), st.integers(1, 40), st.integers(1, 70), BITS, st.integers(1, 4))
+def test_head_backward(data, classes, n, bits, copies):
     e, weight = data.draw(arrays(np.int16, classes)), data.draw(arrays(MASTER[bits], classes * n))
-    k, (*_, df) = agree("head_backward", e, weight, bits, np.zeros(n, np.int16))
+    k, (*_, df) = agree("head_backward", e, weight, bits, np.zeros(copies * n, np.int16))
+    assert (df.reshape(copies, n) == df[:n]).all()
+    df = df[:n]
     sums = e.astype(np.int64) @ (weight.astype(np.int64) >> (bits - 16)).reshape(classes, n)
     sums = np.clip(sums.astype(np.int32), -(2**30), 2**30).astype(np.int64)
     assert k == int(abs(sums).max()).bit_length() - 15

@@ -49,11 +49,13 @@ mp_obj_t mod_head_backward(size_t n_args, const mp_obj_t *a) {
     br_args_t args;
     args.n = 0;
     uint32_t bits = (uint32_t)br_get_master_bits(br_get_int(a[2], "bits"));
-    size_t classes = br_count(a[0], "e", 2, BR_MAX_CHANNELS), n = br_count(a[3], "df", 2, BR_MAX_DENSE);
+    size_t classes = br_count(a[0], "e", 2, BR_MAX_CHANNELS);
+    size_t n = br_count(a[1], "weight", classes * bits / 8, BR_MAX_DENSE);
+    size_t copies = br_count(a[3], "df", 2 * n, BR_MAX_POSITIONS);
     const int16_t *e = br_input(&args, a[0], "e", classes * 2, 2);
     const void *weight = br_input(&args, a[1], "weight", classes * n * bits / 8, bits / 8);
-    int16_t *df = br_output(&args, a[3], "df", n * 2, 2);
-    return MP_OBJ_NEW_SMALL_INT(br_head_backward(e, weight, bits, classes, n, df));
+    int16_t *df = br_output(&args, a[3], "df", copies * n * 2, 2);
+    return MP_OBJ_NEW_SMALL_INT(br_head_backward(e, weight, bits, classes, n, df, copies));
 }
 
 // head_update(e, f, active, weight, velocity, hyper, rng)

@@ -149,9 +149,10 @@ uint32_t br_random(uint32_t *rng, uint32_t n);
 // Returns the index of the largest active score. The sum of exponentials is <= 2^15 * classes < 2^31; x << 14 <= 2^29.
 size_t br_softmax(const int32_t *z, const uint8_t *active, size_t classes, int32_t label, int16_t *e);
 
-// e [classes], weight [classes][n], df [n]; returns the exponent. With e from br_softmax, sum|e| <= 2^15, so the sums
+// e [classes], weight [classes][n], df [copies][n]; returns the exponent. With e from br_softmax, sum|e| <= 2^15, so the sums
 // are <= 2^30.
-int32_t br_head_backward(const int16_t *e, const void *weight, uint32_t bits, size_t classes, size_t n, int16_t *df);
+int32_t br_head_backward(const int16_t *e, const void *weight, uint32_t bits, size_t classes, size_t n, int16_t *df,
+    size_t copies);
 
 // e [samples][classes], f [samples][n]. |g| <= 2^14 * 2^7 * 64 = 2^27, times a mantissa <= 15 < 2^31.
 void br_head_update(const int16_t *e, const int8_t *f, const uint8_t *active, size_t samples, size_t classes, size_t n,

@@ -112,22 +112,33 @@ static size_t br_gradient_block(const int16_t *e, const void *weight, uint32_t b
     return count;
 }
 
-int32_t br_head_backward(const int16_t *e, const void *weight, uint32_t bits, size_t classes, size_t n, int16_t *df) {
-    int32_t sum[BR_FEATURES];
+int32_t br_head_backward(const int16_t *e, const void *weight, uint32_t bits, size_t classes, size_t n, int16_t *df,
+    size_t copies) {
+    int32_t block[BR_FEATURES], *sums = block;
     uint32_t largest = 0;
-    // Sums have no place to wait for the largest one: they are found twice.
+    // Where there are copies, sums wait in their place for the largest one; else they are found twice.
+    int wait = copies > 1 && ((uintptr_t)df & 3) == 0;
     for (size_t first = 0, count; first < n; first += count) {
-        count = br_gradient_block(e, weight, bits, classes, n, first, sum);
+        sums = wait ? (int32_t *)df + first : block;
+        count = br_gradient_block(e, weight, bits, classes, n, first, sums);
         for (size_t i = 0; i < count; i++) {
-            largest = br_largest(largest, sum[i]);
+            largest = br_largest(largest, sums[i]);
         }
     }
     int32_t exponent = br_normal_exponent(largest);
     for (size_t first = 0, count; first < n; first += count) {
-        count = br_gradient_block(e, weight, bits, classes, n, first, sum);
-        for (size_t i = 0; i < count; i++) {
-            df[first + i] = br_normalize(sum[i], exponent);
+        count = n - first < BR_FEATURES ? n - first : BR_FEATURES;
+        sums = wait ? (int32_t *)df + first : block;
+        if (!wait) {
+            br_gradient_block(e, weight, bits, classes, n, first, sums);
         }
+        for (size_t i = 0; i < count; i++) {
+            int32_t v = sums[i];
+            df[first + i] = br_normalize(v, exponent);
+        }
+    }
+    for (size_t i = n; i < copies * n; i++) {
+        df[i] = df[i - n];
     }
     return exponent;
 }

@@ -73,6 +73,8 @@ void br_expand(const uint32_t *x, const int8_t *levels, size_t n, size_t channel
 }
 
 void br_global_avg_pool(const int8_t *x, size_t n, size_t channels, int8_t *y) {
+    // Most models have a power of two, by which a sum is shifted.
+    uint32_t shift = br_bit_length((uint32_t)n) - 1;
     for (size_t c = 0; c < channels; c++) {
         // 128 more than each value, so that no quotient is of a negative number
         size_t sum = 128 * n + (n >> 1);
@@ -80,7 +82,7 @@ void br_global_avg_pool(const int8_t *x, size_t n, size_t channels, int8_t *y) {
         for (size_t i = 0; i < n; i++, value += channels) {
             sum += (size_t)(ptrdiff_t)*value;
         }
-        y[c] = (int8_t)((int32_t)br_quotient(sum, n) - 128);
+        y[c] = (int8_t)((int32_t)(n >> shift << shift == n ? sum >> shift : br_quotient(sum, n)) - 128);
     }
 }
 

@@ -153,7 +153,7 @@ SHAPES: dict[str, Callable[[_Maker], tuple[Any, ...]]] = {
     "dense": lambda m: (33, 3),
     "random": lambda m: (),
     "softmax": lambda m: (80,),  # many, so that they find a constant of the exponential that is wrong by one
-    "head_backward": lambda m: (5, 7, m.one(16, 32)),
+    "head_backward": lambda m: (5, 7, m.one(16, 32), m.one(1, 4)),
     "head_update": lambda m: (4, 3, 11, m.one(16, 32)),
     "head_quantize": lambda m: (3, 8, m.one(16, 32)),
     "head_begin": lambda m: (3, 8, m.one(16, 32)),

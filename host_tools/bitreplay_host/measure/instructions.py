@@ -49,7 +49,7 @@ CORE = {
     "head_update": "e f active samples classes n weight velocity hyper rng",
     "bconv2d_masks": "geometry x weight affine y passes negative scratch words",
     "near_threshold": "x threshold n channels y",
-    "head_backward": "e weight bits classes n df",
+    "head_backward": "e weight bits classes n df copies",
     "gradient_mask": "g mask words",
     "gradient_add": "g d mask flip n channels shift_g shift_d",
     "gradient_record": "g negative slope n cout channels count out width first",
@@ -291,7 +291,7 @@ def others(net: Any, random: np.random.Generator) -> Iterator[Case]:
     yield case("softmax", f"{CLASSES} classes", {"classes": CLASSES}, z=z, active=active, label=0)
     weight = random.integers(-(2**15), 2**15, CLASSES * n).astype(np.int16)
     e = random.integers(-3000, 3000, CLASSES, np.int16)
-    yield case("head_backward", text, {"classes": CLASSES, "n": n, "bits": 16}, e=e, weight=weight)
+    yield case("head_backward", text, {"classes": CLASSES, "n": n, "bits": 16, "copies": 1}, e=e, weight=weight)
     for samples in batches:
         e = random.integers(-3000, 3000, samples * CLASSES, np.int16)
         shape = {"samples": samples, "classes": CLASSES, "n": n, "bits": 16}

@@ -209,9 +209,9 @@ def _bits(bits):
     return _scalar("bits", bits, bits)
 
 
-def head_backward(classes, n, bits):
+def head_backward(classes, n, bits, copies):
     e, weight = _buffer("e", "h", classes), _buffer("weight", MASTER[bits], classes * n)
-    return [e, weight, _bits(bits), _output("df", "h", n)]
+    return [e, weight, _bits(bits), _output("df", "h", copies * n)]
 
 
 def head_update(samples, classes, n, bits):

@@ -178,7 +178,7 @@ def head(net, rng):
     score = bytearray(4 * CLASSES)
     yield case("dense", text, (n, CLASSES), rng, y=score)
     yield case("softmax", "%d classes" % CLASSES, (CLASSES,), rng, z=score, active=active, label=0)
-    yield case("head_backward", text, (CLASSES, n, 16), rng, e=errors, weight=weight)
+    yield case("head_backward", text, (CLASSES, n, 16, 1), rng, e=errors, weight=weight)
     given = {"e": errors, "active": active, "weight": weight, "mantissa": 10, "exponent": -4, "momentum": 3}
     for batch in [budget.HEAD_BATCH] + [trainer.minibatch(layer) for _, layer in convolutions(net)[:1]]:
         shape = batch, CLASSES, n, 16

@@ -12,6 +12,7 @@ from .arguments import (
     MAX_CHANNELS,
     MAX_DENSE,
     MAX_ELEMENTS,
+    MAX_POSITIONS,
     counted,
     in_range,
     input_buffer,
@@ -104,14 +105,16 @@ def softmax(z, active, label, e):
 def head_backward(e, weight, bits, df):
     """The gradient of a sample's features: sums over classes of e * top16(weight), normalized. Returns its exponent k.
 
-    e i16[C], Q14; weight [C*n], i16 or i32 by bits, n <= 1024; df i16[n].
+    e i16[C], Q14; weight [C*n], i16 or i32 by bits, n <= 1024; df i16[P*n], P <= 4096 copies of it.
     The sum wraps modulo 2^32, but not with an e of softmax. ValueError for a size or range that differs.
     """
     dtype = master_type(bits)
-    classes, n = counted("e", e, 2, MAX_CHANNELS), counted("df", df, 2, MAX_DENSE)
+    classes = counted("e", e, 2, MAX_CHANNELS)
+    n = counted("weight", weight, classes * dtype.itemsize, MAX_DENSE)
+    copies = counted("df", df, 2 * n, MAX_POSITIONS)
     e = input_buffer("e", e, np.int16, classes).astype(np.int64)
     weight = top16(input_buffer("weight", weight, dtype, classes * n).reshape(classes, n))
-    df = output_buffer("df", df, np.int16, n)
+    df = output_buffer("df", df, np.int16, copies * n).reshape(copies, n)
     df[:], k = normalize(np.clip(wrap32(e @ weight), -(1 << 30), 1 << 30))
     return k
 
