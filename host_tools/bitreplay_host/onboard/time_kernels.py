@@ -3,9 +3,9 @@
 # argument: a JSON file {"model", "repeats"}. Prints a line {"kernel", "shape", "us"} for each, the
 # best of `repeats` runs, a call's own cost in Python included (0.2 us on a PC, some 20 on a Pico); the backbone's
 # binary convolutions have "binary_macs" too, those executed, as padding is skipped, and "padded_macs". For each binary
-# layer that can be trained, and number of bits, two lines {"gradient": "dW" or "dX", "shape", "q_b", "bit_serial_us",
-# "sign_and_add_us"}: a tap's products, dW of all channels for a minibatch, dX of a sample, the best of interleaved
-# runs, with the transposition on the bit-serial side.
+# layer that can be trained, and number of bits, two lines {"gradient": "dW" or "dX", "shape", "q_b", "tables_us",
+# "bit_serial_us", "sign_and_add_us"}: a tap's products, dW of all channels for a minibatch, dX of a sample, the best
+# of interleaved runs, with the transposition on the side of tables and of bit planes.
 
 import gc
 import json
@@ -184,6 +184,8 @@ def head(net, rng):
         shape = batch, CLASSES, n, 16
         yield case("head_update", "minibatch of %d" % batch, shape, rng, decay=0, **given)
     yield case("head_quantize", text, (CLASSES, n, 16), rng, weight=weight, q_f=8)
+    yield case("head_begin", text, (CLASSES, n, 16), rng, here=active)
+    yield case("head_add", "%d features" % n, (n, 16), rng, weight=weight, factor=1)
     yield case("head_sum", "%d features" % n, (n, 16), rng, weight=weight)
     yield case("consolidate", "%d features" % n, (n, 16), rng, tw=weight, mean=0, alpha=16384)
     yield case("random", "one draw", (), rng, n=1000)
@@ -204,6 +206,10 @@ def parts(net, rng):
     yield case("quantize_gradient", text, (positions, 4), rng, g=g, stochastic=1, planes=planes)
     text, dw = "%d positions, %d inputs" % (positions, inputs), bytearray(4 * inputs)
     yield case("dot_planes", text + ", 4 bits", (positions // 32, 4, inputs), rng, planes=planes, rows=xt, out=dw)
+    q = noise(4 * positions, rng)
+    yield case(
+        "dot_tables", "two rows of " + text, (positions // 32, inputs), rng, q=q, rows=xt, out=bytearray(8 * inputs)
+    )
     yield case("dot_signs", text, (positions, inputs // 32), rng, x=x)
     given = {"weight": noise(inputs, rng), "dw": dw}
     yield case("update_weights", "%d weights" % inputs, (inputs,), rng, mantissa=10, exponent=-20, **given)
@@ -234,7 +240,7 @@ def training(net, rng, pool):
 
 
 def gradients(net, repeats, rng):
-    """Bit-serial and sign-and-add products of b-bit gradients and bits, for each layer that can be trained."""
+    """Products of b-bit gradients and bits, by tables, bit-serial and by sign-and-add, for each trained layer."""
     binary = [layer.name for layer in net.above if layer.op == "bconv2d"]
     reached = binary[len(binary) - trainer.most(net) :]
     for text, layer in convolutions(net):
@@ -251,11 +257,18 @@ def compare(gradient, text, n, inputs, groups, calls, repeats, rng):
     words = inputs // 32
     x, xt = noise(n * inputs // 8, rng), bytearray(n * inputs // 8)
     outs = array("i", [0] * inputs), array("i", [0] * inputs)
+    both, scratch = array("i", [0] * (2 * inputs)), bytearray(4096)
     g = array("i", [kernels.random(rng, 60000) - 30000 for _ in range(n)])
     for bits in (2, 4, 8, 16):
         planes = array("I", [0] * (bits * n // 32))
         kernels.quantize_gradient(g, bits, 1, planes, rng)
         q = array("h", [value(planes, bits, n, j) for j in range(n)])
+
+        def tables(two=q + q):
+            for _ in range(groups):
+                kernels.transpose(x, words, xt)
+            for _ in range((calls + 1) // 2):
+                kernels.dot_tables(two, xt, scratch, both)
 
         def serial(bits=bits, planes=planes):
             for _ in range(groups):
@@ -267,11 +280,11 @@ def compare(gradient, text, n, inputs, groups, calls, repeats, rng):
             for _ in range(calls):
                 kernels.dot_signs(q, x, outs[1])
 
-        times = best((serial, signs), repeats)
-        if outs[0] != outs[1]:
-            raise ValueError("dot_planes and dot_signs differ")
+        times = best((tables, serial, signs), repeats)
+        if outs[0] != outs[1] or both != outs[1] + outs[1]:
+            raise ValueError("dot_tables, dot_planes and dot_signs differ")
         line = {"gradient": gradient, "shape": text, "q_b": bits}
-        line["bit_serial_us"], line["sign_and_add_us"] = times
+        line["tables_us"], line["bit_serial_us"], line["sign_and_add_us"] = times
         print(json.dumps(line))
 
 
