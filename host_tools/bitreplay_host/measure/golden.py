@@ -140,7 +140,7 @@ class _Maker:
 SHAPES: dict[str, Callable[[_Maker], tuple[Any, ...]]] = {
     "conv2d": lambda m: ((m.one(4, 7), m.one(5, 6), 3, m.one(5, 32), *m.sides(), 1),),
     "bconv2d": _Maker.bconv2d,
-    "bconv2d_masks": lambda m: (m.binary(m.one(32, 64), (1, 2, 4, 8, 3)[m.number % 5]),),
+    "bconv2d_masks": lambda m: (m.binary(32, (1, 2, 4, 8, 3)[m.number % 5]),),
     "bconv2d_sign": lambda m: (m.binary(32, (1, 2, 4, 8, 3)[m.number % 5]),),
     "binarize": lambda m: (5, 64),
     "near_threshold": lambda m: (5, 64),
