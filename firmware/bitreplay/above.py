@@ -17,6 +17,7 @@ class Above:
     def __init__(self, net, packed=None, kept=None, masks=None, work=None):
         packed, kept, masks = packed or {}, kept or {}, masks or {}
         self.net = net
+        self.trained = bool(masks)  # gradients may lie in the memory for tables then
         # Made once, as a call that is made anew for every sample leaves as much garbage.
         self._readers = []  # (arguments, index) of what reads the latent
         self._calls = []  # (kernel, arguments)
@@ -36,7 +37,8 @@ class Above:
             if i in masks or reads or makes:
                 arguments = list(arguments)
                 if layer.op == "bconv2d" and i in masks:
-                    kernel, arguments = kernels.bconv2d_masks, arguments + list(masks[i]) + [work]
+                    arguments[-2] = work
+                    kernel, arguments = kernels.bconv2d_masks, arguments + list(masks[i])
                 elif i in masks:
                     near = [arguments[0], layer.threshold, masks[i][0]]
                     self._learning.append((kernels.near_threshold, near, 0, None, None))
@@ -64,6 +66,8 @@ class Above:
             kernels.global_avg_pool(self.last, out)
 
     def _run(self, latent, row):
+        if not self.trained:
+            self.net.tables.serve(self._calls)
         for arguments, at in self._readers:
             arguments[at] = latent
         if row is None:

@@ -3,6 +3,7 @@
 import _bitreplay as kernels
 
 from .graph import STREAM, count
+from .tables import NONE
 
 ZEROS = bytes(256)
 
@@ -25,7 +26,7 @@ def add_calls(calls, layer, scratch, weight=None):
     """Appends the calls, (kernel, list of arguments), that run a Layer on the scratch buffers, in order.
 
     weight: packed, instead of the file's. What the caller gives, an image or a latent, is None for now: the argument
-    source_of(layer), or the last one.
+    source_of(layer), or the last one. Binary convolutions have no scratch (tables.py).
     """
     op = layer.op
     source = buffer(scratch, layer.source, layer.shape_in)
@@ -38,11 +39,13 @@ def add_calls(calls, layer, scratch, weight=None):
     elif layer.pool:
         arguments = [layer.pool, source, target]
     elif op == "bconv2d_sign":
-        arguments = [layer.geometry, source, weight, layer.threshold, layer.flip, target]
+        arguments = [layer.geometry, source, weight, layer.threshold, layer.flip, NONE, target]
     else:
         if layer.residual is False:
             calls.append((zero, [target]))
         arguments = [layer.geometry, source, weight, layer.slope, layer.bias, layer.shift, target]
+        if op == "bconv2d":
+            arguments.insert(6, NONE)
     calls.append((getattr(kernels, op), arguments))
 
 

@@ -90,6 +90,7 @@ class Learner:
         self.learning = False
         self.learned = None  # samples of each class, once a minibatch was learned
         needed = budget.describe(net, self.config)
+        net.tables.set(None)
         try:
             self._allocate()
         except MemoryError:
@@ -117,6 +118,7 @@ class Learner:
         self.x_rows, self.f_rows, self.e_rows = [rows(buffer, batch) for buffer in (self.x, self.f, self.e)]
         if net.reserve is None:
             net.reserve = bytearray(RESERVE)
+        net.tables.set(self.trainer.lendable() if self.trainer else None)
 
     # Seeing and predicting.
 

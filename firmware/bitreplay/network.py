@@ -15,6 +15,7 @@ from .checks import check_buffer, check_path
 from .dataflow import MAX_NAME, is_text
 from .metadata import check_fields, parse_field
 from .safetensors import fail
+from .tables import Tables
 
 FORMAT, VERSION = "bitreplay-model", "2"
 FIELDS, OPTIONAL = ("format", "version", "name", "graph"), ("labels",)
@@ -75,7 +76,7 @@ class Network:
 
     above: the Layers (graph.py) from after the latent to before the features. pooling: what makes the features of the
     stream, "global_avg_pool" or "flatten". scratch: the stream and two buffers of bits; latent() and Above work there,
-    while busy, a Lock, is taken: for each call of this or of a learner.
+    while busy, a Lock, is taken: for each call of this or of a learner. tables: the memory for Tables.
     """
 
     def __init__(self, path, name, plan, view, file, weights_bytes):
@@ -100,6 +101,8 @@ class Network:
             add_calls(calls, layer, self.scratch)
         self._first: list = calls[0][1]
         self._calls, self._last = calls[1:-1], calls[-1]
+        self._served = calls[1:]
+        self.tables = Tables(plan.backbone + plan.above)
 
     def _allocate(self, path, sizes):
         self.scratch_bytes = sum(sizes)
@@ -122,6 +125,7 @@ class Network:
 
     def _run(self, image, out):
         """latent() of a caller that has taken `busy`."""
+        self.tables.serve(self._served)
         first = self._first
         first[1] = check_buffer("image", image, self.image_shape, self.image_bytes)
         try:

@@ -238,6 +238,10 @@ class Trainer(Above):
                 self.masks[i] = tuple([view[at + k * size : at + (k + 1) * size] for k in range(planes)])
                 at += planes * size
 
+    def lendable(self):
+        """The largest of the buffers that hold nothing but while a learner learns."""
+        return max([self.g, self.d, self.planes] + [part.gradient for part in self.parts], key=len)
+
     def pack(self):
         """Sets the signs of the trained layers to those of their latent weights."""
         zeros = bytes(32)

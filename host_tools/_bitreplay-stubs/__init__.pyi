@@ -23,10 +23,14 @@ def bconv2d(
     slope: ReadableBuffer,
     bias: ReadableBuffer,
     shift: int,
+    scratch: WriteableBuffer,
     y: WriteableBuffer,
     /,
 ) -> None:
-    """A binary convolution, added to the shortcut in y."""
+    """A binary convolution, added to the shortcut in y. scratch: working memory of any size."""
+
+def bconv2d_scratch(geometry: ReadableBuffer, /) -> int:
+    """How many u32 of scratch make bconv2d and bconv2d_sign faster on this processor; 0 if none do."""
 
 def bconv2d_masks(
     geometry: ReadableBuffer,
@@ -35,10 +39,10 @@ def bconv2d_masks(
     slope: ReadableBuffer,
     bias: ReadableBuffer,
     shift: int,
+    scratch: WriteableBuffer,
     y: WriteableBuffer,
     passes: WriteableBuffer,
     negative: WriteableBuffer,
-    scratch: WriteableBuffer,
     /,
 ) -> None:
     """bconv2d, and for its backward pass where y did not saturate and where the sum was negative."""
@@ -49,6 +53,7 @@ def bconv2d_sign(
     weight: ReadableBuffer,
     threshold: ReadableBuffer,
     flip: ReadableBuffer,
+    scratch: WriteableBuffer,
     y: WriteableBuffer,
     /,
 ) -> None:

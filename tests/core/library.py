@@ -53,17 +53,21 @@ def conv2d(geometry, x, weight, slope, bias, shift, y):
     call("conv2d", geometry, x, weight, affine(slope, bias, shift), y)
 
 
-def bconv2d(geometry, x, weight, slope, bias, shift, y):
-    call("bconv2d", geometry, x, weight, affine(slope, bias, shift), y)
+def bconv2d(geometry, x, weight, slope, bias, shift, scratch, y):
+    call("bconv2d", geometry, x, weight, affine(slope, bias, shift), scratch, size(scratch.size), y)
 
 
-def bconv2d_masks(geometry, x, weight, slope, bias, shift, y, passes, negative, scratch):
-    outputs = y, passes, negative, scratch, size(scratch.size)
+def bconv2d_scratch(geometry):
+    return call("bconv2d_scratch", geometry, returns=ctypes.c_size_t)
+
+
+def bconv2d_masks(geometry, x, weight, slope, bias, shift, scratch, y, passes, negative):
+    outputs = scratch, size(scratch.size), y, passes, negative
     call("bconv2d_masks", geometry, x, weight, affine(slope, bias, shift), *outputs)
 
 
-def bconv2d_sign(geometry, x, weight, threshold, flip, y):
-    call("bconv2d_sign", geometry, x, weight, threshold, flip, y)
+def bconv2d_sign(geometry, x, weight, threshold, flip, scratch, y):
+    call("bconv2d_sign", geometry, x, weight, threshold, flip, scratch, size(scratch.size), y)
 
 
 def binarize(x, threshold, flip, y):

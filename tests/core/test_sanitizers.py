@@ -32,11 +32,19 @@ def sanitized(path, *flags):
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory):
-    # What processors without vectors have, and conv2d as it is beside assembly; the other tests have the rest.
+    # What processors without vectors have, and what is in C beside assembly; the other tests have the rest.
     flags = "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"
     path = tmp_path_factory.mktemp("sanitized") / "libbitreplay.so"
     return {
-        **sanitized(path, *WARNINGS, *flags, "-DBR_CARRY_SAVE=1", "-DBR_FOUR_WINDOWS=1"),
+        **sanitized(
+            path,
+            *WARNINGS,
+            *flags,
+            "-DBR_CARRY_SAVE=1",
+            "-DBR_FOUR_WINDOWS=1",
+            "-DBR_TABLES=1",
+            "-DBR_BINARIZE_WORDS=1",
+        ),
         "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1",
         "UBSAN_OPTIONS": "print_stacktrace=1",
     }

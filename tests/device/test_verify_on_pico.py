@@ -50,7 +50,7 @@ def test_the_pico_matches(verify, pico, mpremote):
 @pytest.mark.parametrize(
     ("kernel", "argument", "byte", "bit", "place", "difference"),
     [
-        ("bconv2d", 6, 11, 128, "argument y, index 11", 128),
+        ("bconv2d", 7, 11, 128, "argument y, index 11", 128),
         # Half a minute, for what `verify` does on the unix port, too.
         pytest.param("dot_planes", 3, 5, 1, "argument out, index 1", 256, marks=pytest.mark.slow),
     ],

@@ -4,9 +4,10 @@
 // All that the module has, with how many arguments it takes. Names in full: mpy_ld.py looks for them in this text.
 #define BR_FUNCTIONS(X) \
     X(MP_QSTR_conv2d, mod_conv2d, 7) \
-    X(MP_QSTR_bconv2d, mod_bconv2d, 7) \
+    X(MP_QSTR_bconv2d, mod_bconv2d, 8) \
+    X(MP_QSTR_bconv2d_scratch, mod_bconv2d_scratch, 1) \
     X(MP_QSTR_bconv2d_masks, mod_bconv2d_masks, 10) \
-    X(MP_QSTR_bconv2d_sign, mod_bconv2d_sign, 6) \
+    X(MP_QSTR_bconv2d_sign, mod_bconv2d_sign, 7) \
     X(MP_QSTR_binarize, mod_binarize, 4) \
     X(MP_QSTR_near_threshold, mod_near_threshold, 3) \
     X(MP_QSTR_expand, mod_expand, 3) \

@@ -75,6 +75,7 @@ static inline size_t br_pooled(const br_pool_t *p) {
 // The functions of the module.
 mp_obj_t mod_conv2d(size_t n_args, const mp_obj_t *a);
 mp_obj_t mod_bconv2d(size_t n_args, const mp_obj_t *a);
+mp_obj_t mod_bconv2d_scratch(size_t n_args, const mp_obj_t *a);
 mp_obj_t mod_bconv2d_masks(size_t n_args, const mp_obj_t *a);
 mp_obj_t mod_bconv2d_sign(size_t n_args, const mp_obj_t *a);
 mp_obj_t mod_binarize(size_t n_args, const mp_obj_t *a);

@@ -32,39 +32,51 @@ static br_binary_t get_binary(br_args_t *args, const mp_obj_t *a, bool packed) {
     return in;
 }
 
-// bconv2d(geometry, x, weight, slope, bias, shift, y)
+// bconv2d(geometry, x, weight, slope, bias, shift, scratch, y)
 mp_obj_t mod_bconv2d(size_t n_args, const mp_obj_t *a) {
     br_args_t args;
     args.n = 0;
     br_binary_t in = get_binary(&args, a, false);
     br_affine_t affine = br_get_affine(&args, a[3], a[4], br_get_int(a[5], "shift"), in.g->cout);
-    br_bconv2d(in.g, in.x, in.weight, &affine, br_output(&args, a[6], "y", in.outputs, 1));
+    size_t words;
+    uint32_t *scratch = br_get_scratch(&args, a[6], &words);
+    br_bconv2d(in.g, in.x, in.weight, &affine, scratch, words, br_output(&args, a[7], "y", in.outputs, 1));
     return mp_const_none;
 }
 
-// bconv2d_masks(geometry, x, weight, slope, bias, shift, y, passes, negative, scratch)
+// bconv2d_scratch(geometry)
+mp_obj_t mod_bconv2d_scratch(size_t n_args, const mp_obj_t *a) {
+    br_args_t args;
+    args.n = 0;
+    return MP_OBJ_NEW_SMALL_INT(br_bconv2d_scratch(br_get_geometry(&args, a[0], true)));
+}
+
+// bconv2d_masks(geometry, x, weight, slope, bias, shift, scratch, y, passes, negative)
 mp_obj_t mod_bconv2d_masks(size_t n_args, const mp_obj_t *a) {
     br_args_t args;
     args.n = 0;
     br_binary_t in = get_binary(&args, a, true);
     br_affine_t affine = br_get_affine(&args, a[3], a[4], br_get_int(a[5], "shift"), in.g->cout);
-    int8_t *y = br_output(&args, a[6], "y", in.outputs, 1);
-    uint32_t *passes = br_output(&args, a[7], "passes", in.outputs / 8, 4);
-    uint32_t *negative = br_output(&args, a[8], "negative", in.outputs / 8, 4);
     size_t words;
-    uint32_t *scratch = br_get_scratch(&args, a[9], &words);
-    br_bconv2d_masks(in.g, in.x, in.weight, &affine, y, passes, negative, scratch, words);
+    uint32_t *scratch = br_get_scratch(&args, a[6], &words);
+    int8_t *y = br_output(&args, a[7], "y", in.outputs, 1);
+    uint32_t *passes = br_output(&args, a[8], "passes", in.outputs / 8, 4);
+    uint32_t *negative = br_output(&args, a[9], "negative", in.outputs / 8, 4);
+    br_bconv2d_masks(in.g, in.x, in.weight, &affine, scratch, words, y, passes, negative);
     return mp_const_none;
 }
 
-// bconv2d_sign(geometry, x, weight, threshold, flip, y)
+// bconv2d_sign(geometry, x, weight, threshold, flip, scratch, y)
 mp_obj_t mod_bconv2d_sign(size_t n_args, const mp_obj_t *a) {
     br_args_t args;
     args.n = 0;
     br_binary_t in = get_binary(&args, a, true);
     const int16_t *threshold = br_input(&args, a[3], "threshold", in.g->cout * 2, 2);
     const uint32_t *flip = br_input(&args, a[4], "flip", in.g->cout / 8, 4);
-    br_bconv2d_sign(in.g, in.x, in.weight, threshold, flip, br_output(&args, a[5], "y", in.outputs / 8, 4));
+    size_t words;
+    uint32_t *scratch = br_get_scratch(&args, a[5], &words);
+    uint32_t *y = br_output(&args, a[6], "y", in.outputs / 8, 4);
+    br_bconv2d_sign(in.g, in.x, in.weight, threshold, flip, scratch, words, y);
     return mp_const_none;
 }
 

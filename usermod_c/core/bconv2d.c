@@ -15,7 +15,7 @@ typedef struct _br_window_t {
 } br_window_t;
 
 // Copies the taps. Rows that are as long as a filter's are one run then.
-static void BR_HOT br_gather(br_window_t *window) {
+static void br_gather(br_window_t *window) {
     br_runs_t *runs = &window->runs;
     const uint32_t *row = runs->x;
     uint32_t *to = window->gathered;
@@ -45,8 +45,8 @@ static void BR_HOT br_gather(br_window_t *window) {
     window->rows = 1;
 }
 
-static void BR_HOT br_find_window(const br_geometry_t *g, const uint32_t *x, size_t tap_words, uint32_t oy,
-    uint32_t ox, br_window_t *window) {
+static void br_find_window(const br_geometry_t *g, const uint32_t *x, size_t tap_words, uint32_t oy, uint32_t ox,
+    br_window_t *window) {
     int32_t top = (int32_t)(oy * g->stride_h) - g->padding_h, left = (int32_t)(ox * g->stride_w) - g->padding_w;
     uint32_t ky0, ky1, kx0, kx1, words = g->cin >> 5;
     br_taps(top, g->height, g->kernel_h, &ky0, &ky1);
@@ -87,23 +87,12 @@ static void BR_HOT br_window_distances(const br_window_t *window, const uint32_t
     }
 }
 
-// Where the output channels of a pixel go, from `channel` on.
-typedef struct _br_output_t {
-    size_t channel;
-    void *pixel; // int8_t channels of br_bconv2d, uint32_t words of br_bconv2d_sign
-    size_t pixel_bytes;
-    const br_affine_t *affine; // of br_bconv2d
-    const int8_t *start; // of y, and masks of its elements, of br_bconv2d_masks
-    uint32_t *passes, *negative;
-    const int16_t *threshold; // of br_bconv2d_sign
-    const uint32_t *flip;
-} br_output_t;
-
 typedef void (*br_write_t)(const br_output_t *out, int32_t inputs, const uint32_t *distance, size_t count);
 
-// Block by block of filters, all pixels: weights in flash are read once then, as a block fits in a small cache.
-static inline void BR_HOT br_convolve(const br_geometry_t *g, const uint32_t *x, const uint32_t *weight,
-    br_output_t *first, br_write_t write) {
+// Not in fast memory, as what takes time are the distances. Block by block of filters, all pixels: weights in flash are
+// read once then, as a block fits in a small cache.
+static void br_convolve(const br_geometry_t *g, const uint32_t *x, const uint32_t *weight, br_output_t *first,
+    br_write_t write) {
     size_t tap_words = br_quotient(g->cin >> 5, g->groups), filter_words = br_kernel_taps(g) * tap_words;
     size_t group_outputs = br_quotient(g->cout, g->groups), block = BR_BLOCK;
     while (block > 1 && block * filter_words > BR_CACHED) {
@@ -127,7 +116,7 @@ static inline void BR_HOT br_convolve(const br_geometry_t *g, const uint32_t *x,
     }
 }
 
-static void BR_HOT br_write_affine(const br_output_t *out, int32_t inputs, const uint32_t *distance, size_t count) {
+static void br_write_affine(const br_output_t *out, int32_t inputs, const uint32_t *distance, size_t count) {
     const int16_t *slope = out->affine->slope + 2 * out->channel;
     const int32_t *bias = out->affine->bias + out->channel;
     uint32_t shift = out->affine->shift;
@@ -139,7 +128,7 @@ static void BR_HOT br_write_affine(const br_output_t *out, int32_t inputs, const
     }
 }
 
-static void BR_HOT br_write_masks(const br_output_t *out, int32_t inputs, const uint32_t *distance, size_t count) {
+static void br_write_masks(const br_output_t *out, int32_t inputs, const uint32_t *distance, size_t count) {
     const int16_t *slope = out->affine->slope + 2 * out->channel;
     const int32_t *bias = out->affine->bias + out->channel;
     int8_t *y = (int8_t *)out->pixel + out->channel;
@@ -167,7 +156,7 @@ static void BR_HOT br_write_masks(const br_output_t *out, int32_t inputs, const 
     }
 }
 
-static void BR_HOT br_write_sign(const br_output_t *out, int32_t inputs, const uint32_t *distance, size_t count) {
+static void br_write_sign(const br_output_t *out, int32_t inputs, const uint32_t *distance, size_t count) {
     for (size_t i = 0, c = out->channel; i < count; i++, c++) {
         uint32_t *word = (uint32_t *)out->pixel + (c >> 5), bit = 1u << (c & 31);
         uint32_t others = bit == 1 ? 0 : *word; // channels come in order
@@ -176,14 +165,39 @@ static void BR_HOT br_write_sign(const br_output_t *out, int32_t inputs, const u
     }
 }
 
-void BR_HOT br_bconv2d(const br_geometry_t *g, const uint32_t *x, const uint32_t *weight, const br_affine_t *affine,
-    int8_t *y) {
+#if BR_TABLES
+
+static void br_write_lanes_affine(const br_output_t *out, const br_lane_t *lanes, const uint32_t *distances,
+    size_t count) {
+    br_affine_t affine = *out->affine;
+    br_lane_t from[8];
+    affine.slope += 2 * out->channel;
+    affine.bias += out->channel;
+    for (uint32_t i = 0; i < 8; i++) {
+        from[i].pixel = (int8_t *)lanes[i].pixel + out->channel;
+        from[i].inputs = lanes[i].inputs;
+    }
+    br_write_lanes(distances, from, &affine, count);
+}
+
+#endif
+
+void br_bconv2d(const br_geometry_t *g, const uint32_t *x, const uint32_t *weight, const br_affine_t *affine,
+    uint32_t *scratch, size_t words, int8_t *y) {
     br_output_t out = { .pixel = y, .pixel_bytes = g->cout, .affine = affine };
+    #if BR_TABLES
+    if (br_convolve_by_tables(g, x, weight, scratch, words, &out, br_write_lanes_affine)) {
+        return;
+    }
+    #else
+    (void)scratch;
+    (void)words;
+    #endif
     br_convolve(g, x, weight, &out, br_write_affine);
 }
 
-void BR_HOT br_bconv2d_masks(const br_geometry_t *g, const uint32_t *x, const uint32_t *weight,
-    const br_affine_t *affine, int8_t *y, uint32_t *passes, uint32_t *negative, uint32_t *scratch, size_t words) {
+void br_bconv2d_masks(const br_geometry_t *g, const uint32_t *x, const uint32_t *weight, const br_affine_t *affine,
+    uint32_t *scratch, size_t words, int8_t *y, uint32_t *passes, uint32_t *negative) {
     if (br_convolve_points(g, x, weight, affine, y, passes, negative, scratch, words)) {
         return;
     }
@@ -193,8 +207,36 @@ void BR_HOT br_bconv2d_masks(const br_geometry_t *g, const uint32_t *x, const ui
     br_convolve(g, x, weight, &out, br_write_masks);
 }
 
-void BR_HOT br_bconv2d_sign(const br_geometry_t *g, const uint32_t *x, const uint32_t *weight,
-    const int16_t *threshold, const uint32_t *flip, uint32_t *y) {
+#if BR_TABLES
+
+static void br_write_lanes_sign(const br_output_t *out, const br_lane_t *lanes, const uint32_t *distances,
+    size_t count) {
+    br_output_t to = *out;
+    for (size_t n; count; count -= n, distances += 4 * n, to.channel += n) {
+        n = count < BR_BLOCK ? count : BR_BLOCK;
+        for (uint32_t i = 0; i < 8; i++) {
+            uint32_t distance[BR_BLOCK], shift = 16 * (i & 1);
+            for (size_t c = 0; c < n; c++) {
+                distance[c] = distances[4 * c + (i >> 1)] >> shift & 0xffff;
+            }
+            to.pixel = lanes[i].pixel;
+            br_write_sign(&to, lanes[i].inputs, distance, n);
+        }
+    }
+}
+
+#endif
+
+void br_bconv2d_sign(const br_geometry_t *g, const uint32_t *x, const uint32_t *weight, const int16_t *threshold,
+    const uint32_t *flip, uint32_t *scratch, size_t words, uint32_t *y) {
     br_output_t out = { .pixel = y, .pixel_bytes = g->cout >> 3, .threshold = threshold, .flip = flip };
+    #if BR_TABLES
+    if (br_convolve_by_tables(g, x, weight, scratch, words, &out, br_write_lanes_sign)) {
+        return;
+    }
+    #else
+    (void)scratch;
+    (void)words;
+    #endif
     br_convolve(g, x, weight, &out, br_write_sign);
 }

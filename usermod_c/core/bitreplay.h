@@ -98,19 +98,22 @@ static inline size_t br_kernel_taps(const br_geometry_t *g) {
 // |acc| <= 49 * 16 * 128 * 128 < 2^24; the loader bounds |acc * slope| + |bias| below 2^31.
 void br_conv2d(const br_geometry_t *g, const uint8_t *x, const int8_t *weight, const br_affine_t *affine, int8_t *y);
 
+// How many words of scratch make br_bconv2d and br_bconv2d_sign faster on this processor: 0 if it has no use for any.
+size_t br_bconv2d_scratch(const br_geometry_t *g);
+
 // x [height][width][cin/32], weight [cout][kernel_h][kernel_w][cin/groups/32], y [oh][ow][cout], added to.
-// |acc| <= 49 * 1024 < 2^16; the loader bounds |acc * slope| + |bias| below 2^31.
+// |acc| <= 49 * 1024 < 2^16; the loader bounds |acc * slope| + |bias| below 2^31. scratch [words]: of any size.
 void br_bconv2d(const br_geometry_t *g, const uint32_t *x, const uint32_t *weight, const br_affine_t *affine,
-    int8_t *y);
+    uint32_t *scratch, size_t words, int8_t *y);
 
 // As br_bconv2d; passes, negative [oh][ow][cout/32]: where y did not saturate, and where acc < 0. scratch [words]: of any
 // size; with BR_TABLE_WORDS + cout/groups words, layers of one tap are faster.
 void br_bconv2d_masks(const br_geometry_t *g, const uint32_t *x, const uint32_t *weight, const br_affine_t *affine,
-    int8_t *y, uint32_t *passes, uint32_t *negative, uint32_t *scratch, size_t words);
+    uint32_t *scratch, size_t words, int8_t *y, uint32_t *passes, uint32_t *negative);
 
 // As br_bconv2d, but y [oh][ow][cout/32]: bit = (acc >= threshold[c]) ^ flip[c].
 void br_bconv2d_sign(const br_geometry_t *g, const uint32_t *x, const uint32_t *weight, const int16_t *threshold,
-    const uint32_t *flip, uint32_t *y);
+    const uint32_t *flip, uint32_t *scratch, size_t words, uint32_t *y);
 
 // x [n][channels], threshold [channels], flip [channels/32], y [n][channels/32]: bit = (x >= threshold[c]) ^ flip[c].
 void br_binarize(const int8_t *x, const int8_t *threshold, const uint32_t *flip, size_t n, size_t channels,

@@ -282,6 +282,57 @@ void br_dot_four(const int8_t *w, const uint32_t *pixels, size_t taps, int32_t *
 int br_convolve_points(const br_geometry_t *g, const uint32_t *x, const uint32_t *weight, const br_affine_t *affine,
     int8_t *y, uint32_t *passes, uint32_t *negative, uint32_t *scratch, size_t words);
 
+// The output of a binary convolution: where the channels of a pixel go, from `channel` on.
+typedef struct _br_output_t {
+    size_t channel;
+    void *pixel; // int8_t channels of br_bconv2d, uint32_t words of br_bconv2d_sign
+    size_t pixel_bytes;
+    const br_affine_t *affine; // of br_bconv2d
+    const int8_t *start; // of y, and masks of its elements, of br_bconv2d_masks
+    uint32_t *passes, *negative;
+    const int16_t *threshold; // of br_bconv2d_sign
+    const uint32_t *flip;
+} br_output_t;
+
+// Tables are faster where assembly looks up in them; in C they are there to be tested.
+#ifndef BR_TABLES
+#if defined(__ARM_ARCH_6M__) && !defined(BR_PLAIN_C)
+#define BR_TABLES (1)
+#else
+#define BR_TABLES (0)
+#endif
+#endif
+
+// One of eight output pixels of a binary convolution by tables: where it is, and how many terms its sums have.
+typedef struct _br_lane_t {
+    void *pixel;
+    int32_t inputs;
+} br_lane_t;
+
+// Where a lane comes among eight, whose distances [count][4] are halves of words, the lower one first.
+static inline uint32_t br_place(uint32_t lane) {
+    return (lane & 3) << 1 | lane >> 2;
+}
+
+typedef void (*br_write_lanes_t)(const br_output_t *out, const br_lane_t *lanes, const uint32_t *distances,
+    size_t count);
+
+// Hands the distances of all outputs to `write`, and returns 1; or 0 where tables have no room in the scratch, or are
+// not worth their time.
+int br_convolve_by_tables(const br_geometry_t *g, const uint32_t *x, const uint32_t *weight, uint32_t *scratch,
+    size_t words, br_output_t *out, br_write_lanes_t write);
+
+// A table of the counts of eight lanes, in nibbles. start [10]: the first four entries; and what is added to four for the
+// next four, by how many of the low bits of their number are 1.
+void br_fill_table(uint32_t *table, const uint32_t *start);
+// Looks up two words of each filter, which are `step` words apart, in eight tables. sums [2] of a filter: the even
+// nibbles of entries, summed up in bytes; and their sum >> 4.
+void br_look_up(const uint32_t *filter, uint32_t *sums, const uint32_t *sums_end, const uint32_t *tables, size_t step);
+// Adds sums to distances [4], and makes them 0.
+void br_add_sums(uint32_t *sums, const uint32_t *sums_end, uint32_t *distances);
+// As br_bconv2d, of so many channels from a lane's pixel on; the lanes are in the order of br_place().
+void br_write_lanes(const uint32_t *distances, const br_lane_t *lanes, const br_affine_t *affine, size_t count);
+
 // The affine of one channel: slope [2]. The result is shifted right by at least 1, so that a byte can be added to it.
 static BR_INLINE int32_t br_channel_affine(int32_t acc, const int16_t *slope, int32_t bias, uint32_t shift) {
     return (int32_t)((uint32_t)br_mul(acc, slope[acc < 0]) + (uint32_t)bias + (1u << (shift - 1))) >> shift;
@@ -290,6 +341,13 @@ static BR_INLINE int32_t br_channel_affine(int32_t acc, const int16_t *slope, in
 static inline int32_t br_affine(const br_affine_t *affine, int32_t acc, size_t channel) {
     return br_channel_affine(acc, affine->slope + 2 * channel, affine->bias[channel], affine->shift);
 }
+
+// Four of the stream's values.
+typedef uint32_t __attribute__((may_alias)) br_bytes_t;
+
+// br_binarize of a pixel, whose values and thresholds are aligned to 4.
+void br_binarize_words(const br_bytes_t *x, const br_bytes_t *threshold, const uint32_t *flip, uint32_t *y,
+    const uint32_t *y_end);
 
 // x [rows][step], of which `words` are read; y [32 * words][rows/32].
 void br_transpose_rows(const uint32_t *x, size_t step, size_t rows, size_t words, uint32_t *y);

@@ -1,10 +1,16 @@
 // What happens to the stream between convolutions: thresholds, pooling, shortcuts.
 #include "internal.h"
 
-#define BR_NEAR (16) // the stream's units to both sides of a threshold, where the gradient of a sign passes
+// Four values at a time are faster where assembly compares them; in C they are there to be tested.
+#ifndef BR_BINARIZE_WORDS
+#if defined(__ARM_ARCH_6M__) && !defined(BR_PLAIN_C)
+#define BR_BINARIZE_WORDS (1)
+#else
+#define BR_BINARIZE_WORDS (0)
+#endif
+#endif
 
-// Four of the stream's values.
-typedef uint32_t __attribute__((may_alias)) br_bytes_t;
+#define BR_NEAR (16) // the stream's units to both sides of a threshold, where the gradient of a sign passes
 
 #define BR_SIGNS (0x80808080u)
 
@@ -36,8 +42,39 @@ static BR_INLINE uint32_t br_below(const int8_t *x, const int8_t *threshold) {
 }
 #endif
 
-void BR_HOT br_binarize(const int8_t *x, const int8_t *threshold, const uint32_t *flip, size_t n, size_t channels,
+#if BR_BINARIZE_WORDS
+
+// stream_armv6m.S has the same for Cortex-M0+; BR_PLAIN_C leaves it out.
+#if !defined(__ARM_ARCH_6M__) || defined(BR_PLAIN_C)
+void BR_HOT br_binarize_words(const br_bytes_t *x, const br_bytes_t *threshold, const uint32_t *flip, uint32_t *y,
+    const uint32_t *y_end) {
+    for (; y != y_end; x += 8, threshold += 8) {
+        uint32_t bits = 0;
+        for (size_t i = 8; i--;) {
+            // In bit 7 of each byte: whether x is not below in its other bits; but where the signs differ, x's is 0.
+            uint32_t above = (x[i] | BR_SIGNS) - (threshold[i] & ~BR_SIGNS);
+            above ^= (x[i] ^ threshold[i]) & ~(x[i] ^ above);
+            // The product has these bits at its top, side by side.
+            bits = bits << 4 | (above & BR_SIGNS) * 0x00204081u >> 28;
+        }
+        *y++ = bits ^ *flip++;
+    }
+}
+#endif
+
+#endif
+
+void br_binarize(const int8_t *x, const int8_t *threshold, const uint32_t *flip, size_t n, size_t channels,
     uint32_t *y) {
+    #if BR_BINARIZE_WORDS
+    if (br_are_words(x, threshold)) {
+        for (const int8_t *end = x + n * channels; x != end; x += channels, y += channels >> 5) {
+            const uint32_t *y_end = y + (channels >> 5);
+            br_binarize_words((const br_bytes_t *)x, (const br_bytes_t *)threshold, flip, y, y_end);
+        }
+        return;
+    }
+    #endif
     for (size_t i = 0; i < n; i++) {
         for (size_t c = 0; c < channels; c += 32) {
             *y++ = ~(br_below(x + c, threshold + c) ^ flip[c >> 5]);
@@ -46,7 +83,7 @@ void BR_HOT br_binarize(const int8_t *x, const int8_t *threshold, const uint32_t
     }
 }
 
-void BR_HOT br_near_threshold(const int8_t *x, const int8_t *threshold, size_t n, size_t channels, uint32_t *y) {
+void br_near_threshold(const int8_t *x, const int8_t *threshold, size_t n, size_t channels, uint32_t *y) {
     for (size_t i = 0; i < n; i++) {
         for (size_t c = 0; c < channels; c += 32) {
             uint32_t near = 0;
@@ -107,7 +144,7 @@ static inline int32_t br_maximum(const int8_t *x, size_t row, size_t channels, u
     return maximum;
 }
 
-static inline void BR_HOT br_pool(const br_pool_t *p, const int8_t *x, int8_t *y,
+static inline void br_pool(const br_pool_t *p, const int8_t *x, int8_t *y,
     int32_t (*reduce)(const int8_t *x, size_t row, size_t channels, uint32_t size_h, uint32_t size_w)) {
     size_t channels = p->channels, row = p->width * channels;
     for (uint32_t top = 0; top < p->height; top += p->size_h) {
@@ -152,7 +189,7 @@ static BR_INLINE void br_avg_pool_words(const br_pool_t *p, const br_bytes_t *x,
     }
 }
 
-void BR_HOT br_avg_pool(const br_pool_t *p, const int8_t *x, int8_t *y) {
+void br_avg_pool(const br_pool_t *p, const int8_t *x, int8_t *y) {
     if (p->channels & 3 || !br_are_words(x, y)) {
         br_pool(p, x, y, br_average);
     } else if (p->size_h == 2 && p->size_w == 2) {

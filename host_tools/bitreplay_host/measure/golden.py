@@ -62,6 +62,8 @@ USUAL: dict[str, dict[str, tuple[int, ...]]] = {
 }
 
 
+# A binary convolution that a Cortex-M0+ does by tables, and how much scratch it takes.
+TABLES, TABLES_WORDS = (4, 4, 64, 32, 3, 1, 1, 1, 1, 0, 1), 2432
 ACTIVE = np.array([1, 0, 1, 1, 1] * 16, np.uint8)
 
 
@@ -91,6 +93,8 @@ class _Maker:
 
         values = kernel_arguments.values(described, number, content)
         found = {a.name: v if a.role == "scalar" else np.array(v) for a, v in zip(described, values, strict=True)}
+        if kernel in ("bconv2d", "bconv2d_sign"):  # most boards have no memory for more
+            found["scratch"] = found["scratch"][: TABLES_WORDS if tuple(found["geometry"]) == TABLES else 9]
         if kernel == "quantize_gradient":
             limit = self.one(3, 50000, 2**31 - 1)
             found["g"] = self.array(np.int32, found["g"].size, -limit, limit)
@@ -120,6 +124,8 @@ class _Maker:
     def bconv2d(self):
         # The loops over words are special for some lengths, and windows of more than 72 are read row by row.
         words = (1, 2, 4, 8, 3, 10)[self.number % 6]
+        if words == 2:
+            return (TABLES,)
         return (self.binary(6 if words == 10 else self.one(6, 32), words),)
 
     def pool(self):
@@ -141,7 +147,7 @@ SHAPES: dict[str, Callable[[_Maker], tuple[Any, ...]]] = {
     "conv2d": lambda m: ((m.one(4, 7), m.one(5, 6), 3, m.one(5, 32), *m.sides(), 1),),
     "bconv2d": _Maker.bconv2d,
     "bconv2d_masks": lambda m: (m.binary(32, (1, 2, 4, 8, 3)[m.number % 5]),),
-    "bconv2d_sign": lambda m: (m.binary(32, (1, 2, 4, 8, 3)[m.number % 5]),),
+    "bconv2d_sign": lambda m: (TABLES if m.number == 1 else m.binary(32, (1, 2, 4, 8, 3)[m.number % 5]),),
     "binarize": lambda m: (5, 64),
     "near_threshold": lambda m: (5, 64),
     "expand": lambda m: (3, 64),

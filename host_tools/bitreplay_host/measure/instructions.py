@@ -37,8 +37,8 @@ CHANNELS = 8  # that are trained
 # Arguments of the C functions: those of their references, numbers of the shape, and structures: `affine`, `trained`.
 CORE = {
     "conv2d": "geometry x weight affine y",
-    "bconv2d": "geometry x weight affine y",
-    "bconv2d_sign": "geometry x weight threshold flip y",
+    "bconv2d": "geometry x weight affine scratch scratch_words y",
+    "bconv2d_sign": "geometry x weight threshold flip scratch scratch_words y",
     "binarize": "x threshold flip n channels y",
     "dot_planes": "planes bits words rows count out",
     "dot_signs": "q n x words out",
@@ -47,7 +47,7 @@ CORE = {
     "dense": "x weight shift n classes y",
     "softmax": "z active classes label e",
     "head_update": "e f active samples classes n weight velocity hyper rng",
-    "bconv2d_masks": "geometry x weight affine y passes negative scratch words",
+    "bconv2d_masks": "geometry x weight affine scratch scratch_words y passes negative",
     "near_threshold": "x threshold n channels y",
     "head_backward": "e weight bits classes n df copies",
     "gradient_mask": "g mask words",
@@ -225,10 +225,10 @@ def make_case(kernel: str, text: str, random: np.random.Generator, shape: dict[s
     expected = tuple(known.values())
     if "bias" in known:
         known["affine"] = known["slope"], known["bias"], known["shift"]
+    if "scratch" in known:
+        known["scratch_words"] = known["scratch"].size
     if "packed" in known:
         known["trained"] = known["channels"], shape["count"], known["weight"]
-    if kernel == "bconv2d_masks":
-        known["words"] = known["scratch"].size
     scratch = frozenset(i for i, argument in enumerate(described) if argument.role == "scratch")
     core = tuple((shape | known)[name] for name in CORE[kernel].split())
     return Case(kernel, text, expected, core, scratch=scratch)

@@ -22,6 +22,7 @@ RANGES = {
     "I": (0, (1 << 32) - 1),
 }
 SIZES = {"b": 1, "B": 1, "h": 2, "H": 2, "i": 4, "I": 4}  # of elements, in bytes
+SCRATCH_WORDS = 5120  # of a binary convolution
 MASTER = {16: "h", 32: "i"}  # weights of the head
 GEOMETRY = ("height", "width", "cin", "cout", "kernel_h", "kernel_w", "stride_h", "stride_w") + (
     "padding_h",
@@ -123,24 +124,32 @@ def _binary(geometry):
     return [_shape("geometry", GEOMETRY, geometry), x, weight]
 
 
+def _scratch(geometry):
+    """As much as the binary convolutions of models have a use for, where they may have one."""
+    words, outputs = geometry[2] // geometry[10] // 32, geometry[3] // geometry[10]
+    useful = words % 2 == 0 and outputs * geometry[4] >= 64
+    return _buffer("scratch", "I", SCRATCH_WORDS if useful else 0, "scratch")
+
+
 def bconv2d(geometry):
     cout = geometry[3]
-    return _binary(geometry) + _affine(cout) + [_output("y", "b", _pixels(geometry) * cout)]
+    return _binary(geometry) + _affine(cout) + [_scratch(geometry), _output("y", "b", _pixels(geometry) * cout)]
 
 
 def bconv2d_masks(geometry):
     words = _pixels(geometry) * geometry[3] // 32
-    masks = [_output("passes", "I", words), _output("negative", "I", words)]
+    *before, _, y = bconv2d(geometry)
     # As much as a layer of one tap has a use for.
     useful = geometry[4:8] == (1, 1, 1, 1)
     scratch = _buffer("scratch", "I", 1024 + geometry[3] // geometry[10] if useful else 0, "scratch")
-    return bconv2d(geometry) + masks + [scratch]
+    return before + [scratch, y, _output("passes", "I", words), _output("negative", "I", words)]
 
 
 def bconv2d_sign(geometry):
     cout = geometry[3]
     threshold, flip = _buffer("threshold", "h", cout), _buffer("flip", "I", cout // 32)
-    return _binary(geometry) + [threshold, flip, _output("y", "I", _pixels(geometry) * cout // 32)]
+    y = _output("y", "I", _pixels(geometry) * cout // 32)
+    return _binary(geometry) + [threshold, flip, _scratch(geometry), y]
 
 
 def near_threshold(n, channels):

@@ -6,7 +6,7 @@ names the argument. Names, argument order and return values are those of the C m
 """
 
 from .backward import avg_pool_backward, expand_backward, gradient_add, gradient_mask, gradient_record
-from .bconv2d import bconv2d, bconv2d_masks, bconv2d_sign
+from .bconv2d import bconv2d, bconv2d_masks, bconv2d_scratch, bconv2d_sign
 from .bconv2d_dw import bconv2d_dw, bconv2d_dw_scratch
 from .bconv2d_dx import bconv2d_dx, bconv2d_dx_scratch
 from .conv2d import conv2d
@@ -42,6 +42,7 @@ __all__ = [
     "bconv2d_dx",
     "bconv2d_dx_scratch",
     "bconv2d_masks",
+    "bconv2d_scratch",
     "bconv2d_sign",
     "binarize",
     "consolidate",

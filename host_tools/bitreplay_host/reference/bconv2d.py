@@ -10,26 +10,33 @@ from .arguments import checked_geometry, input_buffer, output_buffer, pack, satu
 from .convolution import affine, affine_arguments, binary_convolve
 
 
-def bconv2d(geometry, x, weight, slope, bias, shift, y):
+def bconv2d_scratch(geometry):
+    """How many u32 of scratch make bconv2d and bconv2d_sign faster: none here. In C that depends on the processor."""
+    checked_geometry(geometry, binary=True)
+    return 0
+
+
+def bconv2d(geometry, x, weight, slope, bias, shift, scratch, y):
     """A binary convolution, added to the shortcut: y = sat8(y + affine(sum of products of +-1)).
 
     geometry u16[11], cin/groups a multiple of 32; x u32[height*width*cin/32]; weight
     u32[cout*kernel_h*kernel_w*cin/groups/32]; slope i16[cout*2]; bias i32[cout]; 1 <= shift <= 24;
-    y i8[out_height*out_width*cout], read and written. |acc| < 2^16.
+    scratch u32[any number], working memory of the C kernel, left as it is here; y i8[out_height*out_width*cout], read
+    and written. |acc| < 2^16.
     ValueError for a size or range that differs.
     """
     g = checked_geometry(geometry, binary=True)
     folded = affine_arguments(g.cout, slope, bias, shift)
+    scratch_buffer(scratch)
     y = output_buffer("y", y, np.int8, g.out_height * g.out_width * g.cout)
     acc = binary_convolve(g, x, weight)
     y[:] = saturate(y + affine(acc, *folded).ravel(), 8)
 
 
-def bconv2d_masks(geometry, x, weight, slope, bias, shift, y, passes, negative, scratch):
+def bconv2d_masks(geometry, x, weight, slope, bias, shift, scratch, y, passes, negative):
     """bconv2d, and what its backward pass asks for: where y was not saturated, and where acc < 0.
 
-    As bconv2d, with cout a multiple of 32; passes, negative u32[out_height*out_width*cout/32], bits of y's elements;
-    scratch u32, of any size, working memory of the C kernel, left as it is here.
+    As bconv2d, with cout a multiple of 32; passes, negative u32[out_height*out_width*cout/32], bits of y's elements.
     ValueError for a size or range that differs.
     """
     g = checked_geometry(geometry, binary=True)
@@ -48,7 +55,7 @@ def bconv2d_masks(geometry, x, weight, slope, bias, shift, y, passes, negative, 
     negative[:] = pack(acc.ravel() < 0)
 
 
-def bconv2d_sign(geometry, x, weight, threshold, flip, y):
+def bconv2d_sign(geometry, x, weight, threshold, flip, scratch, y):
     """A binary convolution to bits: bit = (acc >= threshold) ^ flip.
 
     As bconv2d, with cout a multiple of 32; threshold i16[cout]; flip u32[cout/32];
@@ -59,6 +66,7 @@ def bconv2d_sign(geometry, x, weight, threshold, flip, y):
         raise ValueError("geometry: cout must be a multiple of 32")
     threshold = input_buffer("threshold", threshold, np.int16, g.cout)
     flip = input_buffer("flip", flip, np.uint32, g.cout // 32)
+    scratch_buffer(scratch)
     y = output_buffer("y", y, np.uint32, g.out_height * g.out_width * g.cout // 32)
     acc = binary_convolve(g, x, weight)
     y[:] = (pack(acc >= threshold) ^ flip).ravel()

@@ -68,7 +68,7 @@ def lower(net, count):
     """The lowest layers alone; their stream is the features."""
     shape = net.above[count - 1].shape
     cut = {"above": net.above[:count], "pooling": "flatten", "features": int(np.prod(shape))}
-    return SimpleNamespace(**cut, scratch=net.scratch, latent_bytes=net.latent_bytes)
+    return SimpleNamespace(**cut, scratch=net.scratch, tables=net.tables, latent_bytes=net.latent_bytes)
 
 
 def before_the_first_sign(net):

@@ -64,8 +64,8 @@ def test_more_work_is_more_instructions(program):
 
 
 def test_a_result_that_differs_is_an_error(program, layer):
-    geometry, x, weight, (slope, bias, shift), y = layer.core
-    wrong = dataclasses.replace(layer, core=(geometry, x, weight, (slope, bias, shift - 1), y))
+    geometry, x, weight, (slope, bias, shift), *scratch, y = layer.core
+    wrong = dataclasses.replace(layer, core=(geometry, x, weight, (slope, bias, shift - 1), *scratch, y))
     with pytest.raises(UserError, match=f"bconv2d .* is wrong on {program.name}"):
         instructions.count(program, wrong)
 
