@@ -33,37 +33,23 @@ plain_c() {
     file bench --board emulated
 }
 
-# Head and deep learners and the baselines on as many bytes, at several numbers of fresh images a class (0: all): a
-# file of study/ for each number and model. What is there already is kept.
-study() {
-    dataset=$1 fresh=$2 bytes=$3
-    shift 3
-    for n in $fresh; do
-        for model in backbone backbone_4x4; do
-            methods=(naive cwr replay_head joint ncm nearest slda --train head)
-            [ $model = backbone ] || methods=(replay_deep joint)
-            to=$here/study/$dataset-$n-$model.json
-            [ ! -e "$to" ] || continue
-            "$bitreplay" experiment --dataset $dataset --fresh $n --replay-bytes $bytes "$@" --model $model \
-                --out "$work" --json "$work/study.json" --methods "${methods[@]}"
-            mv "$work/study.json" "$to"
-        done
-    done
+# One of the experiments, whose arguments are in experiments/papers.py. What was learned is kept in build/papers: after
+# Ctrl-C it goes on.
+papers=build/papers
+experiment() {
+    "$bitreplay" experiment --protocol papers --only "$1" --out "$papers"
+    cp "$papers/$1/${2:-results}.json" "$work/results.json"
 }
 
 studies() {
+    "$bitreplay" experiment --protocol papers --only study --out "$papers"
     mkdir -p "$here/study"
-    study fsdd "100 20 5 0" "131072 262144" --epochs 12
-    study quickdraw "0 20 5" "131072 262144" --first 10 --step 10
-    study fashion "100 20 5 500" 262144
-    study cifar10 "500 100 20 5" 524288
-    study cifar100 "100 20 5" 524288 --first 10 --step 10
+    for folder in "$papers"/study/*/; do
+        cp "$folder/runs.json" "$here/study/$(basename "$folder").json"
+    done
 }
 
 small=(--model models/small.safetensors)
-deep=(--model backbone_4x4 --methods replay_deep)
-digits=(--dataset fsdd --fresh 100 --epochs 12)
-sizes="65536 131072 262144"
 measure() {
     case $1 in
         memory) file report --board emulated ;;
@@ -75,25 +61,8 @@ measure() {
         stock-memory) stock report "${small[@]}" --replay 200 --fresh 50 ;;
         instructions) file bench --board instructions ;;
         demo) folder demo ;;
-        methods) folder experiment --methods naive cwr replay_head joint --train head ;;
-        replay) folder experiment --methods replay_head --replay 250 500 1000 2000 ;;
-        reservoir) folder experiment --methods replay_head --policy reservoir ;;
-        digits-bytes-head) folder experiment "${digits[@]}" --methods replay_head --replay-bytes $sizes ;;
-        digits-bytes) folder experiment "${digits[@]}" "${deep[@]}" --replay-bytes $sizes ;;
-        digits-bits) folder experiment "${digits[@]}" "${deep[@]}" --replay-bytes 131072 --q-b 4 16 ;;
-        digits-small-head) folder experiment "${digits[@]}" "${small[@]}" --fresh 20 --replay-bytes 65536 --methods replay_head ;;
-        digits-small)
-            folder experiment "${digits[@]}" --model small_8x8 --channels 0.25 --fresh 20 --replay-bytes 65536 --methods replay_deep ;;
-        drawings-float32)
-            folder experiment --dataset quickdraw --first 10 --step 10 --fresh 0 "${deep[@]}" --replay-bytes 131072 --arithmetic integer float32 ;;
-        head-bits-32) folder experiment --methods replay_head --head-bits 32 ;;
-        q-f-4) folder experiment --methods replay_head --q-f 4 ;;
-        q-f-2) folder experiment --methods replay_head --q-f 2 ;;
-        float32) folder experiment --methods replay_head --arithmetic integer float32 ;;
-        two-classes)
-            folder experiment --step 2 --fresh 0 --seeds 1 --methods naive cwr replay_head ;;
-        small) folder experiment "${small[@]}" --methods naive cwr replay_head joint --train head --replay 200 1000 ;;
-        *) echo "there is no $1 in $0" >&2; return 1 ;;
+        equal-bytes) experiment equal-bytes runs ;;
+        *) experiment "$1" ;;
     esac
 }
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import bitreplay
 import pytest
 from bitreplay_host.device import mip
-from bitreplay_host.experiments import curves, demo, experiment
+from bitreplay_host.experiments import curves, demo, experiment, papers
 from bitreplay_host.experiments.class_incremental import TITLES
 from bitreplay_host.measure import bench, instructions, memory
 from draw import WORLDS, study
@@ -98,6 +98,33 @@ def small_table():
     yield row("replay of 200 latents + head", "replay_head", 200, False)
     yield row("replay of 1000 latents + head", "replay_head", 1000, True)
     yield row(title("joint"), "joint", None, True)
+
+
+def equal_bytes_table():
+    sizes = {"replay_head": 65, "replay_int8": 513, "replay_float32": 2049}
+    for number in 4100, 16400, 65600, 262400:
+        found = [(number // size, final("equal-bytes", m, replay=number // size)) for m, size in sizes.items()]
+        yield [f"{number:,}", *(f"{one['mean']:.1f} ± {one['std']:.1f} ({count:,})" for count, one in found)]
+
+
+def claims():
+    """Words of docs/papers.md."""
+    means = {m: final("methods", m)["mean"] for m in ("naive", "cwr", "joint")}
+    yield rf"naive fine-tuning {means['naive']:.2f} %, CWR\* alone {means['cwr']:.2f} %, joint"
+    yield f"joint training of the head {means['joint']:.2f} %"
+    eight, four, two, wide = (final(name)["mean"] for name in ("methods", "q-f-4", "q-f-2", "head-bits-32"))
+    real = final("float32", arithmetic="float32")["mean"]
+    yield f"{eight:.2f}, {four:.2f}, {two:.2f} %; 32 bits: {wide:.2f} %; float32: {real:.2f} %"
+    yield f"2 bits cost {eight - two:.1f} points"
+    bits = [final("digits-bits", "replay_deep", q_b=q_b)["mean"] for q_b in (4, 16)]
+    yield f"{bits[0]:.2f} and {bits[1]:.2f} %; the head alone {final('digits-bytes-head', replay=1016)['mean']:.2f} %"
+    three = [final("drawings-float32", "replay_deep", arithmetic=a)["mean"] for a in ("integer", "float32")]
+    yield f"integers {three[0]:.2f} %, float32 {three[1]:.2f} %"
+    small = [final("equal-bytes", m, replay=n)["mean"] for m, n in (("replay_head", 4036), ("replay_int8", 511))]
+    yield f"{small[0]:.1f} % with bits, {small[1]:.1f} % with int8"
+    yield f"{small[1] - small[0]:.1f} points lost"
+    at = [final("equal-bytes", m, replay=n)["mean"] for m, n in (("replay_head", 252), ("replay_int8", 31))]
+    yield f"by {at[0] - at[1]:.1f} points at 16 KB"
 
 
 TOLD = {  # of the study, by README: images a class, KB
@@ -255,6 +282,7 @@ TABLES = [
     ("docs/results.md", bits_table),
     ("docs/results.md", bytes_table),
     ("models/small.md", small_table),
+    ("docs/papers.md", equal_bytes_table),
 ]
 
 
@@ -312,6 +340,8 @@ def sentences():
     yield "docs/natmod.md", f"{totals['rv32imc-zbb']:.1f} with the bit manipulation of RISC-V"
     yield "docs/natmod.md", words
     yield from cards()
+    for words in claims():
+        yield "docs/papers.md", words
 
 
 def final_bytes(name):
@@ -366,7 +396,7 @@ def test_each_file_is_explained_and_can_be_made_again():
     told = page("docs/measured/README.md")
     for name in names:
         assert f"| `{name}.json` |" in told
-        assert f"\n        {name}) " in script or f"\n        {name})\n" in script
+        assert f"\n        {name}) " in script or name in papers.MEASUREMENTS
     assert told.count(".json` |") == len(names)
 
 

@@ -1,15 +1,20 @@
-"""Fetch and verify a dataset: CIFAR-10, CIFAR-100, Fashion-MNIST, Quick, Draw! (40 classes), spoken digits or HAPT.
+"""Fetch and verify a dataset: CIFAR-10, CIFAR-100, Fashion-MNIST, Quick, Draw!, spoken digits, CORe50 or HAPT.
 
 Leaves four .npy files in DIR, DATASET_{train,test}_{images,labels}.npy (images: n x 32 x 32 x 3, uint8, RGB; labels:
 n, uint8), and DATASET.sha256 with their hashes, which `sha256sum -c` understands. What is there already is checked
 and kept; a download that was cut off goes on where it stopped.
+
+CORe50 is not fetched: --from names the folder with its unpacked archives, whose 128 x 128 pixels are scaled down. Its
+50 objects are core50, its ten categories core50_categories, its lists of batches core50_nc.npy and others. There
+are no sums to compare it with; each image of its lists must be there.
 
 HAPT is of another kind, windows of an accelerometer and a gyroscope: hapt_{windows,labels,people,recordings}.npy.
 
 CIFAR-10 and CIFAR-100 were made by Alex Krizhevsky, Vinod Nair and Geoffrey Hinton, who state no licence for them.
 Use them here, but do not pass them on. Fashion-MNIST was made by Zalando Research (MIT), Quick, Draw! by Google (CC BY
 4.0), the Free Spoken Digit Dataset by Zohar Jackson and others (CC BY-SA 4.0), HAPT by Jorge Reyes-Ortiz and others
-(UCI, CC BY 4.0). Grey pictures have three equal channels; spoken digits are spectrograms, 32 bands by 32 frames.
+(UCI, CC BY 4.0), CORe50 by Vincenzo Lomonaco and Davide Maltoni (CC BY 4.0). Grey pictures have three equal channels;
+spoken digits are spectrograms, 32 bands by 32 frames. Of Quick, Draw! there are 40 classes.
 """
 
 from __future__ import annotations
@@ -27,6 +32,7 @@ EPILOG = """examples:
   bitreplay data fashion                              Debian's package; --from FOLDER elsewhere
   bitreplay data quickdraw
   bitreplay data fsdd --from ~/free-spoken-digit-dataset       a clone of its public repository
+  bitreplay data core50 --from ~/core50                in it core50_128x128 and the folders with its lists
   bitreplay data hapt
 """
 DATASETS = {name: ensure for name, (ensure, _) in registry.DATASETS.items()} | {"hapt": hapt.hapt}
@@ -44,7 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="do not fetch, read this: the official archive; for cifar10 also a folder with its .bin files; "
         "for cifar100 also an .npz with x_train, y_train, x_test, y_test; for fashion a folder with its four .gz "
         "files, or Debian's package; for quickdraw the npm package; for fsdd its folder of .wav files, or an .npz "
-        "with wave, start, digit, speaker, take, rate; for hapt the Python package it comes in",
+        "with wave, start, digit, speaker, take, rate; for core50 the folder with its unpacked archives; "
+        "for hapt the Python package it comes in",
     )
 
 

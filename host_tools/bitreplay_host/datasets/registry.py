@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import UserError
-from . import cifar, fashion, fsdd, quickdraw
+from . import cifar, core50, fashion, fsdd, quickdraw
 
 # name: (what makes sure that it is in a folder, the names of its classes in the order of the labels)
 DATASETS: dict[str, tuple[Callable[[Path, Path | None], dict[str, Path]], list[str]]] = {
@@ -17,7 +17,10 @@ DATASETS: dict[str, tuple[Callable[[Path, Path | None], dict[str, Path]], list[s
     "fashion": (fashion.fashion, fashion.CLASSES),
     "quickdraw": (quickdraw.quickdraw, quickdraw.CLASSES),
     "fsdd": (fsdd.fsdd, fsdd.CLASSES),
+    "core50": (core50.core50, core50.CLASSES),
+    "core50_categories": (core50.core50, core50.CATEGORIES),
 }
+IMAGES_OF = {"core50_categories": "core50"}  # another's images, with other labels
 
 
 def files(name: str, split: str, directory: Path) -> tuple[Path, Path]:
@@ -26,7 +29,8 @@ def files(name: str, split: str, directory: Path) -> tuple[Path, Path]:
     Raises UserError when they were not fetched yet, or are not what `bitreplay data` wrote: uint8, images (n, h, w, c)
     and as many labels, each the number of a class.
     """
-    images, labels = (directory / f"{name}_{split}_{kind}.npy" for kind in ("images", "labels"))
+    images = directory / f"{IMAGES_OF.get(name, name)}_{split}_images.npy"
+    labels = directory / f"{name}_{split}_labels.npy"
     if not images.exists() or not labels.exists():
         raise UserError(f"{images} is not there: run `bitreplay data {name} --dir {directory}` first")
     again = f"run `bitreplay data {name} --dir {directory}` again"
@@ -36,6 +40,21 @@ def files(name: str, split: str, directory: Path) -> tuple[Path, Path]:
     if classes.max() >= len(class_names(name)):
         raise UserError(f"{labels} has labels above {len(class_names(name)) - 1}, the last class: {again}")
     return images, labels
+
+
+def batches(name: str, kind: str, directory: Path) -> np.ndarray:
+    """The batch of each training image in each run, of one of core50.BATCHES; as many as files() has. UserError."""
+    path = directory / f"{IMAGES_OF.get(name, name)}_{kind}.npy"
+    try:
+        found = np.load(path)
+    except (OSError, ValueError):
+        raise UserError(f"{path} is missing or damaged: run `bitreplay data {name} --from FOLDER` again") from None
+    if not len(found):
+        raise UserError(
+            f"there was no {core50.BATCHES[kind]} when CORe50 was read: unpack its lists, remove {path} and run "
+            f"`bitreplay data {name} --from FOLDER` again"
+        )
+    return found
 
 
 def _mapped(path: Path, dimensions: int, again: str) -> np.ndarray:

@@ -168,8 +168,8 @@ def run(
 ) -> dict:
     """What onboard/learn_classes.py does with the same configuration, by one of BASELINES.
 
-    Returns {"curve": [...], "memory": {"total": bytes by formula}}. advance is called after each experience; when stop
-    is set, the run ends then, by a KeyboardInterrupt.
+    Returns {"right": [[of each class, after each experience]], "memory": {"total": bytes by formula}}. advance is
+    called after each experience; when stop is set, the run ends then, by a KeyboardInterrupt.
     """
 
     def load(split):
@@ -178,15 +178,15 @@ def run(
 
     baseline = BASELINES[method](features, configuration["learner"])
     (latents, classes), (test_latents, test_classes) = load("train"), load("test")
-    curve: list[float] = []
+    right: list[list[int]] = []
     seen: set[int] = set()
     for rows in configuration["experiences"]:
         baseline.observe(latents[rows], classes[rows])
         seen.update(classes[rows].tolist())
         tested = np.isin(test_classes, list(seen))
-        right = baseline.predict(test_latents[tested]) == test_classes[tested]
-        curve.append(float(100 * right.mean()))
+        hits = test_classes[tested][baseline.predict(test_latents[tested]) == test_classes[tested]]
+        right.append(np.bincount(hits, minlength=len(configuration["labels"])).tolist())
         advance()
         if stop.is_set():
             raise KeyboardInterrupt
-    return {"curve": curve, "memory": {"total": baseline.bytes}}
+    return {"right": right, "memory": {"total": baseline.bytes}}

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import itertools
+import json
 import tempfile
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +22,8 @@ from .. import models
 from ..datasets import registry
 from ..device import unix_port
 from ..errors import UserError, as_user_error
-from . import baselines, float_learner
+from . import baselines, float_learner, metrics
+from .cells import Cells, code, digest
 from .latents import Places, latents
 
 MOST_FRESH = MOST_REPLAY = 32768  # of a learner
@@ -32,9 +37,12 @@ METHODS: dict[str, dict] = {
     "ncm": {"replay": 0},
     "nearest": {},
     "slda": {"replay": 0},
+    "replay_int8": {},
+    "replay_float32": {},
 }
+BITS = {"replay_int8": 8, "replay_float32": 32}  # of a value of the latents that are kept; of others 1
 DEEP = "replay_deep", "joint"  # train what --train says; the others the head, or nothing
-LEARNERS = [method for method in METHODS if method not in baselines.BASELINES]
+LEARNERS = [method for method in METHODS if method not in baselines.BASELINES and method not in BITS]
 TITLES = {
     "naive": "naive fine-tuning",
     "cwr": "CWR* alone",
@@ -44,6 +52,8 @@ TITLES = {
     "ncm": "nearest class mean",
     "nearest": "nearest replayed latent",
     "slda": "streaming LDA",
+    "replay_int8": "replay of int8 latents",
+    "replay_float32": "replay of float32 latents",
 }
 
 
@@ -51,9 +61,11 @@ TITLES = {
 class ClassIncremental:
     """What is learned in which order.
 
-    first, step: classes of the first and of each further experience. samples: fresh images a class (0: all).
-    test: test images a class (0: all). epochs: of every experience; joint training takes as many minibatches as
-    learning with replay does in all.
+    first, step: classes of the first and of each further experience. samples: fresh images a class (0: all); a class
+    that comes again has others each time, as many. test: test images a class (0: all). epochs: of every experience;
+    joint training takes as many minibatches as learning with replay does in all. order: of the classes, "given", or
+    drawn by the "seed". Instead of first and step: groups, the classes of each experience; or batches, a name of the
+    dataset's lists (registry.batches), of which seed 1 takes the first run.
     """
 
     dataset: str = "cifar10"
@@ -63,35 +75,81 @@ class ClassIncremental:
     test: int = 0
     epochs: int = 4
     learner: dict = field(default_factory=lambda: {"replay": 1000})
+    order: str = "given"
+    groups: Sequence[Sequence[int]] | None = None
+    batches: str | None = None
 
-    def experiences(self, labels: np.ndarray, seed: int) -> list[list[int]]:
-        """Rows of the training set for each experience; classes come in order, samples are drawn by the seed."""
+    def settings(self) -> dict:
+        """The fields that count, for results.json."""
+        unused = {"first", "step"} if self.groups or self.batches else set()
+        unused |= {"order"} if self.order == "given" else set()
+        return {name: value for name, value in vars(self).items() if name not in unused and value is not None}
+
+    def experiences(self, labels: np.ndarray, seed: int, data: Path | None = None) -> list[list[int]]:
+        """Rows of the training set for each experience; samples are drawn by the seed, and classes if it says so.
+
+        data: the folder of the datasets, for batches.
+        """
         if min(self.samples, self.test) < 0 or not 1 <= self.epochs <= MAX_EPOCHS:
             raise UserError(f"--fresh and --test must be at least 0 and --epochs 1..{MAX_EPOCHS}")
         if not 1 <= seed < 2**32:
             raise UserError("--seeds must be 1..4294967295")
         rng = np.random.default_rng(seed)
-        classes = [rng.permutation(np.flatnonzero(labels == c))[: self.samples or None] for c in np.unique(labels)]
-        count = len(classes)
-        if not (1 <= self.first <= count and self.step >= 1):
-            raise UserError(f"--first must be 1..{count} and --step at least 1")
-        seen = self.seen(count)
-        return [
-            rng.permutation(np.concatenate(classes[start:end])).tolist()
-            for start, end in zip([0, *seen], seen, strict=False)
-        ]
+        if self.batches:
+            assert data
+            return self._listed(registry.batches(self.dataset, self.batches, data), labels, seed, rng)
+        numbers = np.unique(labels)
+        groups = self._groups(numbers, seed)
+        times = Counter(itertools.chain(*groups))
+        # Of each class the images of each time that it comes.
+        images = {}
+        for c in numbers.tolist():
+            parts = np.array_split(rng.permutation(np.flatnonzero(labels == c)), max(1, times[c]))
+            if not len(parts[-1]):
+                raise UserError(
+                    f"--protocol: class {c} comes {times[c]} times, but has fewer images; let it come less"
+                )
+            images[c] = [part[: self.samples or None] for part in parts]
+        return [rng.permutation(np.concatenate([images[c].pop(0) for c in group])).tolist() for group in groups]
+
+    def _listed(self, runs: np.ndarray, labels: np.ndarray, seed: int, rng: np.random.Generator) -> list[list[int]]:
+        run = runs[(seed - 1) % len(runs)]
+        found = []
+        for number in range(run.max() + 1):
+            rows = rng.permutation(np.flatnonzero(run == number))
+            if self.samples:
+                rows = np.concatenate([rows[labels[rows] == c][: self.samples] for c in np.unique(labels[rows])])
+            found.append(rng.permutation(rows).tolist())
+        return found
+
+    def _groups(self, numbers: np.ndarray, seed: int) -> list[list[int]]:
+        """The classes of each experience."""
+        classes, count = numbers.tolist(), len(numbers)
+        if self.groups:
+            groups = [list(group) for group in self.groups]
+            if missing := set(itertools.chain(*groups)) - set(classes):
+                raise UserError(f"--protocol: class {min(missing)} of {self.dataset} has no images; leave it out")
+        else:
+            if not (1 <= self.first <= count and self.step >= 1):
+                raise UserError(f"--first must be 1..{count} and --step at least 1")
+            seen = self.seen(count)
+            groups = [classes[start:end] for start, end in zip([0, *seen], seen, strict=False)]
+        if self.order == "given":
+            return groups
+        drawn = np.random.default_rng([seed, 1]).permutation(numbers).tolist()  # another stream than the samples'
+        becomes = dict(zip(classes, drawn, strict=True))
+        return [[becomes[c] for c in group] for group in groups]
 
     def seen(self, count: int) -> list[int]:
-        """How many classes were seen after each experience, of `count` in all."""
+        """How many classes were seen after each experience, of `count` in all, without groups."""
         return [*range(self.first, count, self.step), count]
 
     def used(self, data: Path) -> dict[str, int]:
         """{"fresh", "test"}: images a class that there are of those asked for. data: the folder of the datasets."""
-        found = {}
-        for name, split, asked in (("fresh", "train", self.samples), ("test", "test", self.test)):
-            there = int(np.bincount(np.load(registry.files(self.dataset, split, data)[1])).max())
-            found[name] = min(asked or there, there)
-        return found
+        train, test = (np.load(registry.files(self.dataset, split, data)[1]) for split in ("train", "test"))
+        fresh = max(int(np.bincount(train[rows]).max()) for rows in self.experiences(train, 1, data))
+        there = int(np.bincount(test).max())
+        return {"fresh": fresh, "test": min(self.test or there, there)}
 
 
 @dataclass(frozen=True)
@@ -114,64 +172,158 @@ class Run:
 
 
 def run(
-    model: Path, protocol: ClassIncremental, runs: Sequence[Run], places: Places, quiet: bool = False
+    model: Path,
+    protocol: ClassIncremental,
+    runs: Sequence[Run],
+    places: Places,
+    quiet: bool = False,
+    cells: Cells | None = None,
 ) -> list[dict]:
     """Train and test learners, as many at a time as there are cores; quiet: without a word on each experience.
 
-    Returns for each run {"classes": [how many were seen after each experience], "curve": [percent right of their test
-    images]} and what else onboard/learn_classes.py reports: "digest", "memory": {...}, "heap": {...}. A baseline has
-    "memory": {"total": bytes} only.
+    Returns for each run {"classes": [how many were seen after each experience], "curve", "groups" and "matrix"
+    (metrics.py)} and what else onboard/learn_classes.py reports: "digest", "memory": {...}, "heap": {...}. A baseline
+    has "memory": {"total": bytes} only. cells: where results are kept as they come; what is there is not made again.
     """
-    _, train_labels = registry.load(protocol.dataset, "train", places.data)
-    _, test_labels = registry.load(protocol.dataset, "test", places.data)
-    classes = np.unique(train_labels)
-    plans = {seed: protocol.experiences(train_labels, seed) for seed in {r.seed for r in runs}}
-    net = models.load(model)
-    for one in (r for r in runs if r.seed == runs[0].seed):  # refuses what cannot be before the long part
-        make = float_learner.FloatLearner if one.arithmetic == "float32" else bitreplay.Learner
-        with as_user_error():
-            make(net, **_configuration(one, plans[one.seed], protocol, len(classes))["learner"])
-    used = np.unique(np.concatenate([rows for plan in plans.values() for rows in plan]))
-    tested = np.arange(len(test_labels))
-    if protocol.test:
-        tested = np.sort(np.concatenate([np.flatnonzero(test_labels == c)[: protocol.test] for c in classes]))
-    train_latents = latents(model, protocol.dataset, "train", used.tolist(), places)
-    test_latents = latents(model, protocol.dataset, "test", tested.tolist(), places)
+    study = _Study(model, protocol, runs, places)
+    study.latents(runs)
     with contextlib.ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=places.cache)))
-        (directory / "train").write_bytes(train_labels[used].astype(np.uint8).tobytes())
-        (directory / "test").write_bytes(test_labels[tested].astype(np.uint8).tobytes())
-        epochs_in_all = sum(_epochs(r, plans[r.seed], protocol) for r in runs)
-        bar = stack.enter_context(tqdm(total=epochs_in_all, desc="learning", unit="epoch", disable=None))
-
-        inputs = {
-            "model": str(model),
-            "train": {"latents": str(train_latents), "classes": str(directory / "train")},
-            "test": {"latents": str(test_latents), "classes": str(directory / "test")},
-            "labels": registry.class_names(protocol.dataset),
-        }
-        features = baselines.Features(net)
+        study.write_classes(directory)
+        total = sum(_epochs(r, study.plans[r.seed], protocol) for r in runs)
+        bar = stack.enter_context(tqdm(total=total, desc="learning", unit="epoch", disable=None))
+        alike = study.alike() if cells else {}
 
         def work(one: Run, stop: threading.Event) -> dict:
-            plan = [np.searchsorted(used, rows).tolist() for rows in plans[one.seed]]
-            configuration = inputs | _configuration(one, plan, protocol, len(classes))
-            seen = {"classes": protocol.seen(len(classes))[-len(configuration["experiences"]) :]}
-            if one.method in baselines.BASELINES:
-                return seen | baselines.run(one.method, configuration, features, bar.update, stop)
-            if one.arithmetic == "float32":
-                return seen | float_learner.run(configuration, bar.update, stop)
-            result: dict = {}
-            for message in unix_port.run("learn_classes.py", configuration, places.micropython, directory):
-                if "epoch" in message:
-                    bar.update()
-                elif "accuracy" in message and one.method != "joint" and not quiet:
-                    bar.write(
-                        f"{protocol.dataset}: {one.name}: {message['classes']} classes, {message['accuracy']:.1f} %"
-                    )
-                result = message
-            return seen | result
+            kept = cells if one.state is None else None  # a state is no result, and must be written
+            settings = alike | study.settings(one) if kept else {}
+            result = kept.find(settings) if kept else None
+            if result is not None:
+                bar.update(_epochs(one, study.plans[one.seed], protocol))
+                return result
+            result = study.learn(one, directory, bar, quiet, stop)
+            if kept:
+                kept.keep(settings, result)
+            return result
 
         return unix_port.in_parallel(work, runs)
+
+
+class _Study:
+    """What the learners of run() share. Making one refuses what cannot be, before the long part."""
+
+    def __init__(self, model: Path, protocol: ClassIncremental, runs: Sequence[Run], places: Places):
+        self.model, self.protocol, self.places, self.net = model, protocol, places, models.load(model)
+        self.names = registry.class_names(protocol.dataset)
+        self.labels, test_labels = (
+            np.load(registry.files(protocol.dataset, split, places.data)[1]) for split in ("train", "test")
+        )
+        classes = np.unique(self.labels)
+        if missing := set(classes.tolist()) - set(test_labels.tolist()):
+            raise UserError(f"{protocol.dataset}: class {min(missing)} has no test images; add some to its test set")
+        self.count = int(classes.max()) + 1
+        self.plans = {s: protocol.experiences(self.labels, s, places.data) for s in {r.seed for r in runs}}
+        for one in (r for r in runs if r.seed == runs[0].seed):
+            with as_user_error():
+                _kind(one)(self.net, **_configuration(one, self.plans[one.seed], protocol, self.count)["learner"])
+        self.used = np.unique(np.concatenate([rows for plan in self.plans.values() for rows in plan]))
+        self.tested = np.arange(len(test_labels))
+        if protocol.test:
+            chosen = [np.flatnonzero(test_labels == c)[: protocol.test] for c in classes]
+            self.tested = np.sort(np.concatenate(chosen))
+        self.test_labels = test_labels[self.tested]
+        self.counts = np.bincount(self.test_labels, minlength=len(self.names)).tolist()
+        self.features = baselines.Features(self.net)
+
+    def latents(self, runs: Sequence[Run]) -> None:
+        """Computes those of all images that are used."""
+        rows = {"train": self.used.tolist(), "test": self.tested.tolist()}
+        self.files = {
+            (split, kind): str(latents(self.model, self.protocol.dataset, split, chosen, self.places, kind=kind))
+            for kind in sorted({_latents_of(one) for one in runs})
+            for split, chosen in rows.items()
+        }
+
+    def write_classes(self, directory: Path) -> None:
+        """A byte for each latent."""
+        self.classes = {"train": directory / "train", "test": directory / "test"}
+        for split, classes in (("train", self.labels[self.used]), ("test", self.test_labels)):
+            self.classes[split].write_bytes(classes.astype(np.uint8).tobytes())
+
+    def _inputs(self, one: Run) -> dict:
+        found: dict = {"model": str(self.model), "labels": self.names}
+        for split, file in self.classes.items():
+            found[split] = {"latents": self.files[split, _latents_of(one)], "classes": str(file)}
+        return found
+
+    def learn(self, one: Run, directory: Path, bar: tqdm, quiet: bool, stop: threading.Event) -> dict:
+        """What run() returns of one learner."""
+        plan = [np.searchsorted(self.used, rows).tolist() for rows in self.plans[one.seed]]
+        configuration = self._inputs(one) | _configuration(one, plan, self.protocol, self.count)
+        if one.method in baselines.BASELINES:
+            result = baselines.run(one.method, configuration, self.features, bar.update, stop)
+        elif issubclass(kind := _kind(one), float_learner.FloatLearner):
+            result = float_learner.run(configuration, bar.update, stop, kind)
+        else:
+            told = None if quiet or one.method == "joint" else f"{self.protocol.dataset}: {one.name}"
+            result = _on_the_unix_port(told, configuration, self.places, directory, bar)
+        experiences = [np.unique(self.labels[self.used[rows]]).tolist() for rows in configuration["experiences"]]
+        return metrics.summary(result.pop("right"), self.counts, experiences) | result
+
+    def alike(self) -> dict:
+        """What results follow from, of all learners."""
+        dataset, data = self.protocol.dataset, self.places.data
+        files = [path for split in ("train", "test") for path in registry.files(dataset, split, data)]
+        return {
+            "dataset": dataset,
+            "dataset_sha256": digest(files),
+            "test": self.protocol.test,
+            "model": self.net.name,
+            "model_sha256": self.net.digest,
+            "micropython_sha256": digest([self.places.micropython]),
+            "code_sha256": code(),
+        }
+
+    def settings(self, one: Run) -> dict:
+        """What else one's follows from: the samples in their order, and how they are learned."""
+        told = _configuration(one, self.plans[one.seed], self.protocol, self.count)
+        rows = hashlib.sha256(json.dumps(told["experiences"]).encode()).hexdigest()
+        settings = {"method": one.method, "arithmetic": one.arithmetic, "seed": one.seed}
+        return settings | {"epochs": told["epochs"], "learner": told["learner"], "experiences_sha256": rows}
+
+
+def latent_size(method: str, latent_bytes: int) -> int:
+    """Bytes that a method's latent takes in the replay memory, with its label."""
+    return latent_bytes * BITS.get(method, 1) + 1
+
+
+def _latents_of(one: Run) -> str:
+    """What kind of latents() one keeps."""
+    return "streams" if one.method in BITS else "latents"
+
+
+def _kind(one: Run) -> type[bitreplay.Learner]:
+    if one.method in BITS:
+        return float_learner.StreamLearner
+    return float_learner.FloatLearner if one.arithmetic == "float32" else bitreplay.Learner
+
+
+def _on_the_unix_port(told: str | None, configuration: dict, places: Places, directory: Path, bar: tqdm) -> dict:
+    """What onboard/learn_classes.py reports at the end, and "right", of each class after each experience.
+
+    told: what begins a line after each experience; None for no lines.
+    """
+    right, result = [], {}
+    for message in unix_port.run("learn_classes.py", configuration, places.micropython, directory):
+        if "epoch" in message:
+            bar.update()
+        elif "right" in message:
+            right.append(message["right"])
+            if told:
+                bar.write(f"{told}: {message['classes']} classes, {message['accuracy']:.1f} %")
+        else:
+            result = message
+    return {"right": right} | result
 
 
 def _configuration(one: Run, plan: list[list[int]], protocol: ClassIncremental, classes: int) -> dict:

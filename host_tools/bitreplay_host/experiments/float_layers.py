@@ -110,8 +110,11 @@ class FloatLayers:
             i: FloatConv(one, trained.get(i)) for i, one in enumerate(net.above) if one.op == "bconv2d"
         }
 
-    def forward(self, bits):
-        """Bits, +-1 (n, height, width, channels), to features (n, features)."""
+    def forward(self, bits, values=None):
+        """Bits, +-1 (n, height, width, channels), to features (n, features).
+
+        values: what the bits are signs of, for the first layer's shortcut instead of its two levels a channel.
+        """
         self.kept, stream = {}, None
         for i, layer in enumerate(self.layers):
             if layer.op == "bconv2d":
@@ -123,7 +126,7 @@ class FloatLayers:
             elif layer.op == "expand":
                 levels = _numbers(layer.levels, np.int8, 1 / STREAM).reshape(-1, 2)
                 self.kept[i] = (levels[:, 1] - levels[:, 0]) / 2
-                stream = np.where(bits > 0, levels[:, 1], levels[:, 0])
+                stream = np.where(bits > 0, levels[:, 1], levels[:, 0]) if i or values is None else values
             else:
                 stream = self._pool(layer.pool, stream)
         self.shape = stream.shape

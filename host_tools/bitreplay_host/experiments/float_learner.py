@@ -13,10 +13,10 @@ from pathlib import Path
 
 import bitreplay
 import numpy as np
-from bitreplay.replay import contrast
+from bitreplay.replay import Samples, contrast
 from bitreplay.trainer import FALL
 
-from .float_layers import FloatLayers, unpack
+from .float_layers import STREAM, FloatLayers, sign, unpack
 
 MOMENTUM = 7 / 8
 
@@ -60,8 +60,10 @@ class FloatLearner(bitreplay.Learner):
 
     def _features(self, numbers):
         """The features of the samples with these numbers, float32 (n, features)."""
-        packed = np.stack([np.frombuffer(self._latent(i), np.uint8) for i in numbers])
-        return self.layers.forward(unpack(packed, self.net.latent_shape))
+        return self._forward(np.stack([np.frombuffer(self._latent(i), np.uint8) for i in numbers]))
+
+    def _forward(self, latents):
+        return self.layers.forward(unpack(latents, self.net.latent_shape))
 
     def _set_rates(self, step, steps):
         if self.trainer:
@@ -82,17 +84,47 @@ class FloatLearner(bitreplay.Learner):
             w = np.sqrt(before / present[c]) if self.config["cwr"] else 0
             self.consolidated[c] = (self.consolidated[c] * w + self.training[c] - mean) / (w + 1)
 
-    def accuracy(self, latents: np.ndarray, classes: np.ndarray, names: list[str]) -> float:
-        """Percent right of packed latents, uint8 (n, bytes), whose classes are all learned."""
+    def right(self, latents: np.ndarray, classes: np.ndarray, names: list[str]) -> list[int]:
+        """How many of each class are right, of packed latents, uint8 (n, bytes), whose classes are all learned."""
         parts = np.array_split(latents, -(-len(latents) // 100))
-        features = np.concatenate([self.layers.forward(unpack(part, self.net.latent_shape)) for part in parts])
+        features = np.concatenate([self._forward(part) for part in parts])
         scores = np.where(np.asarray(self.head.past) > 0, features @ self.consolidated.T, -np.inf)
         labels = np.array([self.labels.index(names[c]) for c in classes])
-        return float(100 * (scores.argmax(axis=1) == labels).mean())
+        return np.bincount(classes[scores.argmax(axis=1) == labels], minlength=len(names)).tolist()
 
 
-def run(configuration: dict, advance: Callable[[], object], stop: threading.Event) -> dict:
-    """What onboard/learn_classes.py does with the same configuration; returns {"curve": [...]}.
+class StreamLearner(FloatLearner):
+    """It keeps no bits, but the int8 values that they are signs of, so a latent has eight times the bytes.
+
+    The layers above get their signs, and the values themselves for the shortcut.
+    """
+
+    def __init__(self, net, **arguments):
+        kernel, given = net._last  # of a Network that makes its latent by signs: the values, thresholds and directions
+        if kernel.__name__ != "binarize" or net.above[0].op != "expand":
+            raise ValueError(f"{net.name} has no shortcut across its latent: values would tell no more than bits")
+        super().__init__(net, **arguments)
+        self.threshold = np.frombuffer(given[1], np.int8)
+        self.direction = -unpack(np.frombuffer(given[2], np.uint8)[None], (net.latent_shape[2],))[0]
+        self.replay, self.fresh = (Samples(m.capacity, 8 * net.latent_bytes) for m in (self.replay, self.fresh))
+        self.x_rows = [bytearray(8 * net.latent_bytes)]
+
+    def _take(self, latent):
+        self.x_rows[0][:] = latent.tobytes()
+
+    def _forward(self, latents):
+        values = latents.view(np.int8).reshape(-1, *self.net.latent_shape).astype(np.float32)
+        return self.layers.forward(sign(values - self.threshold) * self.direction, values / STREAM)
+
+
+def run(
+    configuration: dict,
+    advance: Callable[[], object],
+    stop: threading.Event,
+    kind: type[FloatLearner] = FloatLearner,
+) -> dict:
+    """What onboard/learn_classes.py does with the same configuration; returns {"right": [[of each class,
+    after each experience]]}.
 
     advance is called after each epoch; when stop is set, the run ends then, by a KeyboardInterrupt.
     """
@@ -103,19 +135,19 @@ def run(configuration: dict, advance: Callable[[], object], stop: threading.Even
             raise KeyboardInterrupt
 
     net = bitreplay.load(configuration["model"])
-    learner = FloatLearner(net, **configuration["learner"])
+    learner = kind(net, **configuration["learner"])
 
     def load(split):
-        latents = np.fromfile(configuration[split]["latents"], np.uint8).reshape(-1, net.latent_bytes)
+        latents = np.fromfile(configuration[split]["latents"], np.uint8).reshape(-1, learner.replay.latent_bytes)
         return latents, np.frombuffer(Path(configuration[split]["classes"]).read_bytes(), np.uint8)
 
     latents, classes = load("train")
     test_latents, test_classes = load("test")
-    names, curve = configuration["labels"], []
+    names, right = configuration["labels"], []
     for rows in configuration["experiences"]:
         for row in rows:
             learner.see_latent(latents[row], names[classes[row]])
         learner.learn(configuration["epochs"], progress=progress)
         tested = np.isin(test_classes, [names.index(label) for label in learner.labels])
-        curve.append(learner.accuracy(test_latents[tested], test_classes[tested], names))
-    return {"curve": curve}
+        right.append(learner.right(test_latents[tested], test_classes[tested], names))
+    return {"right": right}

@@ -30,23 +30,24 @@ class Places:
     cache: Path
 
 
-def latents(
-    model: Path, dataset: str, split: str, rows: Sequence[int], places: Places, classify: bool = False
-) -> Path:
-    """Packed latents of some images, in order, or the pretrained head's classes as bytes; kept in the cache."""
+def latents(model: Path, dataset: str, split: str, rows: Sequence[int], places: Places, kind: str = "latents") -> Path:
+    """Packed latents of some images, in order; kept in the cache.
+
+    kind: "latents"; "streams", the int8 values whose signs these are; or "classes" of the pretrained head, bytes.
+    """
     images, _ = registry.files(dataset, split, places.data)
     chosen = np.load(images, mmap_mode="r")
     net = models.load(model)
     if chosen.shape[1:] != net.image_shape:
         raise UserError(f"{model} takes images of shape {net.image_shape}, but {dataset} has {chosen.shape[1:]}")
-    if classify and not net.labels:
+    if kind == "classes" and not net.labels:
         raise UserError(f"{model}: the model has no pretrained head, whose classes could be told")
     # What they are made from, MicroPython too: figures of one build are not those of another.
     parts_of_key = _content(places.micropython), model.read_bytes(), chosen[list(rows)].tobytes()
     key = _digest("".join(map(_digest, parts_of_key)).encode())
-    start, suffix = f"{split}-{key}-", "classes" if classify else "latents"
-    for file in places.cache.glob(f"{start}*.{suffix}"):
-        if file.name == f"{start}{_digest(file.read_bytes())}.{suffix}":  # else it is damaged, and made again
+    start = f"{split}-{key}-"
+    for file in places.cache.glob(f"{start}*.{kind}"):
+        if file.name == f"{start}{_digest(file.read_bytes())}.{kind}":  # else it is damaged, and made again
             return file
     places.cache.mkdir(parents=True, exist_ok=True)
     jobs = os.cpu_count() or 1
@@ -59,7 +60,7 @@ def latents(
         def work(index: int, _) -> bytes:
             part = Path(directory) / f"part{index}"
             inputs = {"model": str(model), "images": str(images), "rows": parts[index]}
-            configuration = inputs | {"out": str(part), "classify": classify}
+            configuration = inputs | {"out": str(part), "kind": kind}
             done = 0
             for message in unix_port.run("run_backbone.py", configuration, places.micropython, Path(directory)):
                 bar.update(message["done"] - done)
@@ -67,14 +68,14 @@ def latents(
             return part.read_bytes() if part.exists() else b""
 
         content = b"".join(unix_port.in_parallel(work, range(jobs)))
-        expected = len(rows) * (1 if classify else net.latent_bytes)
+        expected = len(rows) * {"classes": 1, "latents": net.latent_bytes, "streams": 8 * net.latent_bytes}[kind]
         if len(content) != expected:
             raise UserError(
                 f"{places.micropython} made {len(content)} bytes of latents, not {expected}: run `make unix`"
             )
         whole = Path(directory) / "whole"
         whole.write_bytes(content)
-        return whole.replace(places.cache / f"{start}{_digest(content)}.{suffix}")
+        return whole.replace(places.cache / f"{start}{_digest(content)}.{kind}")
 
 
 def _content(micropython: Path) -> bytes:
@@ -102,5 +103,5 @@ def predictions(model: Path, count: int, places: Places) -> tuple[np.ndarray, np
     if not 0 <= count <= len(labels):
         raise UserError(f"--test must be 0..{len(labels)}, the test images that there are")
     rows = np.linspace(0, len(labels) - 1, count or len(labels)).astype(int)
-    file = latents(model, "cifar100", "test", rows.tolist(), places, classify=True)
+    file = latents(model, "cifar100", "test", rows.tolist(), places, kind="classes")
     return rows, np.frombuffer(file.read_bytes(), np.uint8), labels[rows]

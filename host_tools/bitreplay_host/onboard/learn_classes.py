@@ -24,16 +24,16 @@ def read(file, name, latent):
         raise ValueError("%s: too short, a latent is missing" % name)
 
 
-def accuracy(learner, latents, classes, labels, names, latent):
-    """Percent right of the test rows whose class is among labels."""
-    hits = total = 0
+def test(learner, latents, classes, labels, names, latent):
+    """Of the test rows whose class is among labels: how many of each class are right, and percent of all."""
+    right, total = [0] * len(names), 0
     with open(latents, "rb") as file:
         for i in range(len(classes)):
             read(file, latents, latent)
             if classes[i] in labels:
-                hits += learner.predict_latent(latent)[0] == names[classes[i]]
+                right[classes[i]] += learner.predict_latent(latent)[0] == names[classes[i]]
                 total += 1
-    return 100 * hits / total
+    return right, 100 * sum(right) / total
 
 
 def main(config):
@@ -64,8 +64,11 @@ def main(config):
                 learner.see_latent(latent, names[train_classes[row]])
                 seen.add(train_classes[row])
         learner.learn(config["epochs"], progress=progress)
-        curve.append(accuracy(learner, config["test"]["latents"], test_classes, seen, names, latent))
-        print(json.dumps({"experience": number, "classes": len(seen), "accuracy": curve[-1]}))
+        right, percent = test(learner, config["test"]["latents"], test_classes, seen, names, latent)
+        curve.append(percent)
+        # Told and not kept, as what is kept would count as the learner's memory.
+        print(json.dumps({"experience": number, "classes": len(seen), "accuracy": percent, "right": right}))
+        right = None
     if config["state"]:
         learner.save(config["state"])
     print(

@@ -194,7 +194,8 @@ def test_nothing_fetched_yet(tmp_path):
 
 def test_class_names():
     assert {name: len(registry.class_names(name)) for name in registry.DATASETS} == {
-        "cifar10": 10, "cifar100": 100, "fashion": 10, "quickdraw": 40, "fsdd": 10
+        "cifar10": 10, "cifar100": 100, "fashion": 10, "quickdraw": 40, "fsdd": 10,
+        "core50": 50, "core50_categories": 10
     }  # fmt: skip
     assert all(len(set(names)) == len(names) for _, names in registry.DATASETS.values())
     assert registry.class_names("cifar10")[3] == "cat" and registry.class_names("cifar100")[0] == "apple"

@@ -136,7 +136,7 @@ def test_as_methods(micropython, synthetic_data, small_model, tmp_path):
     runs = [class_incremental.Run(method, 2) for method in baselines.BASELINES]
     results = class_incremental.run(small_model, plan, runs, places)
     for result in results:
-        assert set(result) == {"classes", "curve", "memory"} and result["classes"] == [2, 6, 10]
+        assert set(result) == {"classes", "curve", "groups", "matrix", "memory"} and result["classes"] == [2, 6, 10]
         assert len(result["curve"]) == 3 and result["curve"][-1] > 50
     assert results[1]["memory"] == {"total": 60 * 17}
     assert class_incremental.run(small_model, plan, runs, places) == results
@@ -148,9 +148,10 @@ def test_a_run_ends_when_it_is_stopped(features, samples, tmp_path):
     (tmp_path / "classes").write_bytes(labels.astype(np.uint8).tobytes())
     split = {"latents": tmp_path / "latents", "classes": tmp_path / "classes"}
     configuration = {"train": split, "test": split, "experiences": [[0, 1], [2]], "learner": ARGUMENTS}
+    configuration["labels"] = list("abcdef")
     stop, advanced = threading.Event(), []
     result = baselines.run("ncm", configuration, features, lambda: advanced.append(1), stop)
-    assert len(result["curve"]) == len(advanced) == 2
+    assert len(result["right"]) == len(advanced) == 2
     stop.set()
     with pytest.raises(KeyboardInterrupt):
         baselines.run("ncm", configuration, features, lambda: None, stop)

@@ -8,6 +8,7 @@ from pathlib import Path
 import bitreplay
 import numpy as np
 import pytest
+from bitreplay import graph
 from bitreplay.checks import MAX_EPOCHS
 from bitreplay_host.datasets import registry
 from bitreplay_host.device import unix_port
@@ -104,11 +105,13 @@ def test_latents_are_those_of_the_network(settings, small_model):
     net, latent = bitreplay.load(small_model), bytearray(16)
     rows = [59, 0, 7, 7, 30]
     found = latents(small_model, "cifar10", "test", rows, settings).read_bytes()
-    classes = latents(small_model, "cifar10", "test", rows, settings, classify=True).read_bytes()
-    assert len(found) == 5 * 16 and len(classes) == 5
+    classes = latents(small_model, "cifar10", "test", rows, settings, kind="classes").read_bytes()
+    streams = latents(small_model, "cifar10", "test", rows, settings, kind="streams").read_bytes()
+    assert len(found) == 5 * 16 and len(classes) == 5 and len(streams) == 5 * 128
     for i, row in enumerate(rows):
         net.latent(images[row].tobytes(), latent)
         assert found[16 * i : 16 * (i + 1)] == latent
+        assert streams[128 * i : 128 * (i + 1)] == net.scratch[graph.STREAM][:128]
         assert net.labels[classes[i]] == net.classify(images[row].tobytes())[0]
 
 
@@ -132,7 +135,7 @@ def test_latents_are_kept_by_model_images_and_rows(settings, small_model, synthe
 
     assert is_computed() and not is_computed()
     assert is_computed(rows=(0, 2, 1)) and is_computed(rows=(0, 1)) and is_computed(split="train")
-    assert is_computed(classify=True)
+    assert is_computed(kind="classes")
     other = tmp_path / "other.safetensors"
     models.tiny_model(other, seed=5)
     assert is_computed(model=other)
@@ -199,6 +202,11 @@ def test_run_on_the_unix_port_and_in_float32(settings, small_model, capsys, tmp_
     for one, result in zip(runs, results, strict=True):
         assert result["classes"] == ([10] if one.method == "joint" else [2, 6, 10])
         assert len(result["curve"]) == len(result["classes"])
+        assert [len(row) for row in result["matrix"]] == ([1] if one.method == "joint" else [1, 2, 3])
+        # As many test images of each class: the curve is the mean by classes.
+        sizes = [len(group) for group in result["groups"]]
+        for percent, row in zip(result["curve"], result["matrix"], strict=True):
+            np.testing.assert_allclose(np.average(row, weights=sizes[: len(row)]), percent)
         assert all(0 <= percent <= 100 for percent in result["curve"])
         assert ("digest" in result) == (one.arithmetic == "integer")
     digests = [result["digest"] for result in results[:7]]
@@ -347,7 +355,7 @@ def test_results_are_json(settings, small_model):
     plan = ClassIncremental(step=8, samples=2, test=1, epochs=1)
     (result,) = class_incremental.run(small_model, plan, [class_incremental.Run("replay_deep")], settings)
     assert json.loads(json.dumps(result)) == result
-    assert set(result) == {"classes", "curve", "digest", "memory", "heap"}
+    assert set(result) == {"classes", "curve", "groups", "matrix", "digest", "memory", "heap"}
     heap = result["heap"]
     assert heap["file"] == small_model.stat().st_size
     # What is measured is what the formula says, and Python's own objects.

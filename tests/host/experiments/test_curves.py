@@ -74,3 +74,39 @@ def test_plot(curves, tmp_path, monkeypatch):
     for name, curve in curves.items():
         method, *words = name.split()
         assert f"{' '.join([TITLES[method], *words])}  {float(curve[-1]):.1f}" in [text for _, text in names]
+
+
+@pytest.fixture
+def bars(monkeypatch):
+    """The (y, deviations) of the bars that are drawn, and the x labels of the axes."""
+    from matplotlib.axes import Axes
+
+    drawn, errorbar = [], Axes.errorbar
+
+    def record(self, x, y, spread, **settings):
+        drawn.append((list(y), list(spread)))
+        return errorbar(self, x, y, spread, **settings)
+
+    monkeypatch.setattr(Axes, "errorbar", record)
+    return drawn
+
+
+def test_bars_of_curves(tmp_path, bars, monkeypatch):
+    """Where there are several seeds; over experiences where known classes come again, even hundreds."""
+    labels = []
+    monkeypatch.setattr(plots, "_finish", lambda axes, *told: labels.append(told[-1]))
+    curves = {"cwr": [90.0, 70.0], "joint": [80.0], "naive": [1.0, 2.0]}
+    plots.plot(tmp_path / "a.png", curves, [2, 3], "title", {"cwr": [1.0, 2.0], "joint": [3.0]})
+    assert bars == [([90.0, 70.0], [1.0, 2.0]), ([80.0], [3.0])]
+    plots.plot(tmp_path / "b.png", {"cwr": [50.0] * 391}, [10] + [50] * 390, "title", {"cwr": [1.0] * 391})
+    assert labels == ["classes seen", "experience"]
+    assert matplotlib.image.imread(tmp_path / "b.png").std() > 0.01
+
+
+def test_plot_over_a_setting(tmp_path, bars):
+    """A line for each name, in the order of the setting, and what does not depend on it from end to end."""
+    lines = {"replay_head": [(2000, 60.0, 1.0), (500, 50.0, 0.5)], "replay_deep q_b 2": [(500, 40.0, None)]}
+    plots.over(tmp_path / "c.png", lines, {"ncm": (30.0, 0.25), "naive": (10.0, None)}, "title", "bytes")
+    assert bars == [([50.0, 60.0], [0.5, 1.0]), ([30.0], [0.25])]
+    picture = matplotlib.image.imread(tmp_path / "c.png")
+    assert picture.shape[1] > 600 and picture.std() > 0.01

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from bitreplay_host import cli
 from bitreplay_host.commands import experiment as command
-from bitreplay_host.experiments import class_incremental, experiment
+from bitreplay_host.experiments import class_incremental, experiment, metrics
 from synthetic_data import ROOT, models
 
 TITLES = class_incremental.TITLES
@@ -47,16 +47,32 @@ def results(out, shown):
     with (out / "results.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     expected = [
-        (TITLES[r["method"]], *(str(r.get(c, "")) for c in experiment.COLUMNS[1:]), str(r["seed"]), str(seen), value)
+        (
+            TITLES[r["method"]],
+            *(str(r.get(c, "")) for c in experiment.columns(runs)[1:]),
+            str(r["seed"]),
+            str(n),
+            str(seen),
+            value,
+        )
         for r in runs
-        for seen, value in zip(r["classes"], (f"{v:.2f}" for v in r["curve"]), strict=True)
+        for n, (seen, value) in enumerate(zip(r["classes"], (f"{v:.2f}" for v in r["curve"]), strict=True), 1)
     ]
     found = [(TITLES[row["method"]], *list(row.values())[1:]) for row in rows]
     assert found == expected, "results.csv is not results.json"
+    with (out / "metrics.csv").open(newline="") as file:
+        told = list(csv.DictReader(file))
+    for r, row in zip(runs, told, strict=True):
+        names = experiment.columns(runs)
+        assert [row[c] for c in names] == [str(r.get(c, "")) for c in names]
+        found = metrics.of(r["curve"], r["matrix"]) | {"final": r["final"]}
+        assert {k: row[k] for k in found} == {k: "" if v is None else f"{v:.2f}" for k, v in found.items()}
     for line in table:
-        same = [r for r in runs if all(line[c] == str(r.get(c, "")) for c in experiment.COLUMNS[1:])]
+        same = [r for r in runs if all(line[c] == str(r.get(c, "")) for c in experiment.columns(runs)[1:])]
         finals = [r["final"] for r in same if TITLES[r["method"]] == line["method"]]
         assert line["seeds"] == str(len(finals)) and line["final %"] == f"{np.mean(finals):.2f}"
+        average = np.mean([r["average"] for r in same if TITLES[r["method"]] == line["method"]])
+        assert line["average %"] == f"{average:.2f}"
         assert line["std"] == (f"{np.std(finals, ddof=1):.2f}" if len(finals) > 1 else "")
     assert sum(int(line["seeds"]) for line in table) == len(runs)
     for r in runs:
@@ -84,11 +100,12 @@ def test_real_images(real_data, micropython, tmp_path):
     assert not list((tmp_path / "cache").glob("tmp*"))
 
 
-def test_variants(run, monkeypatch):
+def test_variants(run, monkeypatch, tmp_path):
     """Every combination once, and a method that does not use an option once for all its values."""
     plots = []
     monkeypatch.setattr(
-        "bitreplay_host.experiments.curves.plot", lambda path, drawn, seen, title: plots.append((drawn, seen, title))
+        "bitreplay_host.experiments.curves.plot",
+        lambda path, drawn, seen, title, _: plots.append((drawn, seen, title)),
     )
     few = ["--fresh", "4", "--step", "3", "--epochs", "1", "--seeds", "1", "2"]
     table, runs, rows = run(
@@ -114,6 +131,7 @@ def test_variants(run, monkeypatch):
         "replay_deep replay 20 q_b 2",
         "replay_deep replay 20 q_b 8",
     ]
+    assert {path.name for path in (tmp_path / "out").glob("*.png")} == {"bytes.png", "bits.png"}
     assert seen == [2, 5, 8, 10] and title == "cifar10, 4 images a class"
     mean = np.mean(
         [r["curve"] for r in runs if (r["method"], r.get("replay"), r.get("q_b")) == ("replay_deep", 20, 2)], 0
@@ -240,7 +258,7 @@ def test_the_same_seed_is_the_same_run(run):
 def test_a_dataset_with_less_than_was_asked_for(run, tmp_path, monkeypatch, capsys):
     """What was used is told in one line, recorded and plotted: here, 12 fresh and 6 test images a class."""
     plots, shown = [], []
-    monkeypatch.setattr("bitreplay_host.experiments.curves.plot", lambda *told: plots.append(told[-1]))
+    monkeypatch.setattr("bitreplay_host.experiments.curves.plot", lambda *told: plots.append(told[-2]))
     monkeypatch.setattr("builtins.print", lambda *text, **_: shown.extend(text))
     few = ["--step", "8", "--epochs", "1", "--seeds", "1", "--methods", "naive", "--json", str(tmp_path / "few.json")]
     for asked, used in ((["500", "99"], (12, 6)), (["12", "6"], (12, 6)), (["0", "0"], (12, 6)), (["5", "2"], (5, 2))):
@@ -300,3 +318,24 @@ def test_replay_bytes_and_json(run, tmp_path, capsys):
             assert one[key] == run_of_results[key]
         assert one["digest"] == run_of_results.get("digest")
         assert (one["digest"] is None) == (one["method"] in ("nearest", "ncm"))
+
+
+def test_equal_bytes_of_other_latents(run, tmp_path):
+    """A latent of the small model has 16 bytes, 128 of int8 and 512 of float32; each with a byte of label."""
+    methods = ["--methods", "replay_head", "replay_int8", "replay_float32", "--replay-bytes", "520", "1100"]
+    few = ["--fresh", "4", "--step", "8", "--epochs", "1", "--seeds", "1", "--json", tmp_path / "runs.json"]
+    table, runs, _ = run(*methods, *few, "--arithmetic", "integer", "float32")
+    assert [(r["method"], r["arithmetic"], r["replay"]) for r in runs] == [
+        ("replay_head", "integer", 30),
+        ("replay_head", "float32", 30),
+        ("replay_head", "integer", 64),
+        ("replay_head", "float32", 64),
+        ("replay_int8", "float32", 4),
+        ("replay_int8", "float32", 8),
+        ("replay_float32", "float32", 1),
+        ("replay_float32", "float32", 2),
+    ]
+    told = json.loads((tmp_path / "runs.json").read_text())["runs"]
+    sizes = [r["replay_bytes"] for r in told]
+    assert sizes == [30 * 17, 30 * 17, 64 * 17, 64 * 17, 4 * 129, 8 * 129, 513, 1026]
+    assert (tmp_path / "out" / "bytes.png").exists() and len(table) == 8

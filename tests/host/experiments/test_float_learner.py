@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from bitreplay.above import Above
 from bitreplay_host.experiments import float_learner
-from bitreplay_host.experiments.float_learner import FloatLearner
+from bitreplay_host.experiments.float_learner import FloatLearner, StreamLearner
 from synthetic_data import models
 
 CLASSES, NAMES = 5, ["a", "b", "c", "d", "e"]
@@ -35,7 +35,7 @@ def taught(kind, net, latents, classes, **arguments):
 
 def accuracy(learner, latents, classes):
     if isinstance(learner, FloatLearner):
-        return learner.accuracy(latents, classes, NAMES)
+        return 100 * sum(learner.right(latents, classes, NAMES)) / len(classes)
     return 100 * np.mean([learner.predict_latent(x)[0] == NAMES[c] for x, c in zip(latents, classes, strict=True)])
 
 
@@ -206,3 +206,42 @@ def test_stop(net, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         float_learner.run(configuration, advance, stop)
     assert len(epochs) == 3
+
+
+@pytest.fixture
+def streams(net):
+    """(values, latents, classes) of patterns with noise: int8 around the thresholds, and the bits that they give."""
+    threshold = np.frombuffer(net._last[1][1], np.int8)
+    flip = np.unpackbits(np.frombuffer(net._last[1][2], np.uint8), bitorder="little")
+    latents, classes = made_latents(30, 0.15, seed=1)
+    bits = np.unpackbits(latents, axis=1, bitorder="little").reshape(len(latents), *net.latent_shape)
+    far = np.random.default_rng(3).integers(0, 20, bits.shape)
+    values = np.clip(threshold + np.where(bits ^ flip, far, -1 - far), -128, 127).astype(np.int8)
+    return np.ascontiguousarray(values).view(np.uint8).reshape(len(latents), -1), latents, classes
+
+
+def test_values_have_the_signs_of_the_latent(net, streams):
+    """With the two levels instead of the values, the features are those of the bits."""
+    values, latents, _ = streams
+    learner, seen = StreamLearner(net, replay=5), []
+    forward = learner.layers.forward
+    learner.layers.forward = lambda bits, values: seen.append((bits, values)) or forward(bits)
+    found = learner._forward(values)
+    np.testing.assert_array_equal(found, FloatLearner(net)._forward(latents))
+    ((bits, stream),) = seen
+    np.testing.assert_array_equal(16 * stream.reshape(len(values), -1), values.view(np.int8))
+    learner.layers.forward = forward
+    assert (learner._forward(values) != found).any(), "the values tell more"
+
+
+def test_it_learns_from_values(net, streams):
+    values, _, classes = streams
+    learner = taught(StreamLearner, net, values, classes, replay=60)
+    assert accuracy(learner, values, classes) > 80
+    assert learner.replay.n == 60 and len(learner.replay.latents) == 60 * 128
+
+
+def test_a_model_that_reads_bits_alone(tmp_path):
+    net = bitreplay.load(models.save(tmp_path / "plain.safetensors", models.plain()))
+    with pytest.raises(ValueError, match="plain has no shortcut across its latent: values would tell no more"):
+        StreamLearner(net)

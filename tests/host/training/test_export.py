@@ -104,7 +104,7 @@ def test_shipped_model_against_pytorch(real_data, micropython, tmp_path, shipped
     count = int(os.environ.get("BITREPLAY_AGREEMENT_IMAGES", 1000))
     rows = np.linspace(0, len(images) - 1, count).astype(int)
     settings = Places(micropython, real_data, tmp_path)
-    file = latents(shipped, "cifar10", "test", rows.tolist(), settings, classify=True)
+    file = latents(shipped, "cifar10", "test", rows.tolist(), settings, kind="classes")
     found = np.frombuffer(file.read_bytes(), np.uint8)
     expected = evaluate.predict(restore.from_model(shipped), images[rows])
     agreement = 100 * (found == expected).mean()
