@@ -88,6 +88,9 @@ def dense(x: ReadableBuffer, weight: ReadableBuffer, shift: ReadableBuffer, y: W
 
 # The generator.
 
+def nearest(x: ReadableBuffer, rows: ReadableBuffer, found: WriteableBuffer, /) -> None:
+    """The row at the smallest Hamming distance, and that."""
+
 def random(rng: WriteableBuffer, n: int, /) -> int:
     """One draw from 0..n-1."""
 

@@ -148,6 +148,7 @@ SHAPES = {
     "max_pool_bits": pool_bits,
     "add": lambda: dims((100, 70000)),
     "dense": lambda: dims((40, 1024), (20, 1024)),
+    "nearest": lambda: dims((40, 1024), (40, 500)),
     "random": lambda: (),
     "softmax": lambda: dims((30, 1024)),
     "head_backward": lambda: dims((12, 1024), (20, 1024)) + [master(), random.randint(1, 5)],

@@ -18,6 +18,7 @@ SHAPES = {
     "max_pool_bits": ((4, 4, 64, 4, 2, 1),),
     "add": (7,),
     "dense": (5, 3),
+    "nearest": (3, 5),
     "random": (),
     "softmax": (3,),
     "head_backward": (3, 5, 16, 2),

@@ -107,6 +107,10 @@ def dense(x, weight, shift, y):
     call("dense", x, weight, shift, size(x.size), size(shift.size), y)
 
 
+def nearest(x, rows, found):
+    call("nearest", x, rows, size(x.size), size(rows.size // x.size), found)
+
+
 def random(rng, n):
     return call("random", rng, u32(n), returns=ctypes.c_uint32)
 

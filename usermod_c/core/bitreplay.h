@@ -142,6 +142,9 @@ void br_add(const int8_t *x, int8_t *y, size_t n);
 // x [n], weight [classes][n], shift [classes], y [classes]. |acc| <= 2^14 * 1024 = 2^24, << 6 is < 2^31.
 void br_dense(const int8_t *x, const int8_t *weight, const int8_t *shift, size_t n, size_t classes, int32_t *y);
 
+// x [words], rows [n][words], found [2]: the first row at the smallest Hamming distance, and that: <= 32 * words < 2^29.
+void br_nearest(const uint32_t *x, const uint32_t *rows, size_t words, size_t n, uint32_t *found);
+
 // The generator (xorshift32).
 uint32_t br_draw(uint32_t *rng);
 // Uniform in 0..n-1, n <= 65536: 16 bits times 17 bits is < 2^32 as (2^16 - 1) * 2^16 is.

@@ -157,6 +157,7 @@ SHAPES: dict[str, Callable[[_Maker], tuple[Any, ...]]] = {
     "max_pool_bits": _Maker.pool_bits,
     "add": lambda m: (70,),
     "dense": lambda m: (33, 3),
+    "nearest": lambda m: (m.one(2, 5, 130), 70),
     "random": lambda m: (),
     "softmax": lambda m: (80,),  # many, so that they find a constant of the exponential that is wrong by one
     "head_backward": lambda m: (5, 7, m.one(16, 32), m.one(1, 4)),

@@ -251,6 +251,10 @@ def head_add(n, bits):
     return [_buffer("f", "b", n), _scalar("factor", -32767, 32767), _bits(bits), _output("weight", MASTER[bits], n)]
 
 
+def nearest(words, n):
+    return [_buffer("x", "I", words), _buffer("rows", "I", n * words), _output("found", "I", 2)]
+
+
 def head_sum(n, bits):
     return [_buffer("weight", MASTER[bits], n), _bits(bits)]
 
@@ -371,6 +375,7 @@ KERNELS = {
     "max_pool_bits": max_pool_bits,
     "add": add,
     "dense": dense,
+    "nearest": nearest,
     "random": random,
     "softmax": softmax,
     "head_backward": head_backward,

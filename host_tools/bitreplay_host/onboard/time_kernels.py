@@ -188,6 +188,8 @@ def head(net, rng):
     yield case("head_add", "%d features" % n, (n, 16), rng, weight=weight, factor=1)
     yield case("head_sum", "%d features" % n, (n, 16), rng, weight=weight)
     yield case("consolidate", "%d features" % n, (n, 16), rng, tw=weight, mean=0, alpha=16384)
+    words = net.latent_bytes // 4
+    yield case("nearest", "500 latents", (words, 500), rng)
     yield case("random", "one draw", (), rng, n=1000)
 
 

@@ -28,6 +28,7 @@ from .head import (
     head_update,
     softmax,
 )
+from .nearest import nearest
 from .products import dot_tables
 from .random import random
 from .stream import add, avg_pool, binarize, expand, global_avg_pool, max_pool, max_pool_bits, near_threshold
@@ -66,6 +67,7 @@ __all__ = [
     "max_pool",
     "max_pool_bits",
     "near_threshold",
+    "nearest",
     "quantize_gradient",
     "random",
     "softmax",
