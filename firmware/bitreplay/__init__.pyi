@@ -111,8 +111,29 @@ class Learner:
     def see_latent(self, latent: ReadableBuffer, label: _Label) -> None:
         """As see(), for a latent that was computed before."""
 
+    def undo(self) -> _Label:
+        """Takes back the last see() since the last learn(); returns its label."""
+
+    def rename(self, old: _Label, new: _Label) -> None:
+        """Gives a class another label."""
+
+    def forget(self, label: _Label) -> None:
+        """Removes a class: its samples, and what the head learned of it."""
+
+    def counts(self) -> dict[_Label, tuple[int, int, int]]:
+        """{label: (fresh samples, replayed samples, samples learned, every time counted)}"""
+
+    def nearest(self, image: ReadableBuffer) -> tuple[_Label, int, int]:
+        """(label, bits that differ, index) of the most similar sample; it needs no learn()."""
+
+    def nearest_latent(self, latent: ReadableBuffer) -> tuple[_Label, int, int]:
+        """As nearest(), for a latent that was computed before."""
+
+    def scores(self, image: ReadableBuffer) -> list[tuple[_Label, float]]:
+        """[(label, probability)] of all classes that were learned, the most probable first."""
+
     def predict(self, image: ReadableBuffer) -> tuple[_Label, float]:
-        """(label, probability) of the most probable class that was learned."""
+        """(label, probability) of the likeliest class; before learn() nearest()'s, with the share of equal bits."""
 
     def predict_latent(self, latent: ReadableBuffer) -> tuple[_Label, float]:
         """As predict(), for a latent that was computed before."""
@@ -124,8 +145,10 @@ class Learner:
         """Writes the learner to a file, whole or not at all."""
 
     @classmethod
-    def load(cls, net: Network, path: str | PathLike[str]) -> Self:
-        """The learner that save() wrote, on the same model."""
+    def load(
+        cls, net: Network, path: str | PathLike[str], *, replay: int = ..., fresh: int = ..., classes: int = ...
+    ) -> Self:
+        """The learner that save() wrote, on the same model; with room for more, if you say so."""
 
     def digest(self) -> str:
         """sha256 (hex) of all that was seen and learned."""

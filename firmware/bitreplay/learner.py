@@ -6,7 +6,9 @@
 import gc
 from array import array
 
-from . import budget, config, state
+import _bitreplay as kernels
+
+from . import budget, config, state, tidy
 from .above import Above
 from .busy import idle
 from .checks import check_buffer, check_epochs, check_integer, check_label, plain
@@ -120,7 +122,7 @@ class Learner:
             net.reserve = bytearray(RESERVE)
         net.tables.set(self.trainer.lendable() if self.trainer else None)
 
-    # Seeing and predicting.
+    # Seeing, and what was seen.
 
     def see(self, image, label):
         """Keeps the latent of an image (uint8 buffer of net.image_bytes) as a fresh sample of a label.
@@ -173,10 +175,82 @@ class Learner:
             self.labels.append(label)
         self.fresh.n += 1
 
+    def undo(self):
+        """Takes back the last see() since the last learn(), and returns its label. ValueError if there is none."""
+        with idle(self.net.busy):
+            if self.fresh.n == 0:
+                raise ValueError("undo: no sample waits for learn(); forget(label) removes what was learned")
+            label = self.labels[self.fresh.classes[self.fresh.n - 1]]
+            held(tidy.undo, self)
+            return label
+
+    def rename(self, old, new):
+        """Gives the class of a label another label, which no class has yet."""
+        with idle(self.net.busy):
+            c, new = self._known(old), plain(new)
+            check_label(new)
+            if new in self.labels:
+                raise ValueError("new: there is a class %r already" % (new,))
+            state.check_room(self, new)
+            self.labels[c] = new
+
+    def forget(self, label):
+        """Removes the class of a label: its samples, and what the head learned of it. Another can have its place.
+
+        Binary layers that are trained stay as they are.
+        """
+        with idle(self.net.busy):
+            held(tidy.forget, self, self._known(label))
+
+    def counts(self):
+        """{label: (fresh samples, replayed samples, samples learned, every time counted)}"""
+        fresh, replayed = [samples.counts(len(self.labels)) for samples in (self.fresh, self.replay)]
+        return {label: (fresh[c], replayed[c], self.head.past[c]) for c, label in enumerate(self.labels)}
+
+    def _known(self, label):
+        """The class of a label that is there, or ValueError."""
+        label = plain(label)
+        check_label(label)
+        if label not in self.labels:
+            raise ValueError("label: there is no class %r; counts() has those that there are" % (label,))
+        return self.labels.index(label)
+
+    # Predicting.
+
+    def nearest(self, image):
+        """(label, distance, index) of the sample whose latent is most similar to an image's, without any learning.
+
+        distance: how many bits differ. index: fresh samples are 0, 1, ... in the order that they were seen, replayed
+        ones follow. ValueError if there are no samples, or if the image has another size.
+        """
+        with idle(self.net.busy):
+            self.net._run(image, self.x_rows[0])
+            return self._nearest()
+
+    def nearest_latent(self, latent):
+        """As nearest(), for a latent that was computed before (buffer of net.latent_bytes)."""
+        with idle(self.net.busy):
+            self._take(latent)
+            return self._nearest()
+
+    def _nearest(self):
+        found, best, first = memoryview(self.head.scores)[:2], None, 0
+        for samples in (self.fresh, self.replay):
+            if samples.n:
+                latents = memoryview(samples.latents)[: samples.n * samples.latent_bytes]
+                kernels.nearest(self.x_rows[0], latents, found)
+                if best is None or found[1] < best[1]:
+                    best = self.labels[samples.classes[found[0]]], found[1], first + found[0]
+            first += samples.n
+        if best is None:
+            raise ValueError("nearest: nothing was seen yet; call see() first")
+        return best
+
     def predict(self, image):
         """(label, probability 0..1) of the most probable class of an image (uint8 buffer of net.image_bytes).
 
-        Classes that were learned compete; ValueError if there are none, or if the image has another size.
+        Classes that were learned compete. Before any learn() it is the label of the nearest() sample, and the share of
+        bits that are equal. ValueError if nothing was seen, or if the image has another size.
         """
         with idle(self.net.busy):
             self.net._run(image, self.x_rows[0])
@@ -190,10 +264,29 @@ class Learner:
 
     def _predict(self):
         if not any(self.head.past):
-            raise ValueError("predict: nothing is learned yet; call see() and learn() first")
-        self.above.features(self.x_rows[0], self.f_rows[0])
-        best = self.head.predict(self.f_rows[0], self.e_rows[0])
+            label, distance, _ = self._nearest()
+            return label, 1 - distance / (8 * self.net.latent_bytes)
+        best = self._probabilities()
         return self.labels[best], self.e_rows[0][best] / ONE
+
+    def _probabilities(self):
+        """The most probable class of the first row's latent; e_rows[0] has all probabilities."""
+        self.above.features(self.x_rows[0], self.f_rows[0])
+        return self.head.predict(self.f_rows[0], self.e_rows[0])
+
+    def scores(self, image):
+        """[(label, probability 0..1)] of all classes that were learned, the most probable first.
+
+        ValueError if there are none, or if the image has another size.
+        """
+        with idle(self.net.busy):
+            if not any(self.head.past):
+                raise ValueError("scores: nothing is learned yet; call see() and learn() first")
+            self.net._run(image, self.x_rows[0])
+            self._probabilities()
+            known = [c for c in range(len(self.labels)) if self.head.past[c]]
+            known.sort(key=lambda c: (-self.e_rows[0][c], c))
+            return [(self.labels[c], self.e_rows[0][c] / ONE) for c in known]
 
     # Learning.
 
@@ -332,11 +425,15 @@ class Learner:
             state.save(self, path)
 
     @classmethod
-    def load(cls, net, path=None):
-        """The learner that save() wrote, on the same model. ValueError names what is wrong with the file."""
+    def load(cls, net, path=None, **larger):
+        """The learner that save() wrote, on the same model. ValueError names what is wrong with the file.
+
+        larger: replay, fresh or classes, as Learner takes them, for a learner with room for more. None can be smaller
+        than it was. One whose `classes` grow has another digest(), as the head has more rows.
+        """
         if path is None:
             raise TypeError("path: is missing; call Learner.load(net, path), with net from bitreplay.load()")
-        return state.load(cls, check_network(net), path)
+        return state.load(cls, check_network(net), path, larger)
 
     def digest(self):
         """sha256 (hex) of all that was seen and learned: the same on every board after the same history."""

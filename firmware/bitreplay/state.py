@@ -4,7 +4,7 @@ import binascii
 import hashlib
 
 from . import safetensors
-from .checks import MAX_COUNT, RATE_FORMAT, check_integer, check_label, check_path
+from .checks import MAX_COUNT, RATE_FORMAT, check_integer, check_label, check_path, plain
 from .header import RESERVE, header_bytes, quote
 from .metadata import check_fields, parse_field
 from .safetensors import MAX_HEADER, fail
@@ -82,13 +82,13 @@ def _labels(labels):
     yield "]"
 
 
-def _tensors(learner):
-    """(name, dtype, shape, buffer) of everything that is learned."""
-    classes, features = learner.config["classes"], learner.net.features
+def _tensors(learner, classes=None):
+    """(name, dtype, shape, buffer) of everything that is learned. classes: of the head, all unless told."""
+    classes, features, head = classes or learner.config["classes"], learner.net.features, learner.head
     tensors = [
         ("rng", "U32", (1,), learner.rng),
-        ("past", "U32", (classes,), learner.head.past),
-        ("head", "I16", (classes, features), learner.head.cw),
+        ("past", "U32", (classes,), memoryview(head.past)[:classes]),
+        ("head", "I16", (classes, features), memoryview(head.cw)[: classes * features]),
     ]
     if learner.trainer:
         for part in learner.trainer.parts:
@@ -119,8 +119,8 @@ def _digest(learner):
 # Loading. The learner is made first and filled then, so that there is no other copy; it is out only after all checks.
 
 
-def load(make, net, path):
-    """A learner on net from a file that save() wrote. make: its class.
+def load(make, net, path, larger):
+    """A learner on net from a file that save() wrote. make: its class. larger: settings that are to grow, a dict.
 
     ValueError names the field or tensor that is wrong, MemoryError the bytes that were needed.
     """
@@ -128,16 +128,18 @@ def load(make, net, path):
     kept = net.reserve is not None
     try:
         net.reserve = False
-        learner = _load(make, net, check_path(path))
+        learner = _load(make, net, check_path(path), larger)
         kept = True
         return learner
     finally:
         net.reserve = reserve() if kept else None
 
 
-def _load(make, net, path):
+def _load(make, net, path, larger):
     # The header is read twice, so that none of it lies between the learner's buffers: that may be the last room.
-    learner = _make(make, net, path, _config(net, path))
+    config = _config(net, path)
+    classes = config.get("classes")
+    learner = _make(make, net, path, _grown(config, larger))
     metadata, tensors = safetensors.scan(path)
     learner.experiences = parse_field(path, metadata, "experiences", "", WRITER)
     learner.labels = parse_field(path, metadata, "labels", "[]", WRITER)
@@ -151,7 +153,7 @@ def _load(make, net, path):
                 raise ValueError("labels: %r is there twice" % label)
     except ValueError as error:
         raise ValueError("%s: %s" % (path, error))
-    _read_tensors(path, learner, tensors)
+    _read_tensors(path, learner, tensors, classes)
     _check_tensors(path, learner)
     if learner.trainer:
         learner.trainer.pack()
@@ -166,6 +168,16 @@ def _config(net, path):
         digests = metadata["model"][:8], net.digest[:8]
         fail(path, "model", "the learner is one of another model (sha256 %s..., this one has %s...)" % digests)
     return parse_field(path, metadata, "config", "{}", WRITER)
+
+
+def _grown(config, larger):
+    for name, value in larger.items():
+        if name not in ("replay", "fresh", "classes"):
+            raise TypeError("%s: does not grow; only replay, fresh and classes do" % name)
+        if plain(value) < config.get(name, 0):
+            raise ValueError("%s: the learner in the file has %d, which can only grow" % (name, config[name]))
+        config[name] = value
+    return config
 
 
 def _make(make, net, path, config):
@@ -187,13 +199,14 @@ def _make(make, net, path, config):
     return learner
 
 
-def _read_tensors(path, learner, tensors):
+def _read_tensors(path, learner, tensors, classes):
+    """classes: of the head in the file, at most the learner's."""
     for samples, name in ((learner.replay, "replay.classes"), (learner.fresh, "fresh.classes")):
         tensor = tensors.get(name)
         if tensor is None or len(tensor.shape) != 1 or tensor.shape[0] > samples.capacity:
             fail(path, name, "must be there and have at most %d elements" % samples.capacity)
         samples.n = tensor.shape[0]
-    for name, dtype, shape, data in _tensors(learner):
+    for name, dtype, shape, data in _tensors(learner, classes):
         tensor = tensors.pop(name, None)
         if tensor is None:
             fail(path, name, "is missing; it must be %s %s" % (dtype, shape))

@@ -12,7 +12,18 @@ from learners import learned, run
 import models
 
 HERE = Path(__file__).parent
-SHORT = ["see", "see_latent", "predict", "predict_latent", "latent", "classify", "digest"]
+SHORT = [
+    "see",
+    "see_latent",
+    "predict",
+    "predict_latent",
+    "nearest",
+    "scores",
+    "forget",
+    "latent",
+    "classify",
+    "digest",
+]
 LONG = pytest.mark.exhaustive
 
 

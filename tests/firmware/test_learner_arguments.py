@@ -193,7 +193,7 @@ def test_nothing_to_learn_or_to_predict(net):
     with pytest.raises(ValueError, match=r"learn: no samples; call see\(\) first"):
         me.learn()
     for predict in (lambda: me.predict(bytes(192)), lambda: me.predict_latent(bytes(16))):
-        with pytest.raises(ValueError, match=r"predict: nothing is learned yet; call see\(\) and learn\(\) first"):
+        with pytest.raises(ValueError, match=r"nearest: nothing was seen yet; call see\(\) first"):
             predict()
     me.see_latent(bytes(16), "only one")
     me.learn(1, progress=False)
