@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from bitreplay import Learner, checks, fixed
 from bitreplay.head import Head
-from bitreplay.learner import FEW
+from bitreplay.learning import FEW
 from bitreplay.replay import contrast
 from hypothesis import given
 from hypothesis import strategies as st

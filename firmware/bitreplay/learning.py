@@ -1,0 +1,131 @@
+# What learn() does. docs/learning.md tells the algorithm.
+
+from .interrupts import held, kernels_held
+from .replay import contrast
+
+try:
+    from time import time
+except ImportError:  # the QEMU port has no clock
+
+    def time():  # type: ignore[misc]
+        return 0
+
+
+FEW = 256  # samples of a new class, up to which its weights start from them
+
+
+class Learning:
+    """The part of a Learner (learner.py) that learns: it has no state of its own."""
+
+    def _learn(self, epochs, progress):
+        if self.fresh.n + self.replay.n == 0:
+            raise ValueError("learn: no samples; call see() first")
+        self.learned, generator = None, self.rng[0]
+        try:
+            self.learning = True
+            classes = self._classes()
+            present = self._begin(classes)
+            step, steps = 0, epochs * -(-len(classes) // self.batch)
+            for epoch in range(epochs):
+                start, hits, total = time(), 0, 0
+                for batch in self.policy.minibatches(classes, self.batch, self.rng):
+                    hits += self._minibatch(batch, classes)
+                    self._set_rates(step, steps)
+                    kernels_held(self._step, present)
+                    step, total = step + 1, total + self.batch
+                self._report(progress, epoch + 1, epochs, 100 * hits / total, time() - start)
+            held(self._end, True)
+        except BaseException:
+            if self.learned is None:
+                self.rng[0] = generator
+            while self.learning:
+                try:
+                    held(self._end, False)
+                except KeyboardInterrupt:
+                    pass  # another one; the first is raised
+            raise
+        finally:
+            self.learning = False
+
+    def _end(self, absorb):
+        """What must not be interrupted."""
+        if self.learned is not None:
+            self._consolidate(self.learned, absorb)
+        self.learning = False
+
+    def _report(self, progress, epoch, epochs, percent, seconds):
+        if progress is True:
+            print("epoch %d/%d: %.1f %% of the minibatches' samples right, %d s" % (epoch, epochs, percent, seconds))
+        elif progress:
+            progress(epoch, epochs, percent)
+
+    def _classes(self):
+        """The class of every sample: fresh ones first, then replayed ones."""
+        return self.fresh.classes[: self.fresh.n] + self.replay.classes[: self.replay.n]
+
+    def _begin(self, classes):
+        """classes: of all samples. Returns how many samples each class has."""
+        if self.trainer:
+            self.trainer.begin()
+        present = self.head.begin(len(self.labels), classes)
+        # CWR* alone starts every new class from 0, as published; so do classes of many samples, which end better so.
+        if self.replay.capacity and any(self.head.past):
+            new = [c for c in range(len(self.labels)) if 0 < present[c] <= FEW and not self.head.past[c]]
+            if new:
+                self._start(new, classes)
+        return present
+
+    def _start(self, new, classes):
+        """Starts the weights of new classes from their samples, so that few are enough."""
+        for c in new:
+            for i, weight in contrast(classes, c):
+                self.above.features(self._latent(i), self.f_rows[0])
+                self.head.add(c, self.f_rows[0], weight)
+        self.head.scale(new)
+
+    def _latent(self, i):
+        """A view of the latent of the sample that is numbered i in _classes()."""
+        fresh = self.fresh.n
+        return self.fresh.latent(i) if i < fresh else self.replay.latent(i - fresh)
+
+    def _minibatch(self, batch, classes):
+        """The gradients of the samples numbered in batch, of these classes; returns how many are right."""
+        hits, head = 0, self.head
+        for row in range(self.batch):
+            i = batch[row]
+            x, f, e = self.x_rows[row], self.f_rows[row], self.e_rows[row]
+            label = classes[i]
+            x[:] = self._latent(i)
+            self.above.features(x, f, row)
+            hits += head.classify(f, e, label) == label
+            if self.trainer:
+                self.trainer.backward(row, e, head, self.rng)
+        return hits
+
+    def _set_rates(self, step, steps):
+        # A head alone learns as well or better with one rate from first to last.
+        if self.trainer:
+            self.head.set_rate(step, steps)
+            self.trainer.set_rate(step, steps)
+
+    def _step(self, present):
+        """One step of all that is trained, by the gradients of a minibatch.
+
+        It may be interrupted between two kernels: any layers may have taken the step, and in the first minibatch none
+        does but the head, in weights that count only if `learned` says so.
+        """
+        if self.trainer:
+            self.trainer.update(self.x, self.rng)
+        self.head.update(self.e, self.f, self.rng)
+        self.learned = present
+
+    def _consolidate(self, present, absorb):
+        """absorb: the experience is complete, so its fresh samples go to the replay memory."""
+        here, mean, alphas = self.head.consolidation(len(self.labels), present)
+        # From here on, and from the first change in absorb(), nothing allocates: nothing is left half done.
+        if absorb:
+            self.policy.absorb(self.replay, self.fresh, self.head.past, self.experiences + 1, self.rng)
+        self.head.consolidate(here, mean, alphas, present, absorb)
+        if absorb:
+            self.experiences += 1
+            self.fresh.n = 0
