@@ -28,14 +28,16 @@ def take(size):
         return NONE
     gc.collect()
     block = gc.mem_free() - size  # type: ignore[attr-defined]
-    while block > PLENTY:
+    if block < PLENTY:
+        return NONE
+    before = []
+    while block > LEAST:
         # At the end of what is free in one piece: what is made later would divide that else.
         try:
-            before = bytearray(block)
-            found = bytearray(size)
-            del before
-            return found
+            before.append(bytearray(block))
+            return bytearray(size)
         except MemoryError:
+            before.clear()
             block -= block >> 3
     return NONE
 
