@@ -49,7 +49,7 @@ MEASUREMENTS: dict[str, str] = {
     "digits-small-head": f"{_DIGITS} --fresh 20 --model small --replay-bytes 65536 --methods replay_head",
     "digits-small": f"{_DIGITS} --fresh 20 --model small_8x8 --channels 0.25 --replay-bytes 65536 "
     "--methods replay_deep",
-    "digits-bits": f"{_DIGITS} --fresh 100 {_DEEP} --replay-bytes 131072 --q-b 4 16",
+    "digits-bits": f"{_DIGITS} --fresh 100 {_DEEP} --replay-bytes 131072 --q-b 4 16 --seeds 1 2 3 4 5 6 7 8",
     "digits-bytes-head": f"{_DIGITS} --fresh 100 --methods replay_head {_SIZES}",
     "digits-bytes": f"{_DIGITS} --fresh 100 {_DEEP} {_SIZES}",
     "drawings-float32": f"--dataset quickdraw --first 10 --step 10 --fresh 0 {_DEEP} --replay-bytes 131072 "
