@@ -138,19 +138,11 @@ def consolidate(cw: WriteableBuffer, tw: ReadableBuffer, bits: int, mean: int, a
 def transpose(x: ReadableBuffer, words: int, y: WriteableBuffer, /) -> None:
     """A bit matrix, transposed."""
 
-def quantize_gradient(
-    g: ReadableBuffer, bits: int, stochastic: int, planes: WriteableBuffer, rng: WriteableBuffer, /
-) -> int:
-    """A gradient as bit planes with a shared power of two, whose exponent is returned."""
-
-def dot_planes(planes: ReadableBuffer, bits: int, rows: ReadableBuffer, out: WriteableBuffer, /) -> None:
-    """Sums of numbers in bit planes times +1 or -1."""
-
 def dot_tables(q: ReadableBuffer, rows: ReadableBuffer, scratch: WriteableBuffer, out: WriteableBuffer, /) -> None:
     """Sums of two rows of numbers times +1 or -1, looked up in tables."""
 
 def dot_signs(q: ReadableBuffer, x: ReadableBuffer, out: WriteableBuffer, /) -> None:
-    """The plain reference of dot_planes and dot_tables."""
+    """The plain reference of dot_tables."""
 
 def update_weights(
     weight: WriteableBuffer,

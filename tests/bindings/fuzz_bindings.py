@@ -95,11 +95,6 @@ def transpose():
     return 32 * rows, words
 
 
-def dot_planes():
-    words, rows = dims((6, 128), (20, 5000))
-    return words, random.randint(2, 16), rows
-
-
 def dot_tables():
     return dims((6, 128), (20, 5000))
 
@@ -159,8 +154,6 @@ SHAPES = {
     "head_sum": lambda: dims((500, 65536)) + [master()],
     "consolidate": lambda: dims((500, 70000)) + [master()],
     "transpose": transpose,
-    "quantize_gradient": lambda: (32 * dims((6, 128))[0], random.randint(2, 16)),
-    "dot_planes": dot_planes,
     "dot_tables": dot_tables,
     "dot_signs": transpose,
     "update_weights": lambda: (32 * dims((9, 500))[0],),

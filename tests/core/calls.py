@@ -29,8 +29,6 @@ SHAPES = {
     "head_sum": (5, 32),
     "consolidate": (5, 16),
     "transpose": (32, 3),
-    "quantize_gradient": (64, 8),
-    "dot_planes": (2, 8, 3),
     "dot_tables": (2, 3),
     "dot_signs": (32, 2),
     "update_weights": (64,),

@@ -157,15 +157,6 @@ def transpose(x, words, y):
     call("transpose", x, size(x.size // words), size(words), y)
 
 
-def quantize_gradient(g, bits, stochastic, planes, rng):
-    mode = ctypes.c_int(stochastic)
-    return call("quantize_gradient", g, size(g.size), u32(bits), mode, planes, rng, returns=ctypes.c_uint32)
-
-
-def dot_planes(planes, bits, rows, out):
-    call("dot_planes", planes, u32(bits), size(planes.size // bits), rows, size(out.size), out)
-
-
 def dot_tables(q, rows, scratch, out):
     call("dot_tables", q, size(q.size // 64), rows, size(out.size // 2), scratch, out)
 

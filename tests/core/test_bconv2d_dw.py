@@ -5,6 +5,7 @@ import pytest
 from agreement import IMPLEMENTATIONS, WORD, agree, arrays, fill, outputs, states, unpack, windows
 from bitreplay_host import reference
 from bitreplay_host.onboard.kernel_arguments import square
+from bitreplay_host.reference.gradient import quantize
 from hypothesis import given
 from hypothesis import strategies as st
 from test_bconv2d_dx import layers, weights
@@ -87,7 +88,7 @@ def add_square(total, dw, exponent):
 
 
 def by_parts(implementation, call):
-    """(weight, packed, numbers, rng, square) by the public kernels, with sums tap by tap; and the exact square."""
+    """(weight, packed, numbers, rng, square) by what it is made of, with sums tap by tap; and the exact square."""
     geometry, x, g, shifts, slope, channels, weight, packed, hyper, _, rng, _ = call
     _, _, cin, cout, kernel_h, kernel_w, *_, groups = (int(v) for v in geometry)
     bits, stochastic, mantissa, exponent, update = (int(v) for v in hyper)
@@ -96,13 +97,10 @@ def by_parts(implementation, call):
     s, left, weight, packed = rng.copy(), g.copy(), weight.copy(), packed.copy()
     rows, exponents = [], []
     for t, o in enumerate(channels.tolist()):
-        v = np.zeros(padded, np.int32)
+        v = np.zeros(padded, np.int64)
         for j in range(used):
             v[j] = (int(g[t * padded + j]) << 14) >> int(shifts[j // (oh * ow)])
-        planes = np.zeros(bits * padded // 32, np.uint32)
-        k = implementation.quantize_gradient(v, bits, stochastic, planes, s)
-        ones = (unpack(planes, bits, -1) + 1) // 2
-        q = sum(plane << b for b, plane in enumerate(ones[:-1])) - (ones[-1] << (bits - 1))
+        q, k = quantize(v, bits, stochastic, s)
         left[t * padded : (t + 1) * padded] = q
         rows.append(products(q[:used].reshape(samples, oh, ow), geometry, samples, x, o).reshape(-1, inputs))
         exponents.append(k + max(abs(int(v)) for v in slope[2 * o : 2 * o + 2]).bit_length())

@@ -1,8 +1,9 @@
-"""transpose, quantize_gradient, dot_planes, dot_signs, update_weights."""
+"""transpose, dot_signs, update_weights, and how a gradient is quantized."""
 
 import numpy as np
 import pytest
-from agreement import IMPLEMENTATIONS, WORD, agree, arrays, states, unpack
+from agreement import WORD, agree, arrays, states, unpack
+from bitreplay_host.reference.gradient import quantize
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,12 +21,6 @@ def test_transpose(data, blocks, words):
     np.testing.assert_array_equal(back, x)
 
 
-def decode(planes, bits):
-    """The values of bit planes [bits][J/32]."""
-    ones = (unpack(planes, bits, -1) + 1) // 2
-    return sum(plane << t for t, plane in enumerate(ones[:-1])) - (ones[-1] << (bits - 1))
-
-
 @st.composite
 def gradients(draw, n):
     """g of any magnitude."""
@@ -34,35 +29,26 @@ def gradients(draw, n):
 
 
 @given(st.data(), BLOCKS, BITS, st.integers(0, 1), states())
-def test_quantize_gradient(data, blocks, bits, stochastic, rng):
-    g = data.draw(gradients(32 * blocks))
-    k, (*_, planes, after) = agree("quantize_gradient", g, bits, stochastic, np.zeros(bits * blocks, np.uint32), rng)
+def test_quantization(data, blocks, bits, stochastic, rng):
+    """The rule that bconv2d_dw and bconv2d_dx share."""
+    g, s = data.draw(gradients(32 * blocks)), rng.copy()
+    q, k = quantize(g.astype(np.int64), bits, stochastic, s)
     largest = (1 << (bits - 1)) - 1
     clamped = np.clip(g.astype(np.int64), 1 - 2**30, 2**30 - 1)
     assert abs(clamped).max() <= largest << k and (k == 0 or abs(clamped).max() > largest << (k - 1))
-    if blocks < 8:
-        q = decode(planes, bits)
-        error = abs((q << k) - clamped)
-        assert abs(q).max() <= largest
-        assert (error < 1 << k).all() if stochastic else (error <= 1 << k >> 1).all()
-    assert (after == rng).all() or (stochastic and k)
+    error = abs((q << k) - clamped)
+    assert abs(q).max() <= largest
+    assert (error < 1 << k).all() if stochastic else (error <= 1 << k >> 1).all()
+    assert (s == rng).all() or (stochastic and k)
 
 
-def test_quantize_gradient_is_unbiased():
-    g = np.full(4096, 1000, np.int32)
+def test_quantization_is_unbiased():
+    g = np.full(4096, 1000)
     g[0] = 1 << 20
-    k, (*_, planes, _) = agree("quantize_gradient", g, 8, 1, np.zeros(1024, np.uint32), np.array([3], np.uint32))
-    q = decode(planes, 8)[1:]
+    q, k = quantize(g, 8, 1, np.array([3], np.uint32))
     share = 1000 / (1 << k)
-    assert 0 < share < 1 and set(q) == {0, 1}
-    assert abs(q.mean() - share) < 4 * (share * (1 - share) / q.size) ** 0.5
-
-
-@given(st.data(), BLOCKS, BITS, st.integers(1, 40))
-def test_dot_planes(data, blocks, bits, count):
-    planes = data.draw(arrays(np.uint32, bits * blocks, *WORD))
-    rows = data.draw(arrays(np.uint32, count * blocks, *WORD))
-    agree("dot_planes", planes, bits, rows, np.zeros(count, np.int32))
+    assert 0 < share < 1 and set(q[1:]) == {0, 1}
+    assert abs(q[1:].mean() - share) < 4 * (share * (1 - share) / q.size) ** 0.5
 
 
 @given(st.data(), BLOCKS, st.integers(1, 5))
@@ -71,20 +57,6 @@ def test_dot_signs(data, blocks, words):
     _, (*_, out) = agree("dot_signs", q, x, np.zeros(32 * words, np.int32))
     if blocks < 8:
         np.testing.assert_array_equal(out, q @ unpack(x, q.size, -1))
-
-
-@given(st.data(), st.integers(1, 5), st.integers(1, 4), BITS, st.integers(0, 1), states())
-def test_dot_planes_is_dot_signs(data, blocks, words, bits, stochastic, rng):
-    """The bit-serial product is the plain one, on the quantized gradient and transposed rows."""
-    g, x = data.draw(gradients(32 * blocks)), data.draw(arrays(np.uint32, 32 * blocks * words, *WORD))
-    for implementation in IMPLEMENTATIONS:
-        planes, rows = np.zeros(bits * blocks, np.uint32), np.zeros(x.size, np.uint32)
-        serial, plain = np.zeros(32 * words, np.int32), np.zeros(32 * words, np.int32)
-        implementation.quantize_gradient(g, bits, stochastic, planes, rng)
-        implementation.transpose(x, words, rows)
-        implementation.dot_planes(planes, bits, rows, serial)
-        implementation.dot_signs(decode(planes, bits).astype(np.int16), x, plain)
-        np.testing.assert_array_equal(serial, plain)
 
 
 @given(st.data(), st.integers(1, 8), st.integers(1, 15), st.integers(-31, 8), states())

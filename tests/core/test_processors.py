@@ -10,7 +10,7 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 SOURCES = sorted((HERE.parents[1] / "usermod_c" / "core").glob("*.c"))
-TESTS = "test_bconv2d.py", "test_gradient.py"
+TESTS = "test_bconv2d.py", "test_nearest.py"
 # What a processor answers, to be compiled in. `make lib` asks the one of this machine.
 ANSWERS = {"neither": "0", "popcnt": "(name[0] == 'p')"}
 

@@ -98,14 +98,9 @@ def test_cycles_are_exact(times):
 
 
 def check_gradients(gradients):
-    """Bit-serial products cost by the bit, others' do not; tables are the fastest, in pairs or not."""
+    """Tables are faster, in pairs or not; what sign-and-add costs is the same for any number of bits."""
     for kind in "dW", "dX":
         lines = [g for g in gradients if g["gradient"] == kind]
-        names = "tables", "bit_serial", "sign_and_add"
-        tables, serial, signs = ({g["q_b"]: g[f"{name}_us"] for g in lines} for name in names)
+        tables, signs = ({g["q_b"]: g[f"{name}_us"] for g in lines} for name in ("tables", "sign_and_add"))
         assert tables[2] == pytest.approx(tables[4], rel=0.01) and tables[4] < tables[16] < signs[16]
-        assert tables[4] < serial[4]
         assert min(signs.values()) == pytest.approx(max(signs.values()), rel=0.01)
-        assert serial[2] < serial[4] < serial[8] < serial[16]
-        assert serial[8] - serial[4] == pytest.approx(2 * (serial[4] - serial[2]), rel=0.05)
-        assert signs[2] > serial[2]

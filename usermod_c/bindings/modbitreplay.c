@@ -28,8 +28,6 @@
     X(MP_QSTR_head_sum, mod_head_sum, 2) \
     X(MP_QSTR_consolidate, mod_consolidate, 5) \
     X(MP_QSTR_transpose, mod_transpose, 3) \
-    X(MP_QSTR_quantize_gradient, mod_quantize_gradient, 5) \
-    X(MP_QSTR_dot_planes, mod_dot_planes, 4) \
     X(MP_QSTR_dot_tables, mod_dot_tables, 4) \
     X(MP_QSTR_dot_signs, mod_dot_signs, 3) \
     X(MP_QSTR_update_weights, mod_update_weights, 6) \

@@ -98,8 +98,6 @@ mp_obj_t mod_head_add(size_t n_args, const mp_obj_t *a);
 mp_obj_t mod_head_sum(size_t n_args, const mp_obj_t *a);
 mp_obj_t mod_consolidate(size_t n_args, const mp_obj_t *a);
 mp_obj_t mod_transpose(size_t n_args, const mp_obj_t *a);
-mp_obj_t mod_quantize_gradient(size_t n_args, const mp_obj_t *a);
-mp_obj_t mod_dot_planes(size_t n_args, const mp_obj_t *a);
 mp_obj_t mod_dot_tables(size_t n_args, const mp_obj_t *a);
 mp_obj_t mod_dot_signs(size_t n_args, const mp_obj_t *a);
 mp_obj_t mod_update_weights(size_t n_args, const mp_obj_t *a);

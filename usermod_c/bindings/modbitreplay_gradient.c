@@ -25,31 +25,6 @@ mp_obj_t mod_transpose(size_t n_args, const mp_obj_t *a) {
     return mp_const_none;
 }
 
-// quantize_gradient(g, bits, stochastic, planes, rng)
-mp_obj_t mod_quantize_gradient(size_t n_args, const mp_obj_t *a) {
-    br_args_t args;
-    args.n = 0;
-    size_t n = get_positions(a[0], "g", 4);
-    uint32_t bits = (uint32_t)br_int(a[1], "bits", 2, 16);
-    int stochastic = (int)br_int(a[2], "stochastic", 0, 1);
-    const int32_t *g = br_input(&args, a[0], "g", n * 4, 4);
-    uint32_t *planes = br_output(&args, a[3], "planes", bits * n / 8, 4);
-    return MP_OBJ_NEW_SMALL_INT(br_quantize_gradient(g, n, bits, stochastic, planes, br_rng(&args, a[4])));
-}
-
-// dot_planes(planes, bits, rows, out)
-mp_obj_t mod_dot_planes(size_t n_args, const mp_obj_t *a) {
-    br_args_t args;
-    args.n = 0;
-    uint32_t bits = (uint32_t)br_int(a[1], "bits", 2, 16);
-    size_t words = br_count(a[0], "planes", bits * 4, BR_MAX_POSITIONS / 32);
-    size_t count = br_count(a[2], "rows", words * 4, BR_ELEMENTS);
-    const uint32_t *planes = br_input(&args, a[0], "planes", bits * words * 4, 4);
-    const uint32_t *rows = br_input(&args, a[2], "rows", count * words * 4, 4);
-    br_dot_planes(planes, bits, words, rows, count, br_output(&args, a[3], "out", count * 4, 4));
-    return mp_const_none;
-}
-
 // dot_tables(q, rows, scratch, out)
 mp_obj_t mod_dot_tables(size_t n_args, const mp_obj_t *a) {
     br_args_t args;

@@ -186,19 +186,11 @@ void br_consolidate(int16_t *cw, const void *tw, uint32_t bits, int32_t mean, ui
 // x [rows][words], y [32 * words][rows/32].
 void br_transpose(const uint32_t *x, size_t rows, size_t words, uint32_t *y);
 
-// planes [bits][n/32]; returns the exponent.
-uint32_t br_quantize_gradient(const int32_t *g, size_t n, uint32_t bits, int stochastic, uint32_t *planes,
-    uint32_t *rng);
-
-// rows [count][words], planes [bits][words]. |out| <= 2^15 * 4096 = 2^27.
-void br_dot_planes(const uint32_t *planes, uint32_t bits, size_t words, const uint32_t *rows, size_t count,
-    int32_t *out);
-
-// The same of two rows of numbers, looked up in tables: q [2][32 * words], rows [count][words], scratch
-// [BR_TABLE_WORDS], out [2][count].
+// The products of two rows of numbers and signs, looked up in tables: q [2][32 * words], rows [count][words], scratch
+// [BR_TABLE_WORDS], out [2][count]. |out| <= 2^15 * 4096 = 2^27.
 void br_dot_tables(const int16_t *q, size_t words, const uint32_t *rows, size_t count, int32_t *scratch, int32_t *out);
 
-// q [n], x [n][words], out [32 * words].
+// The same of one row, plainly, and of bits that are not transposed: q [n], x [n][words], out [32 * words].
 void br_dot_signs(const int16_t *q, size_t n, const uint32_t *x, size_t words, int32_t *out);
 
 // |dw| <= 2^27 and mantissa <= 15: the product is < 2^31.

@@ -1,4 +1,4 @@
-// Low-bit gradients of binary layers. A b-bit gradient is b bit planes, so its product with +-1 is and + popcount.
+// What gradients of binary layers share: transposed bits, exponents, the plain product, and the update.
 #include "internal.h"
 
 // Warren, Hacker's Delight, 7-3.
@@ -39,75 +39,6 @@ uint32_t BR_HOT br_gradient_exponent(uint32_t largest, uint32_t bits) {
         exponent++;
     }
     return exponent;
-}
-
-// 32 gradients, clamped to BR_GRADIENT_LIMIT, to a word of each bit plane; the words are `step` apart.
-static void br_quantize_block(const int32_t *g, uint32_t bits, uint32_t exponent, int stochastic, uint32_t *planes,
-    size_t step, uint32_t *rng) {
-    uint32_t mask = (1u << exponent) - 1, plane[16] = { 0 };
-    int32_t limit = (1 << (bits - 1)) - 1, half = (int32_t)((mask + 1) >> 1);
-    for (uint32_t j = 0; j < 32; j++) {
-        int32_t v = br_clamp(g[j], -BR_GRADIENT_LIMIT, BR_GRADIENT_LIMIT);
-        int32_t noise = stochastic && exponent ? (int32_t)(br_draw(rng) & mask) : half;
-        uint32_t q = (uint32_t)br_clamp((v + noise) >> exponent, -limit, limit);
-        for (uint32_t t = 0; t < bits; t++) {
-            plane[t] |= ((q >> t) & 1) << j;
-        }
-    }
-    for (uint32_t t = 0; t < bits; t++, planes += step) {
-        *planes = plane[t];
-    }
-}
-
-uint32_t br_quantize_gradient(const int32_t *g, size_t n, uint32_t bits, int stochastic, uint32_t *planes,
-    uint32_t *rng) {
-    uint32_t largest = 0;
-    for (size_t j = 0; j < n; j++) {
-        largest = br_largest(largest, br_clamp(g[j], -BR_GRADIENT_LIMIT, BR_GRADIENT_LIMIT));
-    }
-    uint32_t exponent = br_gradient_exponent(largest, bits);
-    size_t words = n >> 5;
-    for (size_t w = 0; w < words; w++) {
-        br_quantize_block(g + w * 32, bits, exponent, stochastic, planes + w, words, rng);
-    }
-    return exponent;
-}
-
-#define BR_ROWS (64) // that are counted at a time
-
-static void br_add_dot_planes(const uint32_t *planes, uint32_t bits, size_t words, const uint32_t *rows, size_t count,
-    int32_t *out) {
-    // q . x = sum of weights 2^t times (2 popcount(plane & row) - popcount(plane)).
-    int32_t base = 0;
-    for (uint32_t t = 0; t < bits; t++) {
-        const uint32_t *plane = planes + t * words;
-        int32_t ones = (int32_t)br_count_bits(plane, plane, words, BR_AND);
-        base += (t == bits - 1 ? -ones : ones) * (1 << t);
-    }
-    br_runs_t runs = { .words = words, .runs = 1 };
-    for (size_t n; count; count -= n, rows += n * words, out += n) {
-        n = count < BR_ROWS ? count : BR_ROWS;
-        uint32_t overlap[BR_ROWS];
-        for (size_t r = 0; r < n; r++) {
-            out[r] -= base;
-        }
-        for (uint32_t t = 0; t < bits; t++) {
-            runs.x = planes + t * words;
-            br_overlaps(&runs, rows, n, overlap);
-            int32_t twice = t == bits - 1 ? -(2 << t) : 2 << t;
-            for (size_t r = 0; r < n; r++) {
-                out[r] += (int32_t)overlap[r] * twice;
-            }
-        }
-    }
-}
-
-void br_dot_planes(const uint32_t *planes, uint32_t bits, size_t words, const uint32_t *rows, size_t count,
-    int32_t *out) {
-    for (size_t r = 0; r < count; r++) {
-        out[r] = 0;
-    }
-    br_add_dot_planes(planes, bits, words, rows, count, out);
 }
 
 void br_dot_signs(const int16_t *q, size_t n, const uint32_t *x, size_t words, int32_t *out) {

@@ -17,7 +17,7 @@ from ..device.board import Board
 from ..device.connect import with_model
 from ..tables import table
 
-OTHER_LINES = 29  # of onboard/time_kernels.py, beside those of convolutions
+OTHER_LINES = 30  # of onboard/time_kernels.py, beside those of convolutions
 LAYER_LINES = 5  # for each binary one above the latent
 TEACH = {"epochs": 4, "classes": 10}
 REPLAY, FRESH = (500, 64_000), (100, 12_800)  # latents that are taught, unless they are more bytes
@@ -172,13 +172,11 @@ def describe_gradients(result: dict, unit: str, scale: float) -> str:
         return "No binary layer of this model can be trained: gradients are not timed."
     rows = []
     for g in result["gradients"]:
-        tables, serial, signs = (g[name] * scale for name in ("tables_us", "bit_serial_us", "sign_and_add_us"))
-        times = f"{tables:.0f}", f"{serial:.0f}", f"{signs:.0f}", f"{signs / tables:.2f}"
+        tables, signs = (g[name] * scale for name in ("tables_us", "sign_and_add_us"))
+        times = f"{tables:.0f}", f"{signs:.0f}", f"{signs / tables:.2f}"
         rows.append([g["gradient"], g["shape"], g["q_b"], *times])
     text = "One tap: dW of all output channels for a minibatch, dX of a sample:\n\n"
-    text += table(
-        ["gradient", "layer", "bits", f"tables {unit}", f"bit-serial {unit}", f"sign-and-add {unit}", "ratio"], rows
-    )
+    text += table(["gradient", "layer", "bits", f"tables {unit}", f"sign-and-add {unit}", "ratio"], rows)
     speedups = ", ".join(f"{kind} {ratios['4']:.2f}" for kind, ratios in result["table_speedup"].items())
     return text + f"\n\nall layers, 4 bits, tables against sign-and-add: {speedups}"
 

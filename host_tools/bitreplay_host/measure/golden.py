@@ -95,9 +95,6 @@ class _Maker:
         found = {a.name: v if a.role == "scalar" else np.array(v) for a, v in zip(described, values, strict=True)}
         if kernel in ("bconv2d", "bconv2d_sign"):  # most boards have no memory for more
             found["scratch"] = found["scratch"][: TABLES_WORDS if tuple(found["geometry"]) == TABLES else 9]
-        if kernel == "quantize_gradient":
-            limit = self.one(3, 50000, 2**31 - 1)
-            found["g"] = self.array(np.int32, found["g"].size, -limit, limit)
         return found
 
     def array(self, dtype, count, low, high):
@@ -128,6 +125,11 @@ class _Maker:
             return (TABLES,)
         return (self.binary(6 if words == 10 else self.one(6, 32), words),)
 
+    def nearest(self):
+        # Words are compared in blocks of 18, the first of which may lack some, and in C up to 124 at a time.
+        words = self.one(2, 5, 17, 18, 19, 130)
+        return words, 30 if words == 130 else 70
+
     def pool(self):
         size_h, size_w = self.one(1, 2, 4), self.one(1, 2, 4)
         return ((2 * size_h, 3 * size_w, 5, size_h, size_w, self.one(1, size_w)),)
@@ -157,7 +159,7 @@ SHAPES: dict[str, Callable[[_Maker], tuple[Any, ...]]] = {
     "max_pool_bits": _Maker.pool_bits,
     "add": lambda m: (70,),
     "dense": lambda m: (33, 3),
-    "nearest": lambda m: (m.one(2, 5, 130), 70),
+    "nearest": _Maker.nearest,
     "random": lambda m: (),
     "softmax": lambda m: (80,),  # many, so that they find a constant of the exponential that is wrong by one
     "head_backward": lambda m: (5, 7, m.one(16, 32), m.one(1, 4)),
@@ -168,8 +170,6 @@ SHAPES: dict[str, Callable[[_Maker], tuple[Any, ...]]] = {
     "head_sum": lambda m: (40, m.one(16, 32)),
     "consolidate": lambda m: (30, m.one(16, 32)),
     "transpose": lambda m: (64, 3),
-    "quantize_gradient": lambda m: (64, m.one(2, 4, 16)),
-    "dot_planes": lambda m: (m.one(1, 4, 17, 18, 19, 32), m.one(2, 4, 8, 16), 9),
     "dot_tables": lambda m: (m.one(1, 2, 5), 9),
     "dot_signs": lambda m: (64, 2),
     "update_weights": lambda m: (64,),

@@ -40,10 +40,9 @@ CORE = {
     "bconv2d": "geometry x weight affine scratch scratch_words y",
     "bconv2d_sign": "geometry x weight threshold flip scratch scratch_words y",
     "binarize": "x threshold flip n channels y",
-    "dot_planes": "planes bits words rows count out",
+    "dot_tables": "q words rows count scratch out",
     "dot_signs": "q n x words out",
     "transpose": "x rows words y",
-    "quantize_gradient": "g n bits stochastic planes rng",
     "dense": "x weight shift n classes y",
     "softmax": "z active classes label e",
     "head_update": "e f active samples classes n weight velocity hyper rng",
@@ -310,11 +309,9 @@ def parts(first: Any, random: np.random.Generator, case: Callable[..., Case]) ->
     yield case("gradient_mask", text, {"words": words})
     yield case("gradient_add", text, {"n": height * width, "channels": channels}, shift_g=0, shift_d=3)
     text = f"{positions} positions, {inputs} inputs"
-    yield case("dot_planes", f"{text}, 4 bits", {"words": positions // 32, "bits": 4, "count": inputs})
+    yield case("dot_tables", f"two rows of {text}", {"words": positions // 32, "count": inputs})
     yield case("dot_signs", text, {"n": positions, "words": inputs // 32})
     yield case("transpose", f"{positions}x{inputs} bits", {"rows": positions, "words": inputs // 32})
-    g = random.integers(-30000, 30000, positions, np.int32)
-    yield case("quantize_gradient", f"{positions} positions, 4 bits", {"n": positions, "bits": 4}, g=g, stochastic=1)
 
 
 def gradients(layer: Any, case: Callable[..., Case]) -> Iterator[Case]:

@@ -268,16 +268,6 @@ def transpose(rows, words):
     return [_buffer("x", "I", rows * words), _scalar("words", words, words), _output("y", "I", rows * words)]
 
 
-def quantize_gradient(n, bits):
-    scalars = [_bits(bits), _scalar("stochastic", 0, 1)]
-    return [_buffer("g", "i", n)] + scalars + [_output("planes", "I", bits * n // 32), RNG]
-
-
-def dot_planes(words, bits, count):
-    rows, out = _buffer("rows", "I", count * words), _output("out", "i", count)
-    return [_buffer("planes", "I", bits * words), _bits(bits), rows, out]
-
-
 def dot_tables(words, count):
     rows, scratch = _buffer("rows", "I", count * words), _buffer("scratch", "i", 1024, "scratch")
     return [_buffer("q", "h", 64 * words), rows, scratch, _output("out", "i", 2 * count)]
@@ -386,8 +376,6 @@ KERNELS = {
     "head_sum": head_sum,
     "consolidate": consolidate,
     "transpose": transpose,
-    "quantize_gradient": quantize_gradient,
-    "dot_planes": dot_planes,
     "dot_tables": dot_tables,
     "dot_signs": dot_signs,
     "update_weights": update_weights,

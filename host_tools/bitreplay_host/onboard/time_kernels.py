@@ -4,8 +4,8 @@
 # best of `repeats` runs, a call's own cost in Python included (0.2 us on a PC, some 20 on a Pico); the backbone's
 # binary convolutions have "binary_macs" too, those executed, as padding is skipped, and "padded_macs". For each binary
 # layer that can be trained, and number of bits, two lines {"gradient": "dW" or "dX", "shape", "q_b", "tables_us",
-# "bit_serial_us", "sign_and_add_us"}: a tap's products, dW of all channels for a minibatch, dX of a sample, the best
-# of interleaved runs, with the transposition on the side of tables and of bit planes.
+# "sign_and_add_us"}: a tap's products, dW of all channels for a minibatch, dX of a sample, the best of interleaved
+# runs, with the transposition on the side of tables.
 
 import gc
 import json
@@ -202,17 +202,12 @@ def parts(net, rng):
     positions, inputs = columns(layer), layer.geometry[2] // layer.geometry[10]
     x, xt = noise(positions * inputs // 8, rng), bytearray(positions * inputs // 8)
     yield case("transpose", "%dx%d bits" % (positions, inputs), (positions, inputs // 32), rng, x=x, y=xt)
-    g = array("i", [kernels.random(rng, 60000) - 30000 for _ in range(positions)])
-    planes = bytearray(4 * positions // 8)
-    text = "%d positions, 4 bits" % positions
-    yield case("quantize_gradient", text, (positions, 4), rng, g=g, stochastic=1, planes=planes)
     text, dw = "%d positions, %d inputs" % (positions, inputs), bytearray(4 * inputs)
-    yield case("dot_planes", text + ", 4 bits", (positions // 32, 4, inputs), rng, planes=planes, rows=xt, out=dw)
     q = noise(4 * positions, rng)
     yield case(
         "dot_tables", "two rows of " + text, (positions // 32, inputs), rng, q=q, rows=xt, out=bytearray(8 * inputs)
     )
-    yield case("dot_signs", text, (positions, inputs // 32), rng, x=x)
+    yield case("dot_signs", text, (positions, inputs // 32), rng, q=q, x=x, out=dw)
     given = {"weight": noise(inputs, rng), "dw": dw}
     yield case("update_weights", "%d weights" % inputs, (inputs,), rng, mantissa=10, exponent=-20, **given)
 
@@ -242,7 +237,7 @@ def training(net, rng, pool):
 
 
 def gradients(net, repeats, rng):
-    """Products of b-bit gradients and bits, by tables, bit-serial and by sign-and-add, for each trained layer."""
+    """Products of b-bit gradients and bits, by tables and by sign-and-add, for each trained layer."""
     binary = [layer.name for layer in net.above if layer.op == "bconv2d"]
     reached = binary[len(binary) - trainer.most(net) :]
     for text, layer in convolutions(net):
@@ -258,13 +253,10 @@ def compare(gradient, text, n, inputs, groups, calls, repeats, rng):
     gc.collect()
     words = inputs // 32
     x, xt = noise(n * inputs // 8, rng), bytearray(n * inputs // 8)
-    outs = array("i", [0] * inputs), array("i", [0] * inputs)
-    both, scratch = array("i", [0] * (2 * inputs)), bytearray(4096)
-    g = array("i", [kernels.random(rng, 60000) - 30000 for _ in range(n)])
+    out, both, scratch = array("i", [0] * inputs), array("i", [0] * (2 * inputs)), bytearray(4096)
     for bits in (2, 4, 8, 16):
-        planes = array("I", [0] * (bits * n // 32))
-        kernels.quantize_gradient(g, bits, 1, planes, rng)
-        q = array("h", [value(planes, bits, n, j) for j in range(n)])
+        largest = (1 << (bits - 1)) - 1
+        q = array("h", [kernels.random(rng, 2 * largest + 1) - largest for _ in range(n)])
 
         def tables(two=q + q):
             for _ in range(groups):
@@ -272,28 +264,16 @@ def compare(gradient, text, n, inputs, groups, calls, repeats, rng):
             for _ in range((calls + 1) // 2):
                 kernels.dot_tables(two, xt, scratch, both)
 
-        def serial(bits=bits, planes=planes):
-            for _ in range(groups):
-                kernels.transpose(x, words, xt)
-            for _ in range(calls):
-                kernels.dot_planes(planes, bits, xt, outs[0])
-
         def signs(q=q):
             for _ in range(calls):
-                kernels.dot_signs(q, x, outs[1])
+                kernels.dot_signs(q, x, out)
 
-        times = best((tables, serial, signs), repeats)
-        if outs[0] != outs[1] or both != outs[1] + outs[1]:
-            raise ValueError("dot_tables, dot_planes and dot_signs differ")
+        times = best((tables, signs), repeats)
+        if both != out + out:
+            raise ValueError("dot_tables and dot_signs differ")
         line = {"gradient": gradient, "shape": text, "q_b": bits}
-        line["tables_us"], line["bit_serial_us"], line["sign_and_add_us"] = times
+        line["tables_us"], line["sign_and_add_us"] = times
         print(json.dumps(line))
-
-
-def value(planes, bits, positions, j):
-    """The number at position j of bit planes."""
-    ones = [planes[t * positions // 32 + j // 32] >> (j % 32) & 1 for t in range(bits)]
-    return sum([one << t for t, one in enumerate(ones)]) - (ones[-1] << bits)
 
 
 def whole(net, rng):

@@ -11,9 +11,7 @@ from .bconv2d_dw import bconv2d_dw, bconv2d_dw_scratch
 from .bconv2d_dx import bconv2d_dx, bconv2d_dx_scratch
 from .conv2d import conv2d
 from .gradient import (
-    dot_planes,
     dot_signs,
-    quantize_gradient,
     transpose,
     update_weights,
 )
@@ -49,7 +47,6 @@ __all__ = [
     "consolidate",
     "conv2d",
     "dense",
-    "dot_planes",
     "dot_signs",
     "dot_tables",
     "expand",
@@ -68,7 +65,6 @@ __all__ = [
     "max_pool_bits",
     "near_threshold",
     "nearest",
-    "quantize_gradient",
     "random",
     "softmax",
     "transpose",

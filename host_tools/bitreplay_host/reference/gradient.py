@@ -1,4 +1,4 @@
-"""The backward pass of binary layers: low-bit gradients as bit planes, their products with bits, and the update.
+"""The backward pass of binary layers: low-bit gradients, their plain products with bits, and the update.
 
 The quantization scheme is that of Vorabbi, Maltoni, Borghi and Santi (2024, arXiv 2401.09916). J is a number of
 positions: a multiple of 32, up to 4096.
@@ -40,54 +40,21 @@ def transpose(x, words, y):
 
 
 def quantize(g, bits, stochastic, s):
-    """Quantizes g [J] to q [J] (both int64) with a shared power of two. Returns q and the exponent k."""
+    """Quantizes g [J] to q [J], both int64, with one power of two. Returns q and its exponent k: g is about q * 2^k.
+
+    g is clamped to +-(2^30 - 1); stochastic: one draw of s per number if k > 0, else rounded half up.
+    """
     largest = (1 << (bits - 1)) - 1
     g = np.clip(g, -(2**30 - 1), 2**30 - 1)
     k, m = 0, int(abs(g).max())
     while m > largest << k:
         k += 1
     r = draws(s, g.size) & ((1 << k) - 1) if stochastic and k else 1 << k >> 1
-    return np.clip((g + r) >> k, -largest, largest), k
-
-
-def quantize_gradient(g, bits, stochastic, planes, rng):
-    """Quantizes a gradient to bit planes with a shared power of two. Returns its exponent k: g is about q * 2^k.
-
-    g i32[J], clamped to +-(2^30 - 1); 2 <= bits <= 16; stochastic 0 or 1 (one draw per position if k > 0), else
-    rounded half up; planes u32[bits*J/32], plane t bit t of the two's complement of q; rng u32[1], not 0.
-    ValueError for a size or range that differs.
-    """
-    n = counted_positions("g", g, 4)
-    bits = in_range("bits", bits, 2, 16)
-    stochastic = in_range("stochastic", stochastic, 0, 1)
-    g = input_buffer("g", g, np.int32, n).astype(np.int64)
-    planes = output_buffer("planes", planes, np.uint32, bits * n // 32)
-    q, k = quantize(g, bits, stochastic, state(rng))
-    planes[:] = pack(q >> np.arange(bits)[:, None] & 1).ravel()
-    return k
-
-
-def dot_planes(planes, bits, rows, out):
-    """out[r] = sum over positions of q * (+1 or -1 of row r), with q from its bit planes.
-
-    planes u32[bits*J/32], 2 <= bits <= 16; rows u32[R*J/32]; out i32[R]. |out| <= 2^15 * J.
-    With bits along positions this is dW; with bits along output channels, dX.
-    ValueError for a size or range that differs.
-    """
-    bits = in_range("bits", bits, 2, 16)
-    words = counted("planes", planes, 4 * bits, MAX_POSITIONS // 32)
-    count = counted("rows", rows, 4 * words, MAX_ELEMENTS)
-    planes = input_buffer("planes", planes, np.uint32, bits * words).reshape(bits, words)
-    rows = input_buffer("rows", rows, np.uint32, count * words).reshape(count, words)
-    out = output_buffer("out", out, np.int32, count)
-    value = 1 << np.arange(bits)
-    value[-1] = -value[-1]
-    q = value @ (signs(planes, np.int64) > 0)
-    out[:] = wrap32(signs(rows, np.int64) @ q)
+    return (g + r) >> k, k
 
 
 def dot_signs(q, x, out):
-    """The plain reference of dot_planes: out[i] = sum over positions j of q[j] * (+1 or -1 of bit i of row j of x).
+    """The plain reference of dot_tables: out[i] = sum over positions j of q[j] * (+1 or -1 of bit i of row j of x).
 
     q i16[J]; x u32[J*W]; out i32[32*W]. ValueError for a size that differs.
     """

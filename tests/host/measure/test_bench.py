@@ -133,7 +133,6 @@ def lines():
             "shape": "it",
             "q_b": bits,
             "tables_us": each * bits,
-            "bit_serial_us": 70.0,
             "sign_and_add_us": 90.0,
         }
         for kind, each in (("dW", 10.0), ("dX", 20.0))
@@ -171,15 +170,8 @@ def test_cycles_and_what_they_are_divided_by(lines):
     assert "all layers, 4 bits, tables against sign-and-add: dW 2.25, dX 1.12" in printed
     rows = [line.split() for line in printed.splitlines()]
     assert ["bconv2d", "first", "12500", "6.2"] in rows and ["dense", "10", "500"] in rows
-    assert ["dW", "it", "4", "5000", "8750", "11250", "2.25"] in rows and [
-        "dX",
-        "it",
-        "16",
-        "40000",
-        "8750",
-        "11250",
-        "0.28",
-    ] in rows
+    assert ["dW", "it", "4", "5000", "11250", "2.25"] in rows
+    assert ["dX", "it", "16", "40000", "11250", "0.28"] in rows
     told = "head, binary layers: 2, 0.25 of the channels"
     assert [*told.split(), "8", "20.0", "40.0", "10.0", "4321", "5000", "700"] in rows
 
@@ -200,7 +192,7 @@ def test_what_is_slower_is_printed_as_slower(lines, clock):
     after = {start: numbers(start) for start in before}
     assert after["bconv2d second"] == before["bconv2d second"] and after["dX it 4"] == before["dX it 4"]
     assert after["bconv2d first"][0] == 3 * before["bconv2d first"][0]
-    assert after["dW it 4"] == pytest.approx([2 * before["dW it 4"][0], *before["dW it 4"][1:3], 1.125], abs=0.006)
+    assert after["dW it 4"] == pytest.approx([2 * before["dW it 4"][0], before["dW it 4"][1], 1.125], abs=0.006)
     if clock:
         assert after["bconv2d first"][1] == pytest.approx(3 * before["bconv2d first"][1], abs=0.2)
         assert "backbone: 15.00 cycles" in printed()

@@ -93,7 +93,7 @@ def test_bench_counts_each_kernel_on_each_processor(small_model, tmp_path, capsy
     arguments = ["bench", "--board", "instructions", "--model", str(small_model), "--out", str(out)]
     assert cli.main(arguments) == 0
     printed, kernels = capsys.readouterr().out, json.loads(out.read_text())["kernels"]
-    assert {"conv2d", "bconv2d", "dot_planes", "dense", "softmax", "head_update"} <= {k["name"] for k in kernels}
+    assert {"conv2d", "bconv2d", "dot_tables", "dense", "softmax", "head_update"} <= {k["name"] for k in kernels}
     for kernel in kernels:
         assert tuple(kernel["instructions"]) == ARCHITECTURES and min(kernel["instructions"].values()) > 100
         assert f"{kernel['name']} {kernel['shape']}  " in printed

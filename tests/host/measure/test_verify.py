@@ -95,7 +95,7 @@ def test_the_shipped_model_matches(micropython, capsys):
     [
         ("add", 1, 3, 1, "y", 3, 1),
         ("bconv2d", 7, 11, 128, "y", 11, 128),
-        ("dot_planes", 3, 5, 1, "out", 1, 256),
+        ("dot_tables", 3, 5, 1, "out", 1, 256),
         ("transpose", 2, 43, 128, "y", 10, 1 << 31),
         ("update_weights", 0, 0, 2, "weight", 0, 2),
         ("head_update", 6, 0, 4, "rng", 0, 4),
