@@ -1,5 +1,4 @@
-// br_hamming_distances and br_overlaps of hamming.c for ARMv6-M (Cortex-M0+), where compilers run out of the eight low
-// registers.
+// br_hamming_distances of hamming.c for ARMv6-M (Cortex-M0+), where compilers run out of the eight low registers.
 //
 // Three words at a time, merged by the third: two words of 2-bit counts of 0..2 take the halves of the third word's
 // bits and hold 0..3; they fold to 4-bit counts of 0..12 and to bytes of 0..24: 39 cycles. Bytes hold six of these and
@@ -28,11 +27,11 @@
 // In registers throughout: r0 and r1 walk x and the filter, r8, r9 and r10 are masks of 1, 2 and 4 bits, r11 sums up
 // bytes, r12 halfwords, lr counts blocks.
 
-// r11 += popcounts of the bytes of one word, or three, with eors or ands for operation.
-.macro one operation
+// r11 += popcounts of the bytes of one word, or three.
+.macro one
     ldmia r0!, {r2}
     ldmia r1!, {r5}
-    \operation r2, r5
+    eors r2, r5
     mov r7, r8
     lsrs r5, r2, #1
     ands r5, r7
@@ -49,12 +48,12 @@
     add r11, r2
 .endm
 
-.macro three operation
+.macro three
     ldmia r0!, {r2, r3, r4}
     ldmia r1!, {r5, r6, r7}
-    \operation r2, r5
-    \operation r3, r6
-    \operation r4, r7
+    eors r2, r5
+    eors r3, r6
+    eors r4, r7
     mov r7, r8
     lsrs r5, r2, #1
     ands r5, r7
@@ -92,14 +91,12 @@
 #define BR_HOT_SECTION ".text"
 #endif
 
-// A function (runs, filter, count, out) of that operation.
-.macro function name operation section
-    .section \section, "ax"
-    .global \name
-    .type \name, %function
+    .section BR_HOT_SECTION, "ax"
+    .global br_hamming_distances
+    .type br_hamming_distances, %function
     .thumb_func
     .p2align 2
-\name:
+br_hamming_distances: // (runs, filter, count, out)
     push {r4-r7, lr}
     mov r4, r8
     mov r5, r9
@@ -132,10 +129,10 @@
     subs r3, #18
     bhi 1b
     str r4, [sp, #BLOCKS]
-    adr r5, .Lfilter_\name
-    adds r5, #(.Lsingles_\name - .Lfilter_\name)
+    adr r5, .Lfilter
+    adds r5, #(.Lsingles - .Lfilter)
     movs r6, #THREE_BYTES
-    movs r7, #(.Lblock_\name - .Lsingles_\name)
+    movs r7, #(.Lblock - .Lsingles)
     adds r7, r5
     rsbs r3, r3, #0
 2:  subs r3, #3
@@ -162,32 +159,32 @@
     mov r10, r2
 
     .p2align 2
-.Lfilter_\name:
+.Lfilter:
     ldr r0, [sp, #X]
     movs r7, #0
     mov r12, r7
-.Lrun_\name:
+.Lrun:
     mov r11, r7
     ldr r7, [sp, #SINGLES]
     mov pc, r7
-    one \operation
-    one \operation
-.Lsingles_\name:
-    .if .Lsingles_\name - .Lrun_\name - 6 - 2 * ONE_BYTES
+    one
+    one
+.Lsingles:
+    .if .Lsingles - .Lrun - 6 - 2 * ONE_BYTES
     .error "ONE_BYTES is not what one has"
     .endif
     ldr r7, [sp, #BLOCKS]
     mov lr, r7
     ldr r7, [sp, #THREES]
     mov pc, r7
-.Lblock_\name:
-    three \operation
-    three \operation
-    three \operation
-    three \operation
-    three \operation
-    three \operation
-    .if . - .Lblock_\name - 6 * THREE_BYTES
+.Lblock:
+    three
+    three
+    three
+    three
+    three
+    three
+    .if . - .Lblock - 6 * THREE_BYTES
     .error "THREE_BYTES is not what three has"
     .endif
     mov r2, r11
@@ -199,16 +196,16 @@
     add r12, r2
     mov r7, lr
     subs r7, #1
-    beq .Lnext_\name
+    beq .Lnext
     mov lr, r7
     movs r7, #0
     mov r11, r7
-    b .Lblock_\name
+    b .Lblock
 
-.Lnext_\name: // r7 is 0
+.Lnext: // r7 is 0
     ldr r6, [sp, #X_END]
     cmp r0, r6
-    bne .Lskip_\name
+    bne .Lskip
     ldr r7, [sp, #FILTER_NEXT]
     adds r1, r7
     mov r2, r12
@@ -220,17 +217,17 @@
     str r3, [sp, #OUT]
     ldr r4, [sp, #END]
     cmp r3, r4
-    beq .Lend_\name
-    b .Lfilter_\name
+    beq .Lend
+    b .Lfilter
 
-.Lskip_\name:
+.Lskip:
     ldr r6, [sp, #X_SKIP]
     adds r0, r6
     ldr r6, [sp, #FILTER_SKIP]
     adds r1, r6
-    b .Lrun_\name
+    b .Lrun
 
-.Lend_\name:
+.Lend:
     add sp, #FRAME
     pop {r4-r7}
     mov r8, r4
@@ -239,11 +236,7 @@
     mov r11, r7
     pop {r4-r7, pc}
     .ltorg
-    .size \name, . - \name
-.endm
-
-    function br_hamming_distances eors BR_HOT_SECTION
-    function br_overlaps ands .text
+    .size br_hamming_distances, . - br_hamming_distances
 
 #endif
 

@@ -7,23 +7,6 @@
 // For functions that are to be compiled for the constants that they are called with.
 #define BR_INLINE inline __attribute__((always_inline))
 
-// Where one instruction counts the bits of a word, of what the compiler is told to compile for.
-#ifdef __riscv_zbb
-#define BR_POPCOUNT (1)
-#else
-#define BR_POPCOUNT (0)
-#endif
-
-// Carry-save adders take a third less instructions than a loop over words (`bitreplay bench --board instructions`),
-// but where compilers have vectors they make that loop the faster one.
-#ifndef BR_CARRY_SAVE
-#if BR_POPCOUNT || defined(__SSE2__) || defined(__ARM_NEON)
-#define BR_CARRY_SAVE (0)
-#else
-#define BR_CARRY_SAVE (1)
-#endif
-#endif
-
 // 1 in programs for PCs, which use the compiler's library: processors are asked for instructions that not all have.
 #if !defined(BR_ASK_PROCESSOR) || !defined(__x86_64__)
 #undef BR_ASK_PROCESSOR
@@ -138,123 +121,6 @@ static inline uint32_t br_xorshift(uint32_t s) {
     return s ^ s << 5;
 }
 
-// How two words are compared: bits that differ, or that both have.
-typedef enum _br_operation_t { BR_XOR, BR_AND } br_operation_t;
-
-static BR_INLINE uint32_t br_combine(uint32_t a, uint32_t b, br_operation_t operation) {
-    return operation == BR_AND ? a & b : a ^ b;
-}
-
-// How many bits of each four are 1, and of each byte.
-static inline uint32_t br_count_nibbles(uint32_t v) {
-    v = v - ((v >> 1) & 0x55555555u);
-    return (v & 0x33333333u) + ((v >> 2) & 0x33333333u);
-}
-
-static inline uint32_t br_count_bytes(uint32_t v) {
-    v = br_count_nibbles(v);
-    return (v + (v >> 4)) & 0x0f0f0f0fu;
-}
-
-static inline uint32_t br_sum_bytes(uint32_t v) {
-    #if BR_DSP
-    return __usad8(v, 0);
-    #else
-    v = (v & 0x00ff00ffu) + ((v >> 8) & 0x00ff00ffu);
-    return (v & 0xffffu) + (v >> 16);
-    #endif
-}
-
-#define BR_CHUNK (124) // words that are counted at most before the total is taken
-
-#if BR_CARRY_SAVE
-// How many of the words have a 1 is kept for each position in two bits, ones and twos. What these carry are fours,
-// which are counted by bytes: one for every four words, up to 31 * 8 = 248.
-typedef struct _br_count_t {
-    uint32_t ones, twos, fours;
-} br_count_t;
-
-// Adds a and b to the sum, bit by bit. Returns what is carried.
-static inline uint32_t br_carry(uint32_t *sum, uint32_t a, uint32_t b) {
-    uint32_t differ = *sum ^ a, carry = (*sum & a) | (differ & b);
-    *sum = differ ^ b;
-    return carry;
-}
-
-static BR_INLINE void br_add_words(br_count_t *count, const uint32_t *a, const uint32_t *b, size_t words,
-    br_operation_t operation) {
-    uint32_t ones = count->ones, twos = count->twos, fours = count->fours;
-    const uint32_t *end = a + words;
-    if (words & 1) {
-        uint32_t first = br_carry(&ones, br_combine(*a++, *b++, operation), 0);
-        fours += br_count_bytes(br_carry(&twos, first, 0));
-    }
-    if (words & 2) {
-        uint32_t first = br_carry(&ones, br_combine(a[0], b[0], operation), br_combine(a[1], b[1], operation));
-        fours += br_count_bytes(br_carry(&twos, first, 0));
-        a += 2;
-        b += 2;
-    }
-    for (; a != end; a += 4, b += 4) {
-        uint32_t first = br_carry(&ones, br_combine(a[0], b[0], operation), br_combine(a[1], b[1], operation));
-        uint32_t second = br_carry(&ones, br_combine(a[2], b[2], operation), br_combine(a[3], b[3], operation));
-        fours += br_count_bytes(br_carry(&twos, first, second));
-    }
-    count->ones = ones;
-    count->twos = twos;
-    count->fours = fours;
-}
-
-static BR_INLINE uint32_t br_count_total(const br_count_t *count) {
-    uint32_t rest = br_count_nibbles(count->ones) + 2 * br_count_nibbles(count->twos);
-    return 4 * br_sum_bytes(count->fours) + br_sum_bytes((rest & 0x0f0f0f0fu) + ((rest >> 4) & 0x0f0f0f0fu));
-}
-#else
-typedef struct _br_count_t {
-    uint32_t total;
-} br_count_t;
-
-#if BR_POPCOUNT
-static BR_INLINE void br_add_words(br_count_t *count, const uint32_t *a, const uint32_t *b, size_t words,
-    br_operation_t operation) {
-    #pragma GCC unroll 4
-    for (size_t i = 0; i < words; i++) {
-        count->total += (uint32_t)__builtin_popcount(br_combine(a[i], b[i], operation));
-    }
-}
-#else
-// Bytes are summed up before they reach 256 (31 * 8 = 248).
-static BR_INLINE void br_add_words(br_count_t *count, const uint32_t *a, const uint32_t *b, size_t words,
-    br_operation_t operation) {
-    for (size_t n; words; words -= n, a += n, b += n) {
-        n = words < 31 ? words : 31;
-        uint32_t bytes = 0;
-        for (size_t i = 0; i < n; i++) {
-            bytes += br_count_bytes(br_combine(a[i], b[i], operation));
-        }
-        count->total += br_sum_bytes(bytes);
-    }
-}
-#endif
-
-static BR_INLINE uint32_t br_count_total(const br_count_t *count) {
-    return count->total;
-}
-#endif
-
-// How many bits of a ^ b, or of a & b, are 1.
-static inline uint32_t BR_HOT br_count_bits(const uint32_t *a, const uint32_t *b, size_t words,
-    br_operation_t operation) {
-    uint32_t total = 0;
-    for (size_t n; words; words -= n, a += n, b += n) {
-        br_count_t count = { 0 };
-        n = words < BR_CHUNK ? words : BR_CHUNK;
-        br_add_words(&count, a, b, n, operation);
-        total += br_count_total(&count);
-    }
-    return total;
-}
-
 // Words to be compared with filters: runs that lie side by side. Offsets of hamming_armv6m.S follow this order.
 typedef struct _br_runs_t {
     const uint32_t *x;
@@ -263,14 +129,11 @@ typedef struct _br_runs_t {
     size_t filter_next; // words from the last run's end to the next filter's first run
 } br_runs_t;
 
-// out[i] = bits in which x and the i-th filter differ (the Hamming distance), or that both have, for count > 0
-// filters; runs->words > 0.
+// out[i] = bits in which x and the i-th filter differ (the Hamming distance), for count > 0 filters; runs->words > 0.
 void br_hamming_distances(const br_runs_t *runs, const uint32_t *filter, size_t count, uint32_t *out);
-void br_overlaps(const br_runs_t *runs, const uint32_t *filter, size_t count, uint32_t *out);
 #if BR_ASK_PROCESSOR
-// The same, of which operation is told; returns 0, and does nothing, on a processor that cannot count bits.
-int br_count_by_processor(const br_runs_t *runs, const uint32_t *filter, size_t count, uint32_t *out,
-    br_operation_t operation);
+// The same; returns 0, and does nothing, on a processor that cannot count bits.
+int br_count_by_processor(const br_runs_t *runs, const uint32_t *filter, size_t count, uint32_t *out);
 #endif
 
 // The products of filters and four windows, four sums for each filter, taps > 0. A word of pixels [taps][2] is a pixel
