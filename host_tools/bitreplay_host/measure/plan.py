@@ -55,9 +55,10 @@ OUTPUT, WORD = 112.0, 14.3  # of a binary convolution: each output, and each 32 
 MASKS = 1.09  # times as many with its masks
 BINARIZE, EXPAND, POOL, POOL_BITS = 27.0, 18.0, 44.0, 0.5  # of an element forward
 MASK, ADD, POOL_BACK, RECORD = 12.0, 72.0, 60.0, 36.0  # and backward
-QUANTIZE = 180.0  # of an element of a gradient
-PLANE_WORD = 17.0  # of a bit plane's 32 products
-DX_ROW, DW_ROW = 331.0, 408.0  # of what they are added up to
+QUANTIZE, NORMALIZE = 96.0, 38.0  # of an element of a gradient
+TABLES, LOOK_UP = 3800.0, 28.0  # of 32 numbers of two rows: their tables, and the products with a row of signs
+LANE = 32767  # the largest sum of one of them
+DX_SUM, DW_SUM = 11.0, 76.0  # of what a product is added to, and of a weight that moves
 TRANSPOSE = 102.0  # of 32 bits
 DENSE, SOFTMAX, HEAD_BACK = 13.5, 900.0, 46.0  # of a weight, a class, a weight
 HEAD_STEP, HEAD_SAMPLE = 202.0, 14.3  # of a weight, and of that for each sample
@@ -185,20 +186,28 @@ def backward(layer: Any) -> float:
     return each * count(layer.shape if layer.op == "bconv2d" else layer.shape_in)
 
 
+def products(numbers: int, bits: int, signs: float) -> float:
+    """Cycles of two rows of numbers times so many rows of signs: in pairs where their sums fit 16 bits."""
+    passes = 1 if numbers * ((1 << (bits - 1)) - 1) <= LANE else 2
+    return passes * numbers / 32 * (TABLES + LOOK_UP * signs)
+
+
 def dx_cycles(layer: Any, bits: int) -> float:
-    """Cycles of dX of a sample: for each tap inside the image and input channel a row of bit planes."""
+    """Cycles of dX of a sample: for each tap inside the image its products, 32 output channels at a time."""
     inputs, outputs, groups = layer.geometry[2], layer.geometry[3], layer.geometry[10]
     rows, columns = kernel_arguments.executed_taps(layer.geometry)
-    words = bits * outputs / groups / 32
-    return rows * columns * inputs * (DX_ROW + PLANE_WORD * words) + QUANTIZE * count(layer.shape)
+    transposed = layer.geometry[4] * layer.geometry[5] * outputs * inputs / groups / 32 * TRANSPOSE
+    found = products(32, bits, inputs / groups) / 2 + DX_SUM * inputs / groups
+    ends = QUANTIZE * count(layer.shape) + NORMALIZE * count(layer.shape_in)
+    return transposed + rows * columns * outputs / 32 * found + ends
 
 
 def dw_cycles(part: Any, bits: int) -> float:
-    """Cycles of dW of a minibatch, with the update: for each trained channel and weight a row of bit planes."""
-    geometry, channels, words = part.layer.geometry, len(part.channels), part.columns / 32
-    transposed = geometry[4] * geometry[5] * geometry[2] * words * TRANSPOSE
-    rows = channels * part.fan_in * (DW_ROW + PLANE_WORD * bits * words)
-    return transposed + rows + QUANTIZE * channels * part.columns
+    """Cycles of dW of a minibatch, with the update: for each tap the products of two trained channels at a time."""
+    geometry, channels, taps = part.layer.geometry, len(part.channels), part.layer.geometry[4] * part.layer.geometry[5]
+    transposed = taps * geometry[2] * part.columns / 32 * TRANSPOSE
+    found = channels * taps * products(part.columns, bits, part.fan_in / taps) / 2
+    return transposed + found + DW_SUM * channels * part.fan_in + QUANTIZE * channels * part.columns
 
 
 def recommend(found: list[Choice], longest: float | None = None) -> Choice | None:
