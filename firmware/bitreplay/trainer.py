@@ -69,14 +69,14 @@ def check_train(net, train):
 def minibatch(layer):
     """Samples of a minibatch where this layer is the lowest trained one.
 
-    Each takes memory for its gradients. Where the layer has many positions, fewer samples learn better, and bit planes
-    of four words are long enough for speed.
+    Each takes memory for its gradients. Where the layer has many positions, fewer samples learn better, and four words
+    of them are enough for speed.
     """
     return max(2, min(MAX_BATCH, 128 // (layer.shape[0] * layer.shape[1])))
 
 
 def columns(batch, positions):
-    """Positions of a minibatch, filled up to whole words of a bit plane."""
+    """Positions of a minibatch, filled up to whole words of bits."""
     return (batch * positions + 31) // 32 * 32
 
 
