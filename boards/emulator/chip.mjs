@@ -1,19 +1,22 @@
 // An RP2040 that boots: rp2040js with our boot ROM, with flash, and with what else it lacks.
 import { RP2040 } from 'rp2040js';
 
+import { XipCache } from './cache.mjs';
 import { SerialFlash } from './flash.mjs';
-import { QspiPads, Registers, Rosc, Ssi } from './peripherals.mjs';
+import { QspiPads, Registers, Rosc, Ssi, XipControl } from './peripherals.mjs';
 
 const ROM = 0x00; // upper bytes of addresses
-const XIP = 0x10;
+const XIP = 0x10; // of the window whose reads pass through the cache
 const SRAM = 0x20000000;
 const SRAM_SIZE = 264 << 10;
+const WIDE = 0xe800; // from here on, an instruction's first half has a second
 const BOOTSEL_BREAKPOINT = 0xb0; // boards/emulator/rom/boot.c
 
 export class Chip extends RP2040 {
   // onStop(reason): the core cannot go on. The reasons are 'watchdog', 'bootsel', and else a sentence.
   constructor(flash, bootrom, onStop) {
     super();
+    this.cache = null;
     this.logger = {
       debug() {},
       info() {},
@@ -45,7 +48,7 @@ export class Chip extends RP2040 {
     const ssi = new Ssi(this, new SerialFlash(flash));
     this.peripherals[0x18000] = ssi;
     this.peripherals[0x40018] = new QspiPads(this, ssi);
-    this.peripherals[0x14000] = new Registers(this, 'XIP_CTRL', { 0x8: 3 }); // STAT: flushed, FIFO empty
+    this.peripherals[0x14000] = new XipControl(this);
     this.peripherals[0x40060] = new Rosc(this);
     this.peripherals[0x40064] = new Registers(this, 'VREG_AND_CHIP_RESET', { 0x8: 0x100 }); // power-on
   }
@@ -67,5 +70,61 @@ export class Chip extends RP2040 {
     } else if (address >>> 24 !== XIP && address >>> 24 !== ROM) {
       super.writeUint32(address, value);
     }
+  }
+}
+
+// The same with the cache in front of the flash, for whose misses the core waits.
+export class CachedChip extends Chip {
+  constructor(flash, bootrom, onStop) {
+    super(flash, bootrom, onStop);
+    this.cache = new XipCache();
+    this.fetching = false; // the next halfword is an instruction, or a half of one
+    this.fetched = -1; // the word of flash or SRAM that the core fetched last, with two instructions in it
+    const { core, cache } = this;
+    const execute = core.executeInstruction.bind(core);
+    core.executeInstruction = () => {
+      this.fetching = true;
+      const cycles = execute();
+      const { stall } = cache;
+      cache.stall = 0;
+      core.cycles += stall;
+      return cycles + stall;
+    };
+  }
+
+  readUint32(address) {
+    if (address >>> 24 === XIP) {
+      this.cache.read(address);
+    }
+    return super.readUint32(address);
+  }
+
+  readUint16(address) {
+    const value = super.readUint16(address);
+    if (this.fetching) {
+      this.fetching = value >= WIDE;
+      if (this.fetched === address >>> 2) {
+        return value;
+      }
+      this.fetched = address >>> 2;
+    }
+    if (address >>> 24 === XIP) {
+      this.cache.read(address);
+    }
+    return value;
+  }
+
+  readUint8(address) {
+    if (address >>> 24 === XIP) {
+      this.cache.read(address);
+    }
+    return super.readUint8(address);
+  }
+
+  writeUint32(address, value) {
+    if (address >>> 24 === XIP) {
+      this.cache.forget(address);
+    }
+    super.writeUint32(address, value);
   }
 }

@@ -1,5 +1,4 @@
 // The emulated Pico: power, resets, and the loop that runs the core.
-import { Chip } from './chip.mjs';
 import { takeSnapshot } from './snapshot.mjs';
 import { UsbHost } from './usb.mjs';
 
@@ -10,9 +9,9 @@ const FOREVER_NS = 50e6; // to sleep when the chip has set no alarm
 const now = () => performance.now() * 1e6;
 
 export class Machine {
-  // tell(event, details): what happened. output(bytes): from the serial port. onDrained: see UsbHost.
-  constructor(flash, bootrom, { tell, output, onDrained }) {
-    Object.assign(this, { flash, bootrom, tell, output, onDrained });
+  // Chip: its class. tell(event, details): what happened. output(bytes): from the serial port. onDrained: see UsbHost.
+  constructor(Chip, flash, bootrom, { tell, output, onDrained }) {
+    Object.assign(this, { Chip, flash, bootrom, tell, output, onDrained });
     this.state = 'off'; // or running, bootsel, stopped
     this.paused = false; // the host does not keep up with the serial port
     this.stopped = null; // why the core must not execute the next instruction
@@ -29,7 +28,7 @@ export class Machine {
   boot(old = null) {
     this.#retire();
     this.boots++;
-    this.chip = new Chip(this.flash, this.bootrom, (reason) => this.#stop(reason));
+    this.chip = new this.Chip(this.flash, this.bootrom, (reason) => this.#stop(reason));
     if (old) {
       this.chip.inherit(old);
     }

@@ -67,6 +67,48 @@ export class Registers extends BasePeripheral {
   }
 }
 
+const saturated = (count = 0) => Math.min(count, 0xffffffff);
+
+// XIP_CTRL: flushes the flash's cache, and tells its counters; where it is not emulated they are 0.
+export class XipControl extends Registers {
+  constructor(chip) {
+    super(chip, 'XIP_CTRL', { 0x0: 3, 0x8: 3 }); // CTRL: enabled; STAT: flushed, FIFO empty
+  }
+
+  readUint32(offset) {
+    const { cache } = this.rp2040;
+    switch (offset & 0xfff) {
+      case 0x04: // FLUSH
+        return 0;
+      case 0x0c: // CTR_HIT
+        return saturated(cache?.hits);
+      case 0x10: // CTR_ACC
+        return saturated(cache?.accesses);
+      default:
+        return super.readUint32(offset);
+    }
+  }
+
+  writeUint32(offset, value) {
+    const { cache } = this.rp2040;
+    switch (cache && (offset & 0xfff)) {
+      case 0x04:
+        if (value & 1) {
+          cache.flush();
+        }
+        break;
+      case 0x0c:
+        cache.hits = 0;
+        break;
+      case 0x10:
+        cache.accesses = 0;
+        break;
+      default:
+        super.writeUint32(offset, value);
+    }
+  }
+}
+
 // IO_QSPI: the pads of the flash, of which the override of chip select matters.
 export class QspiPads extends Registers {
   constructor(chip, ssi) {

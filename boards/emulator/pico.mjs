@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 import { BootselDrive } from './bootsel.mjs';
+import { CachedChip, Chip } from './chip.mjs';
 import { Flash } from './flash.mjs';
 import { readUf2 } from './image.mjs';
 import { Machine } from './machine.mjs';
@@ -20,6 +21,7 @@ const { values: options } = parseArgs({
     image: { type: 'string' },
     flash: { type: 'string' },
     'bootsel-drive': { type: 'string' },
+    cache: { type: 'boolean' },
   },
 });
 
@@ -63,7 +65,7 @@ const drive = options['bootsel-drive'] && new BootselDrive(options['bootsel-driv
   },
   onError: (message) => say({ event: 'refused', message }),
 });
-const machine = new Machine(flash, readBootrom(), {
+const machine = new Machine(options.cache ? CachedChip : Chip, flash, readBootrom(), {
   tell: (event, details) => {
     if (event === 'bootsel') {
       drive?.appear();

@@ -161,10 +161,11 @@ while True:
 """
 
 
-def test_from_a_snapshot_it_goes_on_in_the_same_way(emulator, mpremote, tmp_path):
+@pytest.mark.parametrize("cache", [False, True])
+def test_from_a_snapshot_it_goes_on_in_the_same_way(cache, emulator, mpremote, tmp_path):
     """To the same cycle and the same bits of flash, in the middle of what it did, whatever happened in between."""
     flash = tmp_path / "flash.bin"
-    with emulator(flash=flash) as pico:
+    with emulator(flash=flash, cache=cache) as pico:
         with pytest.raises(UserError, match="no snapshot was taken"):
             pico.restore()
         pico.cut_power(after_flash_ops=7, torn=True)

@@ -3,6 +3,7 @@
 #include "rom.h"
 
 #define REGISTER(address) (*(volatile uint32_t *)(address))
+#define XIP_FLUSH REGISTER(0x14000004)
 #define SSI_CTRLR0 REGISTER(0x18000000)
 #define SSI_SSIENR REGISTER(0x18000008)
 #define SSI_SER REGISTER(0x18000010)
@@ -35,6 +36,8 @@ void flash_exit_xip(void) {
 }
 
 void flash_flush_cache(void) {
+    XIP_FLUSH = 1;
+    (void)XIP_FLUSH; // waits until it is done
     SS_CTRL = SS_NORMAL;
 }
 

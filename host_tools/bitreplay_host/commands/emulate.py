@@ -2,8 +2,8 @@
 
 Everything that works with a Pico's serial port works with this one: mpremote, a terminal, the other commands. With a
 command after --, that is run, {port} in it replaced by the port, and the exit status is its own. Else the Pico runs
-until Ctrl-C. The instructions and their cycles are those of the chip; the cache of the flash, contention for the bus
-and the second core are not emulated.
+until Ctrl-C. The instructions and their cycles are those of the chip; contention for the bus and the second core are
+not emulated, and the cache of the flash only with --cache.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--image", type=Path, help=f"UF2 file with the firmware (default: {default})")
     parser.add_argument("--flash", type=Path, help="file that keeps the flash, made if it is missing")
     parser.add_argument("--link", type=Path, help="make this a symbolic link to the port")
+    parser.add_argument("--cache", action="store_true", help="also emulate the flash's cache, by a model of it")
     parser.add_argument("words", metavar="COMMAND", nargs="*", help="after --: what to run, with {port} in it")
 
 
@@ -39,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     image = args.image
     if image is None and not (args.flash and args.flash.exists()):
         image = built_image("name it with --image")
-    with EmulatedPico(image, args.flash) as pico, _link(args.link, pico.port) as name:
+    with EmulatedPico(image, args.flash, cache=args.cache) as pico, _link(args.link, pico.port) as name:
         if args.words:
             return subprocess.call([word.replace("{port}", name) for word in args.words])
         print(f"mpremote connect {name}    or {pico.url}; Ctrl-C ends it", flush=True)

@@ -1,7 +1,7 @@
 """An emulated Pico: the firmware image that a board gets, its flash and its serial port, without a board.
 
 Everything that works with a Pico's serial port works with this one. The instructions and their cycles are those of the
-chip; the cache of the flash, contention for the bus and the second core are not emulated.
+chip; contention for the bus and the second core are not emulated, the cache of the flash only where it is asked for.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class EmulatedPico:
     image: UF2 file, programmed over what `flash`, a file that keeps the flash, has; one of them may be None. Without
     either it is the firmware that was built.
     bootsel_drive: a folder that appears in BOOTSEL mode, as the drive of a Pico does, and takes a UF2 file.
+    cache: the core waits for what is not in the cache in front of the flash, by a model of that.
 
     port: its serial port, a pseudoterminal, which a power cut ends; power gives it another name.
     url: the same for pyserial without one; it stays.
@@ -51,6 +52,7 @@ class EmulatedPico:
         image: Path | None = None,
         flash: Path | None = None,
         bootsel_drive: Path | None = None,
+        cache: bool = False,
     ):
         if image is None and flash is None:
             image = built_image()
@@ -59,7 +61,7 @@ class EmulatedPico:
         program = paths.built("emulator/pico.mjs", "emulator")
         options = {"--image": image, "--flash": flash, "--bootsel-drive": bootsel_drive}
         self._flash = flash
-        self._command = ["node", str(program)]
+        self._command = ["node", str(program), *(["--cache"] if cache else [])]
         for option, value in options.items():
             self._command += [option, str(value)] if value is not None else []
         self._news = threading.Condition()
