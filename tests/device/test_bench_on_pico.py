@@ -63,7 +63,7 @@ def times(pico, small_model):
     def run(code=""):
         with Board(pico.port) as board:
             board.exec(code)
-            configuration = {"model": with_model(board, small_model), "repeats": 1}
+            configuration = {"model": with_model(board, small_model), "repeats": 1, "cache": False}
             lines = list(board.run("time_kernels.py", configuration))
         kernels = [line for line in lines if "kernel" in line]
         cycles = {f"{line['kernel']} {line['shape']}": line["us"] * TICK for line in kernels}

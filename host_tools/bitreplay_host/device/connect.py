@@ -12,13 +12,16 @@ from .emulator import EmulatedPico
 
 
 @contextlib.contextmanager
-def connected(emulated: bool, port: str | None = None) -> Iterator[Board]:
-    """An emulated Pico with the firmware that was built, or the board at that port."""
+def connected(emulated: bool, port: str | None = None, cache: bool = False) -> Iterator[Board]:
+    """An emulated Pico with the firmware that was built, or the board at that port.
+
+    cache: as EmulatedPico takes it; a board has its own.
+    """
     if not emulated:
         with Board(port or "auto") as board:
             yield board
         return
-    with EmulatedPico() as pico, Board(pico.port) as board:
+    with EmulatedPico(cache=cache) as pico, Board(pico.port) as board:
         yield board
 
 

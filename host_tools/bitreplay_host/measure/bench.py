@@ -15,6 +15,7 @@ from .. import models
 from ..device import unix_port
 from ..device.board import Board
 from ..device.connect import with_model
+from ..errors import UserError
 from ..tables import table
 
 OTHER_LINES = 30  # of onboard/time_kernels.py, beside those of convolutions
@@ -48,9 +49,17 @@ def bench_unix(model: Path, learners: list[dict], micropython: Path, repeats: in
     return summary(target, None, models.load(model), lines, taught)
 
 
-def bench_board(board: Board, emulated: bool, model: Path, learners: list[dict], repeats: int = 1) -> dict:
-    """Cycles on a board, which gets the model unless it has it; what is written as JSON."""
+def bench_board(
+    board: Board, emulated: bool, model: Path, learners: list[dict], repeats: int = 1, cache: bool = False
+) -> dict:
+    """Cycles on a board, which gets the model unless it has it; what is written as JSON.
+
+    cache: count misses of the flash's cache, too; an emulated board then has that.
+    """
     board.need_bitreplay()
+    machine = board.machine()
+    if cache and not machine.endswith(" with RP2040"):
+        raise UserError(f"--cache: {machine} does not count what its cache misses, as an RP2040 does; leave it out")
     path = with_model(board, model)
     clock = int(board.exec("import machine; print(machine.freq())"))
 
@@ -58,20 +67,23 @@ def bench_board(board: Board, emulated: bool, model: Path, learners: list[dict],
         board.soft_reset()  # all RAM is free again
         return board.run(script, configuration)
 
-    lines, taught = measure(start, model, path, learners, repeats)
-    how = "emulated: misses of the flash's cache are not modelled" if emulated else "measured on it"
-    target = f"{board.machine()} at {clock / 1e6:g} MHz, {how}"
+    lines, taught = measure(start, model, path, learners, repeats, cache)
+    modelled = "are as a model has them" if cache else "are not modelled"
+    how = f"emulated: misses of the flash's cache {modelled}" if emulated else "measured on it"
+    target = f"{machine} at {clock / 1e6:g} MHz, {how}"
     return summary(target, clock, models.load(model), lines, taught)
 
 
-def measure(start: Run, model: Path, path: str, learners: list[dict], repeats: int) -> tuple[list[dict], list[dict]]:
+def measure(
+    start: Run, model: Path, path: str, learners: list[dict], repeats: int, cache: bool = False
+) -> tuple[list[dict], list[dict]]:
     """Runs onboard/time_kernels.py, and teach_class.py for each learner: the lines of the one, the others' results."""
     net: Any = models.load(model)
     lines: list[dict] = []
     above = len({tuple(layer.geometry) for layer in net.above if layer.op == "bconv2d"})
     total = OTHER_LINES + LAYER_LINES * above + 8 * above
     total += sum(layer.geometry is not None for layer in models.backbone(model))
-    configuration = {"model": path, "repeats": repeats}
+    configuration = {"model": path, "repeats": repeats, "cache": cache}
     with (
         tqdm(total=total, desc="kernels", unit="", disable=None, leave=False) as bar,
         contextlib.closing(start("time_kernels.py", configuration)) as timed,
@@ -102,6 +114,8 @@ def summary(target: str, clock: int | None, net: Any, lines: list[dict], taught:
             kernel = {"name": line["kernel"], "shape": line["shape"], "us": line["us"]}
             if clock:
                 kernel["cycles"] = round(line["us"] * clock / 1e6)
+            if "misses" in line:
+                kernel["misses"] = line["misses"]
             if "binary_macs" in line:
                 kernel["binary_macs"], kernel["padded_macs"] = line["binary_macs"], line["padded_macs"]
                 if clock:
@@ -147,18 +161,20 @@ def speedup(gradients: list[dict], kind: str, bits: str) -> float:
 def describe(result: dict) -> str:
     """The result as tables."""
     unit, scale = ("cycles", result["clock_hz"] / 1e6) if result["clock_hz"] else ("us", 1.0)
-    rows = []
-    for kernel in result["kernels"]:
-        value = kernel["cycles"] if result["clock_hz"] else kernel["us"]
-        rows.append([kernel["name"], kernel["shape"], value, kernel.get("cycles_per_32_macs", "")])
-    per_word = [unit + " per 32 MACs"] if result["clock_hz"] else []
+    columns = {"kernel": "name", "shape": "shape", unit: unit}
+    if result["clock_hz"]:
+        columns["cycles per 32 MACs"] = "cycles_per_32_macs"
+    if "misses" in result["kernels"][0]:
+        columns["misses"] = "misses"
     text = f"{result['model']['name']} on {result['target']}.\n\n"
-    text += table(["kernel", "shape", unit, *per_word], [row[: 3 + len(per_word)] for row in rows])
+    text += table([*columns], [[kernel.get(name, "") for name in columns.values()] for kernel in result["kernels"]])
     layers = [kernel for kernel in result["kernels"] if "binary_macs" in kernel]
     if result["clock_hz"] and layers:
         cycles, macs, padded = (sum(k[name] for k in layers) for name in ("cycles", "binary_macs", "padded_macs"))
         text += f"\n\nbinary convolutions of the backbone: {cycles * 32 / macs:.2f} cycles per 32 MACs of "
         text += f"{macs / 1e6:.1f} M executed, {cycles * 32 / padded:.2f} of {padded / 1e6:.1f} M with padding"
+        if "misses" in columns:
+            text += f"; {sum(k['misses'] for k in layers)} misses"
     text += f"\n\n{describe_gradients(result, unit, scale)}\ninference: {result['inference_ms']:.1f} ms\n\n"
     first = result["taught"][0]
     text += "A new class, {fresh} images, {replay} replayed, {epochs} epochs:\n\n".format(**first)

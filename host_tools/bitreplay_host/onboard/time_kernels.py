@@ -1,8 +1,9 @@
 # Times kernels at the shapes of a model, on MicroPython.
 #
-# argument: a JSON file {"model", "repeats"}. Prints a line {"kernel", "shape", "us"} for each, the
+# argument: a JSON file {"model", "repeats", "cache"}. Prints a line {"kernel", "shape", "us"} for each, the
 # best of `repeats` runs, a call's own cost in Python included (0.2 us on a PC, some 20 on a Pico); the backbone's
-# binary convolutions have "binary_macs" too, those executed, as padding is skipped, and "padded_macs". For each binary
+# binary convolutions have "binary_macs" too, those executed, as padding is skipped, and "padded_macs". If "cache" is
+# true, which takes an RP2040, each has "misses": of the flash's cache, in one more run. For each binary
 # layer that can be trained, and number of bits, two lines {"gradient": "dW" or "dX", "shape", "q_b", "tables_us",
 # "sign_and_add_us"}: a tap's products, dW of all channels for a minibatch, dX of a sample, the best of interleaved
 # runs, with the transposition on the side of tables.
@@ -27,10 +28,11 @@ from kernel_arguments import KERNELS, SIZES, executed_taps, output_sides, values
 CLASSES = 10
 CHANNELS = 8  # that are trained, where not all are
 PERIOD = 4099  # of synthetic data: longer than what a branch predictor learns by heart
+CACHE_HITS, CACHE_ACCESSES = 0x1400000C, 0x14000010  # counters of an RP2040, which a write clears
 LONG = 200  # microseconds that a measurement takes at least: the clock counts whole ones
 
 try:
-    from machine import disable_irq, enable_irq
+    from machine import disable_irq, enable_irq, mem32
 except ImportError:
 
     def disable_irq():  # type: ignore[misc]
@@ -60,6 +62,26 @@ def best(functions, repeats):
         for i in range(len(functions)):
             least[i] = min(least[i], elapsed(functions[i], calls[i]) / calls[i])
     return least
+
+
+def cache_counters():
+    return mem32[CACHE_ACCESSES], mem32[CACHE_HITS]
+
+
+def misses(function):
+    """Of the flash's cache, in a call that follows others.
+
+    What is read between the two counters is alike before the call and behind it, so that no difference is left.
+    """
+    state = disable_irq()
+    try:
+        mem32[CACHE_ACCESSES] = mem32[CACHE_HITS] = 0
+        before = cache_counters()
+        function()
+        after = cache_counters()
+    finally:
+        enable_irq(state)
+    return after[0] - before[0] - (after[1] - before[1])
 
 
 def noise(size, rng):
@@ -305,6 +327,8 @@ def measure(cases, repeats):
     for line, function in cases:
         gc.collect()
         line["us"] = best([function], repeats)[0]
+        if CONFIG["cache"]:
+            line["misses"] = misses(function)
         print(json.dumps(line))
 
 

@@ -176,6 +176,23 @@ def test_cycles_and_what_they_are_divided_by(lines):
     assert [*told.split(), "8", "20.0", "40.0", "10.0", "4321", "5000", "700"] in rows
 
 
+def test_misses_are_printed_where_they_were_counted(lines):
+    assert "misses" not in module.describe(module.summary("a target", 125_000_000, NET, lines, TAUGHT))
+    counted = [{**line, "misses": 7 + i} if "kernel" in line else line for i, line in enumerate(lines)]
+    result = module.summary("a target", 125_000_000, NET, counted, TAUGHT)
+    assert [kernel["misses"] for kernel in result["kernels"]] == [7, 8, 9, 10]
+    printed = module.describe(result)
+    rows = [line.split() for line in printed.splitlines()]
+    assert ["bconv2d", "first", "12500", "6.2", "7"] in rows and ["dense", "10", "500", "9"] in rows
+    assert "with padding; 15 misses\n" in printed
+
+
+@pytest.mark.parametrize("board", [[], ["--board", "unix"], ["--board", "instructions"]])
+def test_only_a_board_has_a_cache_to_count(board, capsys):
+    assert cli.main(["bench", "--cache", *board]) == 2
+    assert capsys.readouterr().err == "bitreplay: --cache counts on an RP2040: add --board emulated, or --port\n"
+
+
 @pytest.mark.parametrize("clock", [None, 125_000_000])
 def test_what_is_slower_is_printed_as_slower(lines, clock):
     def printed():
