@@ -13,30 +13,32 @@ static BR_INLINE int32_t br_align(int32_t g, uint32_t shift) {
     return g * (1 << 14) >> shift;
 }
 
-static uint32_t BR_HOT br_largest_of_row(const int16_t *g, const br_row_t *row) {
+static BR_OUTLINE uint32_t BR_HOT br_largest_of_row(const int16_t *g, const br_row_t *row) {
     uint32_t largest = 0;
-    for (size_t s = 0; s < row->samples; s++) {
+    const uint8_t *shifts = row->shifts;
+    size_t area = row->area;
+    for (const int16_t *end = g + row->samples * area; g != end;) {
         int32_t low = 0, high = 0;
-        for (const int16_t *end = g + row->area; g != end; g++) {
+        for (const int16_t *sample_end = g + area; g != sample_end; g++) {
             low = *g < low ? *g : low;
             high = *g > high ? *g : high;
         }
-        largest = br_largest(largest, br_align(low, row->shifts[s]));
-        largest = br_largest(largest, br_align(high, row->shifts[s]));
+        uint32_t shift = *shifts++;
+        largest = br_largest(largest, br_align(low, shift));
+        largest = br_largest(largest, br_align(high, shift));
     }
     return largest;
 }
 
-// A channel's gradients become numbers of so many bits, in place. Returns the exponent. As it is that of the largest
-// gradient, below BR_GRADIENT_LIMIT, no number needs to be clamped.
-static uint32_t BR_HOT br_quantize_row(int16_t *g, const br_row_t *row, uint32_t bits, int stochastic, uint32_t *rng) {
-    uint32_t exponent = br_gradient_exponent(br_largest_of_row(g, row), bits);
-    uint32_t mask = stochastic ? (1u << exponent) - 1 : 0, state = *rng;
-    int32_t half = stochastic || exponent == 0 ? 0 : 1 << (exponent - 1);
-    int16_t *start = g;
-    for (size_t s = 0; s < row->samples; s++) {
-        uint32_t shift = row->shifts[s];
-        for (int16_t *end = g + row->area; g != end; g++) {
+// Each gradient, and half or noise below the mask, becomes the part above the exponent.
+static BR_OUTLINE void BR_HOT br_round_row(int16_t *g, const br_row_t *row, uint32_t exponent, int32_t half,
+    uint32_t mask, uint32_t *rng) {
+    uint32_t state = *rng;
+    const uint8_t *shifts = row->shifts;
+    size_t area = row->area;
+    for (const int16_t *end = g + row->samples * area; g != end;) {
+        uint32_t shift = *shifts++;
+        for (const int16_t *sample_end = g + area; g != sample_end; g++) {
             int32_t v = br_align(*g, shift) + half;
             if (mask) {
                 state = br_xorshift(state);
@@ -45,13 +47,21 @@ static uint32_t BR_HOT br_quantize_row(int16_t *g, const br_row_t *row, uint32_t
             *g = (int16_t)(v >> exponent);
         }
     }
-    for (; g != start + row->width; g++) {
-        *g = 0;
+    *rng = state;
+}
+
+// A channel's gradients become numbers of so many bits, in place. Returns the exponent. As it is that of the largest
+// gradient, below BR_GRADIENT_LIMIT, no number needs to be clamped.
+static uint32_t BR_HOT br_quantize_row(int16_t *g, const br_row_t *row, uint32_t bits, int stochastic, uint32_t *rng) {
+    uint32_t exponent = br_gradient_exponent(br_largest_of_row(g, row), bits);
+    uint32_t mask = stochastic ? (1u << exponent) - 1 : 0;
+    br_round_row(g, row, exponent, stochastic || exponent == 0 ? 0 : 1 << (exponent - 1), mask, rng);
+    for (size_t i = row->samples * row->area; i < row->width; i++) {
+        g[i] = 0;
         if (mask) {
-            state = br_xorshift(state);
+            br_draw(rng);
         }
     }
-    *rng = state;
     return exponent;
 }
 
@@ -124,6 +134,22 @@ static inline uint32_t br_shift_down(uint32_t v, int32_t shift) {
     return v >> (shift > 31 ? 31 : shift);
 }
 
+// Adds sum * 2^at.
+static void br_add_square(br_square_t *total, uint32_t sum, int32_t at) {
+    if (sum == 0) {
+        return;
+    }
+    if (total->mantissa == 0) {
+        total->exponent = at;
+    }
+    int32_t higher = at > total->exponent ? at : total->exponent;
+    total->mantissa = br_shift_down(total->mantissa, higher - total->exponent) + br_shift_down(sum, higher - at);
+    total->exponent = higher;
+    for (; total->mantissa >= 1u << 30; total->mantissa >>= 1) {
+        total->exponent++;
+    }
+}
+
 // Adds the squares of a row, times 2^(2 * exponent): of the upper 8 bits of each. bound: that no magnitude is above.
 static void BR_HOT br_add_squares(br_square_t *total, const int32_t *dw, size_t n, int32_t exponent, uint32_t bound) {
     uint32_t largest = 0, sum = 0;
@@ -140,19 +166,7 @@ static void BR_HOT br_add_squares(br_square_t *total, const int32_t *dw, size_t 
         uint32_t magnitude = br_abs(dw[i]) >> shift;
         sum += magnitude * magnitude;
     }
-    if (sum == 0) {
-        return;
-    }
-    int32_t at = 2 * ((int32_t)shift + exponent);
-    if (total->mantissa == 0) {
-        total->exponent = at;
-    }
-    int32_t higher = at > total->exponent ? at : total->exponent;
-    total->mantissa = br_shift_down(total->mantissa, higher - total->exponent) + br_shift_down(sum, higher - at);
-    total->exponent = higher;
-    for (; total->mantissa >= 1u << 30; total->mantissa >>= 1) {
-        total->exponent++;
-    }
+    br_add_square(total, sum, 2 * ((int32_t)shift + exponent));
 }
 
 // What there is of a layer while a tap of it is trained.
@@ -177,7 +191,26 @@ static void BR_HOT br_train_row(br_training_t *at, size_t t, size_t inputs, cons
     }
 }
 
-// One tap of all trained channels: weight and packed start at it. Where sums are small, two channels share a word.
+// As br_train_row, of the sums in the lane-th bytes of counts, for whose total see br_find_counts.
+static void BR_HOT br_train_counts(br_training_t *at, size_t t, size_t inputs, const uint32_t *counts, uint32_t lane,
+    uint32_t total, int32_t *dw, int8_t *weight, uint32_t *packed) {
+    uint32_t mantissa = (uint32_t)at->hyper->mantissa, shift = (uint32_t)-(at->hyper->exponent + at->exponents[t]);
+    total &= 255;
+    int small = shift - 1 < 24 && total * mantissa < 31u << shift;
+    if (at->hyper->update && small && ((uintptr_t)weight & 3) == 0) {
+        br_steps_t steps = { total, (int32_t)(mantissa << (24 - shift)), lane };
+        br_add_square(&at->square, br_update_counted(weight, counts, inputs, &steps, packed, at->rng),
+            2 * at->exponents[t]);
+        return;
+    }
+    for (size_t i = 0; i < inputs; i++) {
+        dw[i] = 2 * (int32_t)(counts[i] >> 8 * lane & 255) - (int32_t)total;
+    }
+    br_train_row(at, t, inputs, dw, weight, packed);
+}
+
+// One tap of all trained channels: weight and packed start at it. Where sums are small, two channels share a word, and
+// four where they are smaller.
 static void BR_HOT br_train_tap(br_training_t *at, const int16_t *q, int8_t *weight, uint32_t *packed,
     const br_dw_scratch_t *places, int32_t *scratch) {
     const br_geometry_t *g = at->geometry;
@@ -190,6 +223,21 @@ static void BR_HOT br_train_tap(br_training_t *at, const int16_t *q, int8_t *wei
     for (size_t t = 0; t < at->trained->count; t++, weight += fan_in, q += 32 * words) {
         for (; channels[t] >= end; end += outputs) {
             xt += inputs * words;
+        }
+        if (at->bound <= 255) {
+            size_t lanes = 1;
+            while (lanes < 4 && t + lanes < at->trained->count && channels[t + lanes] < end) {
+                lanes++;
+            }
+            uint32_t total = br_find_counts(q, lanes, inside, words, xt, inputs, tables, sums);
+            for (uint32_t lane = 0; lane < lanes; lane++, total >>= 8) {
+                br_train_counts(at, t + lane, inputs, sums, lane, total, dw, weight + lane * fan_in,
+                    packed + channels[t + lane] * (fan_in >> 5));
+            }
+            t += lanes - 1;
+            weight += (lanes - 1) * fan_in;
+            q += 32 * words * (lanes - 1);
+            continue;
         }
         int two = at->bound <= BR_LANE && t + 1 < at->trained->count && channels[t + 1] < end;
         br_find_products(q, two ? q + 32 * words : NULL, inside, words, xt, inputs, tables, sums);

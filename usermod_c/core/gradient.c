@@ -57,7 +57,7 @@ void br_dot_signs(const int16_t *q, size_t n, const uint32_t *x, size_t words, i
     }
 }
 
-// gradient_armv6m.S has the same for Cortex-M0+; BR_PLAIN_C leaves it out.
+// gradient_armv6m.S has these two for Cortex-M0+; BR_PLAIN_C leaves it out.
 #if !defined(__ARM_ARCH_6M__) || defined(BR_PLAIN_C)
 uint32_t BR_HOT br_update_rounded(int8_t *weight, const int32_t *dw, int32_t mantissa, uint32_t shift, uint32_t *rng) {
     uint32_t negative = 0, state = *rng;
@@ -73,6 +73,25 @@ uint32_t BR_HOT br_update_rounded(int8_t *weight, const int32_t *dw, int32_t man
     }
     *rng = state;
     return ~negative;
+}
+
+uint32_t BR_HOT br_update_counted(int8_t *weight, const uint32_t *counts, size_t n, const br_steps_t *steps,
+    uint32_t *packed, uint32_t *rng) {
+    uint32_t squares = 0, state = *rng;
+    for (const int8_t *end = weight + n; weight != end;) {
+        uint32_t negative = 0;
+        for (size_t i = 0; i < 32; i++, weight++) {
+            int32_t dw = 2 * (int32_t)(*counts++ >> 8 * steps->lane & 255) - (int32_t)steps->total;
+            squares += (uint32_t)(dw * dw);
+            state = br_xorshift(state);
+            int32_t w = br_clamp(*weight - ((dw * steps->factor + (int32_t)(state >> 8)) >> 24), -127, 127);
+            *weight = (int8_t)w;
+            negative = negative >> 1 | ((uint32_t)w & 0x80000000u);
+        }
+        *packed++ = ~negative;
+    }
+    *rng = state;
+    return squares;
 }
 #endif
 

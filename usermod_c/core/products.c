@@ -94,6 +94,43 @@ void BR_HOT br_find_products(const int16_t *q, const int16_t *next, const uint32
     }
 }
 
+// As br_load_numbers, of a row that goes to the bytes at `shift`. A sum counts what adds to it, of either sign. Returns the
+// sum of magnitudes.
+static BR_OUTLINE uint32_t BR_HOT br_load_counts(const int16_t *q, uint32_t mask, uint32_t shift, uint32_t *start,
+    uint32_t *d) {
+    uint32_t total = 0;
+    for (const uint32_t *start_end = start + 4; start != start_end; start++) {
+        uint32_t below = 0;
+        for (const int16_t *end = q + 8; q != end; q++, d++, mask >>= 1) {
+            int32_t v = mask & 1 ? *q : 0;
+            below -= v < 0 ? (uint32_t)v : 0;
+            total += (uint32_t)v;
+            *d += (uint32_t)v << shift;
+        }
+        total += 2 * below;
+        *start += below << shift;
+    }
+    return total << shift;
+}
+
+uint32_t BR_HOT br_find_counts(const int16_t *q, size_t rows_of_q, const uint32_t *mask, size_t words,
+    const uint32_t *rows, size_t count, uint32_t *tables, uint32_t *sums) {
+    uint32_t total = 0;
+    for (size_t w = 0; w < words; w++) {
+        uint32_t start[4] = { 0 }, d[32] = { 0 };
+        for (uint32_t r = 0; r < rows_of_q; r++) {
+            total += br_load_counts(q + 32 * (words * r + w), mask[w], 8 * r, start, d);
+        }
+        br_build_tables(d, start, tables);
+        if (w == 0) {
+            br_find_sums(tables, rows, words, sums, sums + count);
+        } else {
+            br_add_found_sums(tables, rows + w, words, sums, sums + count);
+        }
+    }
+    return total;
+}
+
 void BR_HOT br_split_sums(uint32_t *sums, size_t n, int32_t *first) {
     for (size_t i = 0; i < n; i++) {
         int32_t low = (int16_t)sums[i];
