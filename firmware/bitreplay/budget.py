@@ -35,8 +35,9 @@ def buffers(net, config):
         found[part + ".latents"], found[part + ".classes"] = config[part] * latent, config[part]
     found["weights.cw"], found["weights.quantized"], found["weights.shift"] = 2 * classes * n, classes * n, classes
     found["weights.past"], found["weights.rng"] = 4 * classes, 4
-    master = classes * n * config["head_bits"] // 8
-    found["gradients.tw"], found["gradients.velocity"] = master, master
+    found["gradients.tw"] = trainer.velocity_bytes(net, config)
+    if not config["train"]:
+        found["gradients.velocity"] = found["gradients.tw"]
     found["gradients.x"] = samples * latent
     if len(net.spare) < samples * n:
         found["gradients.f"] = samples * n

@@ -14,17 +14,17 @@ from .fixed import decayed, fixed, isqrt, rows
 class Head:
     """Consolidated weights `cw` and training weights `tw`, i16 or i32 [classes][features], and how to learn them.
 
-    config: a learner's. batch: samples of a minibatch.
+    config: a learner's. batch: samples of a minibatch. velocity: its memory, if there is any.
     """
 
-    def __init__(self, features, batch, config):
+    def __init__(self, features, batch, config, velocity=None):
         classes, bits = config["classes"], config["head_bits"]
         self.features, self.bits, self.q_f, self.cwr = features, bits, config["q_f"], config["cwr"]
         # CWR* alone has the whole output layer in its softmax, as published: rows of 0 stand for what is not here.
         self.whole = self.cwr and not config["replay"]
         self.tw = array("h" if bits == 16 else "i", bytes(bits // 8 * classes * features))
         self.cw = array("h", bytes(2 * classes * features))
-        self.velocity = bytearray(bits // 8 * classes * features)
+        self.velocity = velocity or bytearray(bits // 8 * classes * features)
         self.tw_rows, self.cw_rows = rows(self.tw, classes), rows(self.cw, classes)
         self.quantized, self.shift = bytearray(classes * features), bytearray(classes)
         self.past = array("I", bytes(4 * classes))  # samples of each class that were learned, every time counted

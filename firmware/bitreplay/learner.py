@@ -102,8 +102,8 @@ class Learner(Learning):
         self.replay = Samples(settings["replay"], net.latent_bytes)
         self.fresh = Samples(settings["fresh"], net.latent_bytes)
         self.batch = batch = budget.batch(net, settings)
-        self.head = Head(n, batch, settings)
         self.trainer = Trainer(net, settings, batch) if settings["train"] else None
+        self.head = Head(n, batch, settings, self.trainer and self.trainer.velocity)
         self.above = self.trainer or Above(net)
         # A minibatch: latents, features (in the network's scratch if they fit), errors of the head.
         self.x = bytearray(batch * net.latent_bytes)

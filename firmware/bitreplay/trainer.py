@@ -86,10 +86,10 @@ class Part:
     index: its place in net.above; source: of the layer whose bits it reads, None for the latent; passes: whether
     a trained layer lies below those bits; channels u16[T]; fan_in: weights of a channel; positions: of its output;
     columns: of a minibatch, a multiple of 32. A Trainer adds weight, the latent weights i8[T * fan_in]; packed, the
-    signs of the layer; and what it needs of a minibatch.
+    signs of the layer; and what it needs of a minibatch, its gradient in memory.
     """
 
-    weight = packed = gradient = exponents = x = scratch = None
+    weight = packed = memory = gradient = exponents = x = scratch = None
 
     def __init__(self, net, index, lowest, config, batch):
         self.index, self.layer = index, net.above[index]
@@ -138,6 +138,11 @@ def parts(net, config, batch):
     return [Part(net, i, found[0], config, batch) for i in found]
 
 
+def _largest(trained):
+    """The one of these Parts whose gradient takes the most memory."""
+    return max(trained, key=lambda part: len(part.channels) * part.columns)
+
+
 def idle(net, batch):
     """Bytes of the network's stream that are free after a forward pass: all but a minibatch's features at its end, if
     they have room there."""
@@ -150,8 +155,16 @@ def work(net, batch):
     return net.spare[: max(0, idle(net, batch) - len(net.scratch[STREAM]) + len(net.spare)) // 4 * 4]
 
 
+def velocity_bytes(net, config):
+    """Bytes of the velocity of the Head with this config."""
+    return config["classes"] * net.features * config["head_bits"] // 8
+
+
 def buffers(net, config, batch):
-    """Bytes of the buffers of a Trainer, by formula: {"part.name": bytes}; part is weights or gradients."""
+    """Bytes of the buffers of a Trainer, by formula: {"part.name": bytes}; part is weights or gradients.
+
+    The largest gradient has the head's velocity in its buffer, as what is lent (tables.py) is one piece.
+    """
     found, trained = {}, parts(net, config, batch)
     if not trained:
         return found
@@ -179,6 +192,7 @@ def buffers(net, config, batch):
             g = max(g, size_in)
             if layer.op in ("binarize", "expand"):
                 d = max(d, size)
+    found["gradients." + _largest(trained).layer.name] += velocity_bytes(net, config)
     found["gradients.masks"], found["gradients.g"], found["gradients.d"] = masks, g, d
     if 4 * scratch > idle(net, batch):
         found["gradients.scratch"] = 4 * scratch
@@ -191,7 +205,7 @@ class Trainer(Above):
     """Trains binary layers above the latent, a minibatch at a time: features() and backward() a sample, then update().
 
     A gradient is i16 with an exponent a sample: its value is g * 2^exponent. config: a learner's. batch: samples of a
-    minibatch.
+    minibatch. velocity: memory for the Head's.
     """
 
     def __init__(self, net, config, batch):
@@ -213,7 +227,11 @@ class Trainer(Above):
             name = part.layer.name
             part.weight = bytearray(sizes["weights." + name])
             part.packed = bytearray(part.layer.weight)
-            part.gradient = bytearray(sizes["gradients." + name])
+            size = 2 * len(part.channels) * part.columns
+            part.memory = bytearray(sizes["gradients." + name])
+            part.gradient = memoryview(part.memory)[:size]
+            if part is _largest(self.parts):
+                self.velocity = memoryview(part.memory)[size:]
             part.exponents = array("h", bytes(2 * batch))
             self.by_index[part.index], self.packed[part.index] = part, part.packed
             if part.source is not None:
@@ -240,7 +258,7 @@ class Trainer(Above):
 
     def lendable(self):
         """The largest of the buffers that hold nothing but while a learner learns."""
-        return max([self.g, self.d, self.planes] + [part.gradient for part in self.parts], key=len)
+        return max([self.g, self.d, self.planes] + [part.memory for part in self.parts], key=len)
 
     def pack(self):
         """Sets the signs of the trained layers to those of their latent weights."""
