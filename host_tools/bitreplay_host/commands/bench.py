@@ -26,7 +26,7 @@ EPILOG = """examples:
   bitreplay bench --repeats 200 --out quiet.json
   bitreplay bench --board emulated      some minutes, as a class is taught there; docs/pico.md keeps what it prints
   bitreplay bench --board emulated --model small --train all --channels 0.25
-  bitreplay bench --board emulated --cache
+  bitreplay bench --board emulated --cache   what the flash's cache misses, too
   bitreplay bench --board instructions  after `make natmods`; docs/natmod.md keeps what it prints
   bitreplay bench --port /dev/ttyACM0   a board with BitReplay, to which the model is uploaded
 """
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_train(parser)
     for name, what in ("replay", "latents that are replayed"), ("fresh", "images of a class that is taught"):
         parser.add_argument(f"--{name}", type=int, help=f"{what} (default: what a Pico has room for)")
-    help = "count misses of the flash's cache, which only an RP2040 has; an emulated one waits for them"
+    help = "count misses of the flash's cache, on an RP2040; an emulated one waits for them, by a model"
     parser.add_argument("--cache", action="store_true", help=help)
     parser.add_argument("--repeats", type=int, help="of each kernel (default: 30; on a board 1, as all are alike)")
     options.add_out(parser)
