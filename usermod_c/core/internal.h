@@ -248,6 +248,9 @@ void br_fill_sums(uint32_t *table, const uint32_t *steps);
 void br_find_sums(const uint32_t *tables, const uint32_t *rows, size_t step, uint32_t *sums, const uint32_t *sums_end);
 void br_add_found_sums(const uint32_t *tables, const uint32_t *rows, size_t step, uint32_t *sums,
     const uint32_t *sums_end);
+// 32 numbers of each of four rows, those that the mask has, in bytes: start [4], d [32], as br_build_tables takes them,
+// so that a sum counts what adds to it, of either sign. Returns the sums of magnitudes.
+uint32_t br_load_counts(const int16_t *const *q, uint32_t mask, uint32_t *start, uint32_t *d);
 // tables [4][256] of the sums that begin with start [4], to which each bit that is 1 adds its d [32].
 void br_build_tables(const uint32_t *d, const uint32_t *start, uint32_t *tables);
 // sums [count] of the products of q [32 * words], where mask [words] is 1, and the signs of rows [count][words]; and in

@@ -42,6 +42,26 @@ void BR_HOT br_add_found_sums(const uint32_t *tables, const uint32_t *rows, size
         *sums++ += br_found(tables, *rows);
     }
 }
+
+uint32_t BR_HOT br_load_counts(const int16_t *const *q, uint32_t mask, uint32_t *start, uint32_t *d) {
+    uint32_t total = 0;
+    for (size_t i = 0; i < 32; start++) {
+        uint32_t below = 0;
+        for (size_t end = i + 8; i != end; i++, mask >>= 1) {
+            uint32_t numbers = 0;
+            for (uint32_t r = 0; (mask & 1) && r < 4; r++) {
+                int32_t v = q[r][i] * (1 << 8 * r);
+                numbers += (uint32_t)v;
+                below -= v < 0 ? (uint32_t)v : 0;
+            }
+            *d++ = numbers;
+            total += numbers;
+        }
+        *start = below;
+        total += 2 * below;
+    }
+    return total;
+}
 #endif
 
 void BR_HOT br_build_tables(const uint32_t *d, const uint32_t *start, uint32_t *tables) {
@@ -94,33 +114,16 @@ void BR_HOT br_find_products(const int16_t *q, const int16_t *next, const uint32
     }
 }
 
-// As br_load_numbers, of a row that goes to the bytes at `shift`. A sum counts what adds to it, of either sign. Returns the
-// sum of magnitudes.
-static BR_OUTLINE uint32_t BR_HOT br_load_counts(const int16_t *q, uint32_t mask, uint32_t shift, uint32_t *start,
-    uint32_t *d) {
-    uint32_t total = 0;
-    for (const uint32_t *start_end = start + 4; start != start_end; start++) {
-        uint32_t below = 0;
-        for (const int16_t *end = q + 8; q != end; q++, d++, mask >>= 1) {
-            int32_t v = mask & 1 ? *q : 0;
-            below -= v < 0 ? (uint32_t)v : 0;
-            total += (uint32_t)v;
-            *d += (uint32_t)v << shift;
-        }
-        total += 2 * below;
-        *start += below << shift;
-    }
-    return total << shift;
-}
-
 uint32_t BR_HOT br_find_counts(const int16_t *q, size_t rows_of_q, const uint32_t *mask, size_t words,
     const uint32_t *rows, size_t count, uint32_t *tables, uint32_t *sums) {
     uint32_t total = 0;
     for (size_t w = 0; w < words; w++) {
-        uint32_t start[4] = { 0 }, d[32] = { 0 };
-        for (uint32_t r = 0; r < rows_of_q; r++) {
-            total += br_load_counts(q + 32 * (words * r + w), mask[w], 8 * r, start, d);
+        uint32_t start[4], d[32];
+        const int16_t *numbers[4];
+        for (uint32_t r = 0; r < 4; r++) { // where there are fewer rows, nobody looks
+            numbers[r] = q + 32 * (words * (r < rows_of_q ? r : 0) + w);
         }
+        total += br_load_counts(numbers, mask[w], start, d);
         br_build_tables(d, start, tables);
         if (w == 0) {
             br_find_sums(tables, rows, words, sums, sums + count);

@@ -1,4 +1,4 @@
-// br_fill_sums, br_find_sums and br_add_found_sums of products.c for ARMv6-M (Cortex-M0+): compilers store and load the four sums of a
+// br_fill_sums, br_find_sums, br_add_found_sums and br_load_counts of products.c for ARMv6-M (Cortex-M0+): compilers store and load the four sums of a
 // block one by one, and run out of the eight low registers where there are four tables.
 
 #if defined(__ARM_ARCH_6M__) && !defined(BR_PLAIN_C)
@@ -142,6 +142,86 @@ br_fill_sums:
 
     lookups br_find_sums 0 // 29 cycles a sum
     lookups br_add_found_sums 1 // 32 cycles
+
+// Adds the number of a row to those in r4, and what it has below zero to r6.
+.macro add_number row shift
+    ldrsh r5, [r0, \row]
+    asrs r7, r5, #31
+    ands r7, r5
+    lsls r7, #\shift
+    adds r6, r7
+    lsls r5, #\shift
+    adds r4, r5
+.endm
+
+// uint32_t br_load_counts(const int16_t *const *q, uint32_t mask, uint32_t *start, uint32_t *d): 43 cycles for four
+    .global br_load_counts
+    .type br_load_counts, %function
+    .thumb_func
+    .p2align 2
+br_load_counts:
+    push {r4-r7, lr}
+    mov r4, r8
+    mov r5, r9
+    mov r6, r10
+    mov r7, r11
+    push {r4-r7}
+    mov r11, r1
+    mov r12, r2
+    adds r2, #16
+    push {r2} // where start ends
+    mov r10, r3
+    movs r4, #0
+    mov r9, r4 // the total
+    ldmia r0!, {r4, r5, r6, r7}
+    movs r0, r4
+    subs r1, r5, r0
+    subs r2, r6, r0
+    subs r3, r7, r0
+1:  movs r7, #0
+    mov r8, r7 // what is below zero
+    movs r7, #16
+    adds r7, r0
+    mov lr, r7
+    .p2align 2
+2:  movs r4, #0
+    mov r7, r11
+    lsrs r7, #1
+    mov r11, r7
+    bcc 3f
+    ldrsh r4, [r0, r4]
+    asrs r6, r4, #31
+    ands r6, r4
+    add_number r1, 8
+    add_number r2, 16
+    add_number r3, 24
+    add r8, r6
+    add r9, r4
+3:  mov r7, r10
+    stmia r7!, {r4}
+    mov r10, r7
+    adds r0, #2
+    cmp r0, lr
+    bne 2b
+    mov r6, r8
+    rsbs r6, r6, #0
+    mov r7, r12
+    stmia r7!, {r6}
+    mov r12, r7
+    add r9, r6
+    add r9, r6
+    ldr r6, [sp]
+    cmp r7, r6
+    bne 1b
+    mov r0, r9
+    pop {r1}
+    pop {r4-r7}
+    mov r8, r4
+    mov r9, r5
+    mov r10, r6
+    mov r11, r7
+    pop {r4-r7, pc}
+    .size br_load_counts, . - br_load_counts
 
 #endif
 
