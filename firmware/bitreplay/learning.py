@@ -90,16 +90,18 @@ class Learning:
 
     def _minibatch(self, batch, classes):
         """The gradients of the samples numbered in batch, of these classes; returns how many are right."""
-        hits, head = 0, self.head
-        for row in range(self.batch):
+        hits, head, rng, latent = 0, self.head, self.rng, self._latent
+        features, classify, backward = self.above.features, head.classify, self.trainer and self.trainer.backward
+        row = 0
+        for x, f, e in self.minibatch:
             i = batch[row]
-            x, f, e = self.x_rows[row], self.f_rows[row], self.e_rows[row]
             label = classes[i]
-            x[:] = self._latent(i)
-            self.above.features(x, f, row)
-            hits += head.classify(f, e, label) == label
-            if self.trainer:
-                self.trainer.backward(row, e, head, self.rng)
+            x[:] = latent(i)
+            features(x, f, row)
+            hits += classify(f, e, label) == label
+            if backward:
+                backward(row, e, head, rng)
+            row += 1
         return hits
 
     def _set_rates(self, step, steps):

@@ -274,17 +274,15 @@ class Trainer(Above):
 
         errors: i16[classes] of the Head.
         """
-        net = self.net
         # Each position gets that of the features, without the mean's divisor: a step does not depend on its scale.
         stream, bits = kernels.head_backward(errors, head.tw, head.bits, self.top), None
         # stream, bits: the exponents of their gradients; None: there is none.
-        for i in range(len(net.above) - 1, self.parts[0].index - 1, -1):
-            layer = net.above[i]
-            if layer.op == "bconv2d":
+        for i, layer, op in self.layers:
+            if op == "bconv2d":
                 stream, bits = self._bconv2d(i, layer, row, stream, bits, rng)
-            elif layer.op == "binarize":
+            elif op == "binarize":
                 stream, bits = self._binarize(i, layer, stream, bits), None
-            elif layer.op == "expand":
+            elif op == "expand":
                 stream, bits = None, self._expand(i, layer, stream, bits)
             else:
                 stream = self._avg_pool(i, layer, stream)
@@ -293,8 +291,10 @@ class Trainer(Above):
         """Views of the gradients by layer, made once: of what it makes, and by op of what it reads, and scratch."""
         g, d = memoryview(self.g), memoryview(self.d)
         self.top = g[: 2 * count(net.above[-1].shape)]
-        for i in range(self.parts[0].index, len(net.above)):
+        self.layers = []  # from the top
+        for i in range(len(net.above) - 1, self.parts[0].index - 1, -1):
             layer = net.above[i]
+            self.layers.append((i, layer, layer.op))
             size, size_in = 2 * count(layer.shape), 2 * count(layer.shape_in)
             if layer.op == "bconv2d":
                 self.views[i] = (g[:size],)
@@ -308,14 +308,13 @@ class Trainer(Above):
 
     def _bconv2d(self, i, layer, row, stream, bits, rng):
         passes, negative = self.masks[i]
-        g, part = self.views[i][0], self.by_index[i]
+        g, part, top = self.views[i][0], self.by_index[i], stream - layer.shift
         kernels.gradient_mask(g, passes)
         kernels.gradient_record(g, negative, layer.slope, part.channels, part.gradient, row * part.positions)
-        part.exponents[row] = stream - layer.shift
+        part.exponents[row] = top
         if part.passes:
             g, d, scratch = self.views[i]
-            bits = stream - layer.shift
-            bits += kernels.bconv2d_dx(
+            bits = top + kernels.bconv2d_dx(
                 layer.geometry, g, negative, layer.slope, part.packed, self.bits, self.stochastic, scratch, d, rng
             )
         return stream if layer.residual else None, bits
