@@ -111,9 +111,12 @@ void br_gradient_record(const int16_t *g, const uint32_t *negative, const int16_
         const int16_t *local = slope + 2 * o, *from = g + o;
         const uint32_t *below = negative + (o >> 5);
         // No product needs to be saturated: the slope is below 2^shift.
-        uint32_t shift = br_slope_shift(local);
-        for (size_t p = 0; p < n; p++, from += channels, below += words) {
-            out[p] = (int16_t)(*from * local[(*below >> (o & 31)) & 1] >> shift);
+        uint32_t shift = br_slope_shift(local), up = 31 - (o & 31);
+        int32_t slope_above = local[0], change = local[1] ^ local[0];
+        int16_t *to = out;
+        for (const int16_t *end = out + n; to != end; from += channels, below += words) {
+            int32_t negative_slope = (int32_t)(*below << up) >> 31;
+            *to++ = (int16_t)(*from * (slope_above ^ (change & negative_slope)) >> shift);
         }
     }
 }
