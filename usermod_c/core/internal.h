@@ -114,7 +114,11 @@ static inline int16_t br_normalize(int32_t v, int32_t exponent) {
 
 // By how much the product of a gradient and an output channel's slope [2] is shifted right, so that 16 bits hold it.
 static inline uint32_t br_slope_shift(const int16_t *slope) {
-    return br_bit_length(br_largest(br_abs(slope[0]), slope[1]));
+    uint32_t length = 16;
+    for (uint32_t top = br_largest(br_abs(slope[0]), slope[1]) << 16; length && !(top >> 31); top <<= 1) {
+        length--; // few times, as slopes are large
+    }
+    return length;
 }
 
 // The generator's next state, which is what it draws.
@@ -147,6 +151,11 @@ void br_dot_four(const int8_t *w, const uint32_t *pixels, size_t taps, int32_t *
 // shape or the scratch no room, and nothing was done.
 int br_convolve_points(const br_geometry_t *g, const uint32_t *x, const uint32_t *weight, const br_affine_t *affine,
     int8_t *y, uint32_t *passes, uint32_t *negative, uint32_t *scratch, size_t words);
+
+// 32 channels of a pixel, with the affine from the first one on: equal [32] has how many inputs equal those of the filter, in
+// its lane-th byte.
+void br_write_points(const uint32_t *equal, uint32_t lane, const br_affine_t *affine, int8_t *y, int32_t inputs,
+    uint32_t *passes, uint32_t *negative);
 
 // The output of a binary convolution: where the channels of a pixel go, from `channel` on.
 typedef struct _br_output_t {

@@ -22,14 +22,15 @@ static void br_spread_pixels(const uint32_t *x, size_t step, size_t pixels, uint
     }
 }
 
-// Writes 32 channels of a pixel: equal [32] has how many inputs equal those of the filter, in the byte at `shift`.
-static void br_write_points(const uint32_t *equal, uint32_t shift, int32_t inputs, const br_affine_t *affine,
-    size_t channel, int8_t *y, uint32_t *passes, uint32_t *negative) {
-    const int16_t *slope = affine->slope + 2 * channel;
-    const int32_t *bias = affine->bias + channel;
+// points_armv6m.S has the same for Cortex-M0+; BR_PLAIN_C leaves it out.
+#if !defined(__ARM_ARCH_6M__) || defined(BR_PLAIN_C)
+void br_write_points(const uint32_t *equal, uint32_t lane, const br_affine_t *affine, int8_t *y, int32_t inputs,
+    uint32_t *passes, uint32_t *negative) {
+    const int16_t *slope = affine->slope;
+    const int32_t *bias = affine->bias;
     uint32_t passing = 0, below = 0, right = affine->shift;
     for (const uint32_t *end = equal + 32; equal != end; slope += 2, y++) {
-        int32_t acc = 2 * (int32_t)(*equal++ >> shift & 255) - inputs;
+        int32_t acc = 2 * (int32_t)(*equal++ >> 8 * lane & 255) - inputs;
         int32_t total = *y + br_channel_affine(acc, slope, *bias++, right);
         int8_t stored = br_sat8(total);
         *y = stored;
@@ -39,6 +40,7 @@ static void br_write_points(const uint32_t *equal, uint32_t shift, int32_t input
     *passes = passing;
     *negative = below;
 }
+#endif
 
 int br_convolve_points(const br_geometry_t *g, const uint32_t *x, const uint32_t *weight, const br_affine_t *affine,
     int8_t *y, uint32_t *passes, uint32_t *negative, uint32_t *scratch, size_t words) {
@@ -65,8 +67,9 @@ int br_convolve_points(const br_geometry_t *g, const uint32_t *x, const uint32_t
             for (size_t p = 0; p < n; p++) {
                 for (size_t c = 0; c < outputs; c += 32) {
                     size_t channel = group * outputs + c, word = (first + p) * y_words + (channel >> 5);
-                    br_write_points(equal + c, 8 * (uint32_t)p, (int32_t)(32 * tap_words), affine, channel,
-                        y + 32 * word, passes + word, negative + word);
+                    br_affine_t from = { affine->slope + 2 * channel, affine->bias + channel, affine->shift };
+                    br_write_points(equal + c, (uint32_t)p, &from, y + 32 * word, (int32_t)(32 * tap_words),
+                        passes + word, negative + word);
                 }
             }
         }
