@@ -110,7 +110,7 @@ class Learner(Learning):
         self.f = net.spare[len(net.spare) - batch * n :] if len(net.spare) >= batch * n else bytearray(batch * n)
         self.e = array("h", bytes(2 * batch * settings["classes"]))
         self.x_rows, self.f_rows, self.e_rows = [rows(buffer, batch) for buffer in (self.x, self.f, self.e)]
-        self.minibatch = list(zip(self.x_rows, self.f_rows, self.e_rows))
+        self.minibatch = list(zip(range(batch), self.x_rows, self.f_rows, self.e_rows))
         if net.reserve is None:
             net.reserve = bytearray(RESERVE)
         net.tables.set(self.trainer.lendable() if self.trainer else None)

@@ -92,8 +92,7 @@ class Learning:
         """The gradients of the samples numbered in batch, of these classes; returns how many are right."""
         hits, head, rng, latent = 0, self.head, self.rng, self._latent
         features, classify, backward = self.above.features, head.classify, self.trainer and self.trainer.backward
-        row = 0
-        for x, f, e in self.minibatch:
+        for row, x, f, e in self.minibatch:
             i = batch[row]
             label = classes[i]
             x[:] = latent(i)
@@ -101,7 +100,6 @@ class Learning:
             hits += classify(f, e, label) == label
             if backward:
                 backward(row, e, head, rng)
-            row += 1
         return hits
 
     def _set_rates(self, step, steps):

@@ -170,6 +170,25 @@ def test_bconv2d_dw_is_a_gradient(shape):
     np.testing.assert_array_equal(unpack(after[7], -1) > 0, after[6] >= 0)
 
 
+@pytest.mark.parametrize("bits", (2, 3, 4))
+@pytest.mark.parametrize("channels", (1, 2, 4, 7, 64))
+@pytest.mark.parametrize("exponent", range(-48, -21, 2))
+def test_bconv2d_dw_of_a_small_minibatch(bits, channels, exponent):
+    """Sums fit bytes, and steps are of all sizes; weights are at their limits, too, and beyond."""
+    random, samples = np.random.default_rng(-exponent), 8
+    geometry = np.array(square(2, 2, 64, 64, 1, 1, 0, 2), np.uint16)
+    g, shifts = random.integers(-900, 900, channels * 32, np.int16), random.integers(0, 3, samples, np.uint8)
+    x, slope = random.integers(*WORD, samples * 4 * 2, np.uint32), np.ones(128, np.int16)
+    trained = np.sort(random.permutation(64)[:channels]).astype(np.uint16)
+    weight = random.choice(np.array([-128, -127, -126, -97, -96, -1, 0, 1, 95, 96, 126, 127], np.int8), channels * 32)
+    packed = random.integers(*WORD, 64, np.uint32)
+    hyper = np.array([bits, 1, 9, exponent, 1], np.int8)
+    call = arguments(geometry, x, g, shifts, slope, trained, weight, packed, hyper, np.array([5], np.uint32))
+    _, after = agree("bconv2d_dw", *call, scratch=SCRATCH)
+    for one, other in zip(by_parts(reference, call)[0], (after[i] for i in (6, 7, 2, 10, 11)), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 LARGE = (
     (square(16, 16, 64, 128, 3, 2, 1, 1), 64, 4),
     (square(8, 8, 128, 128, 3, 1, 1, 1), 8, 8),
