@@ -1,5 +1,6 @@
 // The gradient of a binary convolution's weights, and their update. There is never more of it than one tap of two
-// output channels; the numbers of few bits of a channel's gradient take the place of the gradient.
+// output channels, or four; the numbers of few bits of a channel's gradient take the place of the gradient. Only loops that
+// take time are in fast memory.
 #include "internal.h"
 
 // A channel's gradients, of samples that have exponents of their own.
@@ -52,7 +53,7 @@ static BR_OUTLINE void BR_HOT br_round_row(int16_t *g, const br_row_t *row, uint
 
 // A channel's gradients become numbers of so many bits, in place. Returns the exponent. As it is that of the largest
 // gradient, below BR_GRADIENT_LIMIT, no number needs to be clamped.
-static uint32_t BR_HOT br_quantize_row(int16_t *g, const br_row_t *row, uint32_t bits, int stochastic, uint32_t *rng) {
+static uint32_t br_quantize_row(int16_t *g, const br_row_t *row, uint32_t bits, int stochastic, uint32_t *rng) {
     uint32_t exponent = br_gradient_exponent(br_largest_of_row(g, row), bits);
     uint32_t mask = stochastic ? (1u << exponent) - 1 : 0;
     br_round_row(g, row, exponent, stochastic || exponent == 0 ? 0 : 1 << (exponent - 1), mask, rng);
@@ -97,7 +98,7 @@ static inline const uint32_t *br_next_input(const br_geometry_t *g, int32_t left
 }
 
 // What a tap sees, transposed: xt [cin][words], inside [words].
-static void BR_HOT br_gather_tap(const br_geometry_t *g, size_t samples, const uint32_t *x, int32_t left, int32_t top,
+static void br_gather_tap(const br_geometry_t *g, size_t samples, const uint32_t *x, int32_t left, int32_t top,
     size_t words, uint32_t *xt, uint32_t *inside) {
     br_tap_t at = { .image = x, .used = samples * br_output_pixels(g), .x = left, .y = top };
     at.ox = br_output_width(g);
@@ -151,7 +152,8 @@ static void br_add_square(br_square_t *total, uint32_t sum, int32_t at) {
 }
 
 // Adds the squares of a row, times 2^(2 * exponent): of the upper 8 bits of each. bound: that no magnitude is above.
-static void BR_HOT br_add_squares(br_square_t *total, const int32_t *dw, size_t n, int32_t exponent, uint32_t bound) {
+static BR_OUTLINE void BR_HOT br_add_squares(br_square_t *total, const int32_t *dw, size_t n, int32_t exponent,
+    uint32_t bound) {
     uint32_t largest = 0, sum = 0;
     for (size_t i = 0; i < n && bound > 255; i++) {
         largest = br_largest(largest, dw[i]);
@@ -182,7 +184,7 @@ typedef struct _br_training_t {
 } br_training_t;
 
 // The t-th trained channel's row of dW at a tap.
-static void BR_HOT br_train_row(br_training_t *at, size_t t, size_t inputs, const int32_t *dw, int8_t *weight,
+static void br_train_row(br_training_t *at, size_t t, size_t inputs, const int32_t *dw, int8_t *weight,
     uint32_t *packed) {
     br_add_squares(&at->square, dw, inputs, at->exponents[t], at->bound);
     if (at->hyper->update) {
@@ -192,7 +194,7 @@ static void BR_HOT br_train_row(br_training_t *at, size_t t, size_t inputs, cons
 }
 
 // As br_train_row, of the sums in the lane-th bytes of counts, for whose total see br_find_counts.
-static void BR_HOT br_train_counts(br_training_t *at, size_t t, size_t inputs, const uint32_t *counts, uint32_t lane,
+static void br_train_counts(br_training_t *at, size_t t, size_t inputs, const uint32_t *counts, uint32_t lane,
     uint32_t total, int32_t *dw, int8_t *weight, uint32_t *packed) {
     uint32_t mantissa = (uint32_t)at->hyper->mantissa, shift = (uint32_t)-(at->hyper->exponent + at->exponents[t]);
     total &= 255;
@@ -211,7 +213,7 @@ static void BR_HOT br_train_counts(br_training_t *at, size_t t, size_t inputs, c
 
 // One tap of all trained channels: weight and packed start at it. Where sums are small, two channels share a word, and
 // four where they are smaller.
-static void BR_HOT br_train_tap(br_training_t *at, const int16_t *q, int8_t *weight, uint32_t *packed,
+static void br_train_tap(br_training_t *at, const int16_t *q, int8_t *weight, uint32_t *packed,
     const br_dw_scratch_t *places, int32_t *scratch) {
     const br_geometry_t *g = at->geometry;
     const uint16_t *channels = at->trained->channels;
@@ -252,9 +254,9 @@ static void BR_HOT br_train_tap(br_training_t *at, const int16_t *q, int8_t *wei
     }
 }
 
-void BR_HOT br_bconv2d_dw(const br_geometry_t *g, size_t samples, const uint32_t *x, int16_t *gradient,
-    const uint8_t *shifts, const int16_t *slope, const br_trained_t *trained, uint32_t *packed,
-    const br_dw_hyper_t *hyper, int32_t *scratch, uint32_t *rng, int32_t *square) {
+void br_bconv2d_dw(const br_geometry_t *g, size_t samples, const uint32_t *x, int16_t *gradient, const uint8_t *shifts,
+    const int16_t *slope, const br_trained_t *trained, uint32_t *packed, const br_dw_hyper_t *hyper, int32_t *scratch,
+    uint32_t *rng, int32_t *square) {
     size_t width = br_padded_positions(g, samples), words = width >> 5, inputs = br_quotient(g->cin, g->groups);
     uint32_t bits = (uint32_t)hyper->bits;
     br_dw_scratch_t places = br_bconv2d_dw_scratch(g, samples, trained->count);
