@@ -1,7 +1,7 @@
 // The gradient of a binary convolution's weights, and their update. There is never more of it than one tap of two
 // output channels, or four; the numbers of few bits of a channel's gradient take the place of the gradient. Only loops that
 // take time are in fast memory.
-#include "internal.h"
+#include "products.h"
 
 // A channel's gradients, of samples that have exponents of their own.
 typedef struct _br_row_t {

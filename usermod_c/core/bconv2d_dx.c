@@ -1,6 +1,6 @@
 // The gradient of a binary convolution's input: products of the output's gradient, as numbers of few bits, and
 // transposed signs.
-#include "internal.h"
+#include "products.h"
 
 // The gradients at 32 accumulators, from those at their outputs.
 static inline void BR_HOT br_through_slopes(const int16_t *g, uint32_t negative, const int16_t *slope, int32_t *out) {

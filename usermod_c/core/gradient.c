@@ -1,5 +1,5 @@
 // What gradients of binary layers share: transposed bits, exponents, the plain product, and the update.
-#include "internal.h"
+#include "products.h"
 
 // Warren, Hacker's Delight, 7-3.
 void BR_HOT br_transpose_block(uint32_t *a) {

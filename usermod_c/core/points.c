@@ -1,6 +1,6 @@
 // Binary convolutions of one tap, as a trained layer at the top is, four pixels at a time: of eight inputs of a filter
 // there are 256 patterns, and a table has how many of the inputs of each pixel equal such a pattern, in a byte.
-#include "internal.h"
+#include "products.h"
 
 #define BR_ONES (0x01010101u)
 

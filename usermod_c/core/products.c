@@ -1,5 +1,5 @@
 // Products of numbers and signs by tables: the sums of eight numbers with all their signs, looked up by a byte of signs.
-#include "internal.h"
+#include "products.h"
 
 // Compilers have no use for the order of sums; products_armv6m.S has the same for Cortex-M0+; BR_PLAIN_C leaves it out.
 #if !defined(__ARM_ARCH_6M__) || defined(BR_PLAIN_C)
