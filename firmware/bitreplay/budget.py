@@ -1,9 +1,6 @@
 # What a learner needs of RAM, by formula, and what the heap has.
 
 import gc
-import sys
-
-import _bitreplay as kernels
 
 from . import trainer
 from .checks import check_sizes
@@ -112,15 +109,6 @@ def heap():
         except MemoryError:
             pass
     return {"used": used, "free": free, "block": block}
-
-
-def shadow():
-    """A hint, where a copy of the package in RAM, as of a mounted folder, hides the one in a board's firmware."""
-    path = str(sys.modules[__name__.split(".")[0]].__path__)
-    # Firmware that has the kernels has the package too; the module of an installation is a file.
-    if sys.platform in ("linux", "darwin", "win32") or hasattr(kernels, "__file__") or path.startswith(".frozen"):
-        return ""
-    return "; the package is in RAM, from %s: rename that folder, or leave it, to use the firmware's" % path
 
 
 def describe(net, config):

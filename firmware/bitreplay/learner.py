@@ -17,7 +17,7 @@ from .head import Head
 from .header import RESERVE
 from .interrupts import held
 from .learning import Learning
-from .network import check_network
+from .network import check_network, shadow
 from .replay import Balanced, Reservoir, Samples
 from .trainer import Trainer
 
@@ -94,7 +94,7 @@ class Learner(Learning):
             left = budget.heap()
             if left:
                 needed += "; %d are free, %d of them in one block" % (left["free"], left["block"])
-            raise MemoryError("Learner: %s%s; make replay or fresh smaller" % (needed, budget.shadow()))
+            raise MemoryError("Learner: %s%s; make replay or fresh smaller" % (needed, shadow()))
 
     def _allocate(self):
         net, settings, n = self.net, self.config, self.net.features

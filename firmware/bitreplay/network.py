@@ -3,6 +3,7 @@
 import binascii
 import gc
 import hashlib
+import sys
 from array import array
 
 import _bitreplay as kernels
@@ -71,6 +72,15 @@ def _sha256(view):
     return binascii.hexlify(sha.digest()).decode()
 
 
+def shadow():
+    """A hint, where a copy of the package in RAM, as of a mounted folder, hides the one in a board's firmware."""
+    path = str(sys.modules[__name__.split(".")[0]].__path__)
+    # Firmware that has the kernels has the package too; the module of an installation is a file.
+    if sys.platform in ("linux", "darwin", "win32") or hasattr(kernels, "__file__") or path.startswith(".frozen"):
+        return ""
+    return "; the package is in RAM, from %s: rename that folder, or leave it, to use the firmware's" % path
+
+
 class Network:
     """A model, ready to run; its weights stay where they are, in flash if they can. Made by load().
 
@@ -111,8 +121,8 @@ class Network:
             self.scratch = [memoryview(bytearray(size)) for size in sizes]
         except MemoryError:
             raise MemoryError(
-                "%s: running it needs %d bytes of RAM, %d of them in one piece; free some, or use a smaller model"
-                % (path, self.scratch_bytes, max(sizes))
+                "%s: running it needs %d bytes of RAM, %d of them in one piece%s; free some, or use a smaller model"
+                % (path, self.scratch_bytes, max(sizes), shadow())
             )
 
     def latent(self, image, out):

@@ -84,11 +84,15 @@ def _labels(labels):
 
 def _tensors(learner, classes=None):
     """(name, dtype, shape, buffer) of everything that is learned. classes: of the head, all unless told."""
-    classes, features, head = classes or learner.config["classes"], learner.net.features, learner.head
+    features, past, cw = learner.net.features, learner.head.past, learner.head.cw
+    if classes is None:
+        classes = learner.config["classes"]
+    else:
+        past, cw = memoryview(past)[:classes], memoryview(cw)[: classes * features]
     tensors = [
         ("rng", "U32", (1,), learner.rng),
-        ("past", "U32", (classes,), memoryview(head.past)[:classes]),
-        ("head", "I16", (classes, features), memoryview(head.cw)[: classes * features]),
+        ("past", "U32", (classes,), past),
+        ("head", "I16", (classes, features), cw),
     ]
     if learner.trainer:
         for part in learner.trainer.parts:
