@@ -16,11 +16,16 @@ def count(shape):
 
 def quote(text):
     """JSON of a string: unlike json.dumps, the same under CPython and MicroPython."""
+    return '"%s"' % escape(text)
+
+
+def escape(text):
+    """It without the quotes."""
     text = text.replace("\\", "\\\\").replace('"', '\\"')
     for code in text.encode():
         if code < 32:
             text = text.replace(chr(code), "\\u%04x" % code)
-    return '"%s"' % text
+    return text
 
 
 def larger_first(tensors):
@@ -43,7 +48,7 @@ def pieces(metadata, tensors):
         yield before + quote(key) + ':"'
         value = metadata[key]
         for piece in value() if callable(value) else (value,):
-            yield quote(piece)[1:-1]
+            yield escape(piece)
         before = '",'
     yield '"}' if metadata else before + "}"
     begin = 0

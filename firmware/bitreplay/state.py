@@ -77,7 +77,8 @@ def _labels(labels):
     yield "["
     before = ""
     for label in labels:
-        yield before + _json(label)
+        yield before
+        yield _json(label)
         before = ", "
     yield "]"
 

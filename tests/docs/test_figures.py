@@ -213,17 +213,16 @@ def pico_targets():
     pico = measured("pico")
     mine, padded = per_word(pico)
     yield (
-        "binary convolution <= 18 cycles per 32 MACs over the net's layers",
-        (f"**{mine:.1f}** of the MACs that are executed, {padded:.1f} if padding is counted as it often is"),
+        "binary convolution <= 11.8 cycles per 32 MACs over the net's layers",
+        f"**{mine:.1f}** of the MACs that are executed, {padded:.1f} if padding is counted as it often is",
+        "17.8",
     )
-    yield "an inference <= 250 ms", f"**{pico['inference_ms']:.0f} ms**"
-    yield (
-        "a new class of 100 images, 500 replayed, 4 epochs <= 60 s",
-        f"**{deepest(pico)['class_s']:.1f} s**, a third of them to see the images: not met",
-    )
-    text = f"**{ratio(pico, 4):.1f}**"
-    yield "gradients of 4 bits >= 6 times as fast as sign-and-add (dW)", text
-    yield ">= 24 KB of heap left", f"**{deepest(pico)['heap_free'] / 1024:.0f} KB**"
+    yield "an inference <= 155 ms", f"**{pico['inference_ms']:.1f} ms**", "248 ms"
+    what = "a new class of 100 images, 500 replayed, 4 epochs <= 30 s"
+    yield what, f"**{deepest(pico)['class_s']:.1f} s**, half of it to see the images", "76.8 s"
+    yield "dW of 4 bits >= 6 times as fast as sign-and-add", f"**{ratio(pico, 4):.1f}**", "1.2"
+    yield "dW of 8 bits >= 4 times as fast as sign-and-add", f"**{ratio(pico, 8):.1f}**", "0.65"
+    yield ">= 24 KB of heap left", f"**{deepest(pico)['heap_free'] / 1024:.0f} KB**", "25 KB"
 
 
 def deepest(result):
@@ -330,8 +329,7 @@ def sentences():
 
     seconds, left = deepest(pico)["class_s"], deepest(pico)["heap_free"] / 1024
     yield "README.md", f"with 500 replayed, in {seconds:.0f} seconds; {left:.0f} KB of RAM are left"
-    assert 225 < pico["inference_ms"] < 275
-    yield "README.md", "classifies an image in a quarter of a second"
+    yield "README.md", f"classifies an image in {pico['inference_ms']:.0f} ms"
     (draw,) = [k["cycles"] for k in pico["kernels"] if k["name"] == "random"]
     yield pico_page, f"of which MicroPython takes {round(draw, -2):,} cycles (`random`)"
     totals = instructions.describe(measured("instructions")).split()

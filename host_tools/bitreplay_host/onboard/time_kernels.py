@@ -22,7 +22,8 @@ from bitreplay.above import Above
 with open(sys.argv[1]) as file:
     CONFIG = json.load(file)
 # First of all: what is compiled next leaves no large piece of a small heap.
-NET = bitreplay.load(CONFIG["model"])
+NET: bitreplay.Network = bitreplay.load(CONFIG["model"])
+NET.latent(bytes(NET.image_bytes), bytearray(NET.latent_bytes))  # so that it has memory for tables, if there is room
 from kernel_arguments import KERNELS, SIZES, executed_taps, output_sides, values  # noqa: E402
 
 CLASSES = 10
@@ -154,6 +155,8 @@ def convolution(kernel, shape, shift, rng, pool):
     given: dict = {"threshold": bytearray(2 * cout), "flip": bytearray(cout // 8)}
     if kernel != "bconv2d_sign":
         given = {"slope": array("h", [1] * (2 * cout)), "bias": array("i", [0] * cout), "shift": shift}
+    if kernel != "conv2d":
+        given["scratch"] = NET.tables.memory  # type: ignore[attr-defined]
     return case(kernel, describe(shape), (shape,), rng, weight=pool, **given)
 
 
@@ -210,8 +213,8 @@ def head(net, rng):
     yield case("head_add", "%d features" % n, (n, 16), rng, weight=weight, factor=1)
     yield case("head_sum", "%d features" % n, (n, 16), rng, weight=weight)
     yield case("consolidate", "%d features" % n, (n, 16), rng, tw=weight, mean=0, alpha=16384)
-    words = net.latent_bytes // 4
-    yield case("nearest", "500 latents", (words, 500), rng)
+    latents = 8192 // net.latent_bytes
+    yield case("nearest", "%d latents" % latents, (net.latent_bytes // 4, latents), rng)
     yield case("random", "one draw", (), rng, n=1000)
 
 
