@@ -22,7 +22,7 @@ def write(path: str) -> None:
     maker.bconv2d("first", 32, 32, 3, 1, 1, residual=True)
     maker.binarize("second", 32)
     maker.layers.append({"op": "avg_pool", "size": 2, "repeat": 2})
-    maker.bconv2d("second", 32, 64, 2, 2, 0, residual=True)
+    maker.bconv2d("second", 32, 64, 1, 2, 1, residual=True)
     maker.binarize("third", 64)
     maker.expand("third", 64)
     maker.bconv2d("third", 64, 64, 1, 1, 2, residual=True)
