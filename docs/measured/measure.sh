@@ -56,6 +56,7 @@ measure() {
         pico) file bench --board emulated ;;
         pico-c) plain_c ;;
         pico-deep) file bench --board emulated --model small_8x8 --train all --channels 0.25 --replay 128 --fresh 16 ;;
+        firmware-small) file bench --board emulated "${small[@]}" ;;
         pico-small) file bench --board emulated "${small[@]}" ;;
         stock-small) stock bench "${small[@]}" ;;
         stock-memory) stock report "${small[@]}" --replay 200 --fresh 50 ;;

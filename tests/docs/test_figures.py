@@ -185,7 +185,7 @@ def deep_pico_gradients():
 
 
 def natmod_speed():
-    firmware, module = measured("pico-small"), measured("stock-small")
+    firmware, module = measured("firmware-small"), measured("stock-small")
 
     def row(what, first, second, form):
         return [what, form(first), form(second), f"{second / first:.2f}"]

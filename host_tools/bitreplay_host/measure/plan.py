@@ -52,13 +52,14 @@ MODEL_OBJECTS, LEARNER_OBJECTS, LAYER_OBJECTS = 7500, 4500, 500
 CYCLES_PER_INSTRUCTION = 1.38
 INT8_MAC = 9.0  # of the first layer
 OUTPUT, WORD = 112.0, 14.3  # of a binary convolution: each output, and each 32 MACs
+OUTPUT_BY_TABLES, WORD_BY_TABLES = 17.0, 11.2  # of one by tables over activations
 MASKS = 1.09  # times as many with its masks
 BINARIZE, EXPAND, POOL, POOL_BITS = 27.0, 18.0, 44.0, 0.5  # of an element forward
 MASK, ADD, POOL_BACK, RECORD = 12.0, 72.0, 60.0, 36.0  # and backward
 QUANTIZE, NORMALIZE = 96.0, 38.0  # of an element of a gradient
 TABLES, LOOK_UP = 3800.0, 28.0  # of 32 numbers of two rows: their tables, and the products with a row of signs
 LANE = 32767  # the largest sum of one of them
-DX_SUM, DW_SUM = 11.0, 76.0  # of what a product is added to, and of a weight that moves
+DX_SUM, DW_SUM = 11.0, 30.0  # of what a product is added to, and of a weight that moves
 TRANSPOSE = 102.0  # of 32 bits
 DENSE, SOFTMAX, HEAD_BACK = 13.5, 900.0, 46.0  # of a weight, a class, a weight
 HEAD_STEP, HEAD_SAMPLE = 202.0, 14.3  # of a weight, and of that for each sample
@@ -142,7 +143,10 @@ def results() -> Iterator[dict]:
 def convolution(geometry: tuple[int, ...]) -> float:
     """Cycles of a binary convolution."""
     height, width = kernel_arguments.output_sides(geometry)
-    return OUTPUT * height * width * geometry[3] + WORD * instructions.executed_macs(geometry) / 32
+    # As core/bconv2d_tables.c chooses, for the shapes of models.
+    by_tables = geometry[2] % (64 * geometry[10]) == 0 and geometry[4] > 1 and width >= 4
+    output, word = (OUTPUT_BY_TABLES, WORD_BY_TABLES) if by_tables else (OUTPUT, WORD)
+    return output * height * width * geometry[3] + word * instructions.executed_macs(geometry) / 32
 
 
 def image_cycles(backbone: list[Any]) -> float:

@@ -155,6 +155,8 @@ def convolution(kernel, shape, shift, rng, pool):
     given: dict = {"threshold": bytearray(2 * cout), "flip": bytearray(cout // 8)}
     if kernel != "bconv2d_sign":
         given = {"slope": array("h", [1] * (2 * cout)), "bias": array("i", [0] * cout), "shift": shift}
+    # In the network's own memory, as a small heap has no other piece of that size.
+    given["y"] = NET.scratch[0]
     if kernel != "conv2d":
         given["scratch"] = NET.tables.memory  # type: ignore[attr-defined]
     return case(kernel, describe(shape), (shape,), rng, weight=pool, **given)
@@ -247,8 +249,9 @@ def training(net, rng, pool):
     for text, layer in convolutions(net):
         shape, cout = tuple(layer.geometry), layer.geometry[3]
         slope, bias, shift = layer.affine
-        for kernel in ("bconv2d", "bconv2d_masks"):
-            yield case(kernel, text, (shape,), rng, weight=pool, slope=slope, bias=bias, shift=shift)
+        given = {"weight": pool, "slope": slope, "bias": bias, "shift": shift}
+        yield case("bconv2d", text, (shape,), rng, scratch=NET.tables.memory, **given)  # type: ignore[attr-defined]
+        yield case("bconv2d_masks", text, (shape,), rng, **given)
         positions, count = layer.shape[0] * layer.shape[1], min(CHANNELS, cout)
         record = positions, cout, count, columns(layer)
         yield case("gradient_record", "%s, %d channels" % (text, count), record, rng, slope=slope, first=0)

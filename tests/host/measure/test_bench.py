@@ -81,7 +81,7 @@ def test_shapes_are_those_of_the_model(bench, small_model, deep_model):
     result = bench("--model", str(deep_model))
     shapes = [
         "4x4x32 to 4x4x32, 3x3",
-        "4x4x32 to 2x2x64, 3x3",
+        "4x4x32 to 2x2x64, 1x1",
         "2x2x64 to 2x2x64, 1x1, 2 groups",
         "2x2x64 to 3x3x32, 2x2",
     ]
