@@ -31,6 +31,9 @@ class Affine(ctypes.Structure):
     _fields_ = (("slope", ctypes.c_void_p), ("bias", ctypes.c_void_p), ("shift", ctypes.c_uint32))
 
 
+NO_SCRATCH = None, ctypes.c_size_t(0)  # of use to other processors
+
+
 class Layer:
     """Random signs and weights of a 3x3 layer, and what follows it."""
 
@@ -50,12 +53,12 @@ class Layer:
         """A call, and where its result is."""
         y = np.zeros(self.side**2 * self.channels, np.int8)
         inputs = [pointer(array) for array in (self.geometry, self.x, self.weight)]
-        return lambda: function(*inputs, ctypes.byref(self.affine), pointer(y)), y
+        return lambda: function(*inputs, ctypes.byref(self.affine), *NO_SCRATCH, pointer(y)), y
 
     def sign(self, function: Any) -> tuple[Call, np.ndarray]:
         y = np.zeros(self.x.size, np.uint32)
-        arrays = self.geometry, self.x, self.weight, self.threshold, self.flip, y
-        return lambda: function(*(pointer(array) for array in arrays)), y
+        inputs = [pointer(a) for a in (self.geometry, self.x, self.weight, self.threshold, self.flip)]
+        return lambda: function(*inputs, *NO_SCRATCH, pointer(y)), y
 
 
 def pointer(array: np.ndarray) -> ctypes.c_void_p:

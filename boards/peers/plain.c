@@ -1,7 +1,10 @@
 // What anyone would write first: a binary convolution, 3x3, as a loop over 64-bit words. Arguments are those of br_bconv2d.
 #include "internal.h"
 
-void plain(const br_geometry_t *g, const uint64_t *x, const uint64_t *weight, const br_affine_t *affine, int8_t *y) {
+void plain(const br_geometry_t *g, const uint64_t *x, const uint64_t *weight, const br_affine_t *affine, void *scratch,
+    size_t scratch_words, int8_t *y) {
+    (void)scratch;
+    (void)scratch_words;
     int words = g->cin / 64, height = g->height, width = g->width;
     for (int oy = 0; oy < height; oy++) {
         for (int ox = 0; ox < width; ox++) {

@@ -103,4 +103,4 @@ def check_gradients(gradients):
         lines = [g for g in gradients if g["gradient"] == kind]
         tables, signs = ({g["q_b"]: g[f"{name}_us"] for g in lines} for name in ("tables", "sign_and_add"))
         assert tables[2] == pytest.approx(tables[4], rel=0.06) and tables[4] < tables[16] < signs[16]
-        assert min(signs.values()) == pytest.approx(max(signs.values()), rel=0.01)
+        assert min(signs.values()) == pytest.approx(max(signs.values()), rel=0.06)
