@@ -5,7 +5,7 @@ import hashlib
 
 from . import safetensors
 from .checks import MAX_COUNT, RATE_FORMAT, check_integer, check_label, check_path, plain
-from .header import RESERVE, header_bytes, quote
+from .header import RESERVE, escape, header_bytes, quote
 from .metadata import check_fields, parse_field
 from .safetensors import MAX_HEADER, fail
 
@@ -78,7 +78,14 @@ def _labels(labels):
     before = ""
     for label in labels:
         yield before
-        yield _json(label)
+        if type(label) is int:
+            yield str(label)
+        else:
+            yield '"'
+            # In short pieces, as there may be no more memory than the reserve.
+            for i in range(0, len(label), 16):
+                yield escape(label[i : i + 16])
+            yield '"'
         before = ", "
     yield "]"
 
