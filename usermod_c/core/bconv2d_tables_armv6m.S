@@ -3,38 +3,7 @@
 
 #if defined(__ARM_ARCH_6M__) && !defined(BR_PLAIN_C)
 
-    .syntax unified
-    .thumb
-
-#ifndef BR_HOT_SECTION
-#define BR_HOT_SECTION ".text"
-#endif
-
-    .section BR_HOT_SECTION, "ax"
-
-.macro function name
-    .global \name
-    .type \name, %function
-    .thumb_func
-    .p2align 2
-\name:
-    push {r4-r7, lr}
-    mov r4, r8
-    mov r5, r9
-    mov r6, r10
-    mov r7, r11
-    push {r4-r7}
-.endm
-
-.macro return name
-    pop {r4-r7}
-    mov r8, r4
-    mov r9, r5
-    mov r10, r6
-    mov r11, r7
-    pop {r4-r7, pc}
-    .size \name, . - \name
-.endm
+#include "armv6m.inc"
 
 // Four entries, which differ from the last four by a register.
 .macro four by

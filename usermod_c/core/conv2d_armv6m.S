@@ -3,8 +3,7 @@
 
 #if defined(__ARM_ARCH_6M__) && !defined(BR_PLAIN_C)
 
-    .syntax unified
-    .thumb
+#include "armv6m.inc"
 
 // On the stack
 #define TAPS (0)
@@ -50,11 +49,6 @@
 
 #define TWO_WEIGHTS_BYTES (42)
 
-#ifndef BR_HOT_SECTION
-#define BR_HOT_SECTION ".text"
-#endif
-
-    .section BR_HOT_SECTION, "ax"
     .global br_dot_four
     .type br_dot_four, %function
     .thumb_func

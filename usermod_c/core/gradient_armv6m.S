@@ -4,24 +4,7 @@
 
 #if defined(__ARM_ARCH_6M__) && !defined(BR_PLAIN_C)
 
-    .syntax unified
-    .thumb
-
-#ifndef BR_HOT_SECTION
-#define BR_HOT_SECTION ".text"
-#endif
-
-    .section BR_HOT_SECTION, "ax"
-
-// Exchanges bits that are \shift apart: r7, masked by \mask.
-.macro exchange shift mask
-    ldr r6, =\mask
-    lsrs r5, r7, #\shift
-    ands r5, r6
-    ands r7, r6
-    lsls r7, #\shift
-    orrs r7, r5
-.endm
+#include "armv6m.inc"
 
 // uint32_t br_update_rounded(int8_t *weight, const int32_t *dw, int32_t mantissa, uint32_t shift, uint32_t *rng)
     .global br_update_rounded
@@ -73,10 +56,7 @@ br_update_rounded:
     ldr r5, [sp, #28]
     str r4, [r5]
     // The first weight's bit is the highest.
-    rev r7, r7
-    exchange 4, 0x0f0f0f0f
-    exchange 2, 0x33333333
-    exchange 1, 0x55555555
+    reverse r7
     movs r0, r7
     pop {r4, r5}
     mov r8, r4
@@ -133,17 +113,7 @@ br_update_rounded:
 
 // uint32_t br_update_counted(int8_t *weight, const uint32_t *counts, size_t n, const br_steps_t *steps,
 //     uint32_t *packed, uint32_t *rng)
-    .global br_update_counted
-    .type br_update_counted, %function
-    .thumb_func
-    .p2align 2
-br_update_counted:
-    push {r4-r7, lr}
-    mov r4, r8
-    mov r5, r9
-    mov r6, r10
-    mov r7, r11
-    push {r4-r7}
+    function br_update_counted
     sub sp, #FRAME
     mov r8, r0
     lsls r2, #2
@@ -218,12 +188,7 @@ br_update_counted:
     str r4, [r7]
     mov r0, r10
     add sp, #FRAME
-    pop {r4-r7}
-    mov r8, r4
-    mov r9, r5
-    mov r10, r6
-    mov r11, r7
-    pop {r4-r7, pc}
+    return br_update_counted
 
 .Lclamp: // byte by byte
     ldr r0, [r3]
@@ -251,7 +216,6 @@ br_update_counted:
     mov r3, r8
     b .Lstore
     .ltorg
-    .size br_update_counted, . - br_update_counted
 
 #endif
 

@@ -8,8 +8,7 @@
 
 #if defined(__ARM_ARCH_6M__) && !defined(BR_PLAIN_C)
 
-    .syntax unified
-    .thumb
+#include "armv6m.inc"
 
 // On the stack
 #define X (0) // of br_runs_t
@@ -87,22 +86,7 @@
 #define ONE_BYTES (34)
 #define THREE_BYTES (66)
 
-#ifndef BR_HOT_SECTION
-#define BR_HOT_SECTION ".text"
-#endif
-
-    .section BR_HOT_SECTION, "ax"
-    .global br_hamming_distances
-    .type br_hamming_distances, %function
-    .thumb_func
-    .p2align 2
-br_hamming_distances: // (runs, filter, count, out)
-    push {r4-r7, lr}
-    mov r4, r8
-    mov r5, r9
-    mov r6, r10
-    mov r7, r11
-    push {r4-r7}
+    function br_hamming_distances // (runs, filter, count, out)
     sub sp, #FRAME
     str r3, [sp, #OUT]
     lsls r2, #2
@@ -229,14 +213,8 @@ br_hamming_distances: // (runs, filter, count, out)
 
 .Lend:
     add sp, #FRAME
-    pop {r4-r7}
-    mov r8, r4
-    mov r9, r5
-    mov r10, r6
-    mov r11, r7
-    pop {r4-r7, pc}
+    return br_hamming_distances
     .ltorg
-    .size br_hamming_distances, . - br_hamming_distances
 
 #endif
 

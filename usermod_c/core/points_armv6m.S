@@ -3,50 +3,16 @@
 
 #if defined(__ARM_ARCH_6M__) && !defined(BR_PLAIN_C)
 
-    .syntax unified
-    .thumb
-
-#ifndef BR_HOT_SECTION
-#define BR_HOT_SECTION ".text"
-#endif
-
-    .section BR_HOT_SECTION, "ax"
+#include "armv6m.inc"
 
 // On the stack
 #define INPUTS (36)
 #define PASSES (40)
 #define NEGATIVE (44)
 
-// Reverses the bits of r0.
-.macro exchange shift mask
-    ldr r6, =\mask
-    lsrs r5, r0, #\shift
-    ands r5, r6
-    ands r0, r6
-    lsls r0, #\shift
-    orrs r0, r5
-.endm
-
-.macro reverse
-    rev r0, r0
-    exchange 4, 0x0f0f0f0f
-    exchange 2, 0x33333333
-    exchange 1, 0x55555555
-.endm
-
 // void br_write_points(const uint32_t *equal, uint32_t lane, const br_affine_t *affine, int8_t *y, int32_t inputs,
 //     uint32_t *passes, uint32_t *negative)
-    .global br_write_points
-    .type br_write_points, %function
-    .thumb_func
-    .p2align 2
-br_write_points:
-    push {r4-r7, lr}
-    mov r4, r8
-    mov r5, r9
-    mov r6, r10
-    mov r7, r11
-    push {r4-r7}
+    function br_write_points
     adds r0, r1
     movs r4, #128
     adds r4, r0
@@ -96,19 +62,14 @@ br_write_points:
     bne 1b
 
     mvns r0, r5
-    reverse
+    reverse r0
     ldr r4, [sp, #PASSES]
     str r0, [r4]
     movs r0, r7
-    reverse
+    reverse r0
     ldr r4, [sp, #NEGATIVE]
     str r0, [r4]
-    pop {r4-r7}
-    mov r8, r4
-    mov r9, r5
-    mov r10, r6
-    mov r11, r7
-    pop {r4-r7, pc}
+    return br_write_points
 
 3:  // 0 where it is below, 255 where it is above.
     asrs r4, r4, #31
@@ -116,7 +77,6 @@ br_write_points:
     uxtb r4, r4
     b 2b
     .ltorg
-    .size br_write_points, . - br_write_points
 
 #endif
 

@@ -3,14 +3,7 @@
 
 #if defined(__ARM_ARCH_6M__) && !defined(BR_PLAIN_C)
 
-    .syntax unified
-    .thumb
-
-#ifndef BR_HOT_SECTION
-#define BR_HOT_SECTION ".text"
-#endif
-
-    .section BR_HOT_SECTION, "ax"
+#include "armv6m.inc"
 
 // The next block of four sums: 9 cycles.
 .macro block step
@@ -39,17 +32,7 @@
 .endm
 
 // void br_fill_sums(uint32_t *table, const uint32_t *steps)
-    .global br_fill_sums
-    .type br_fill_sums, %function
-    .thumb_func
-    .p2align 2
-br_fill_sums:
-    push {r4-r7, lr}
-    mov r4, r8
-    mov r5, r9
-    mov r6, r10
-    mov r7, r11
-    push {r4-r7}
+    function br_fill_sums
     mov r4, r0
     mov r7, r1
     ldr r0, [r7, #24]
@@ -81,13 +64,7 @@ br_fill_sums:
     block r7
     b 1b
 2:
-    pop {r4-r7}
-    mov r8, r4
-    mov r9, r5
-    mov r10, r6
-    mov r11, r7
-    pop {r4-r7, pc}
-    .size br_fill_sums, . - br_fill_sums
+    return br_fill_sums
 
 // What a byte of the row finds in its table.
 .macro find byte table to
@@ -155,17 +132,7 @@ br_fill_sums:
 .endm
 
 // uint32_t br_load_counts(const int16_t *const *q, uint32_t mask, uint32_t *start, uint32_t *d): 43 cycles for four
-    .global br_load_counts
-    .type br_load_counts, %function
-    .thumb_func
-    .p2align 2
-br_load_counts:
-    push {r4-r7, lr}
-    mov r4, r8
-    mov r5, r9
-    mov r6, r10
-    mov r7, r11
-    push {r4-r7}
+    function br_load_counts
     mov r11, r1
     mov r12, r2
     adds r2, #16
@@ -215,13 +182,7 @@ br_load_counts:
     bne 1b
     mov r0, r9
     pop {r1}
-    pop {r4-r7}
-    mov r8, r4
-    mov r9, r5
-    mov r10, r6
-    mov r11, r7
-    pop {r4-r7, pc}
-    .size br_load_counts, . - br_load_counts
+    return br_load_counts
 
 #endif
 

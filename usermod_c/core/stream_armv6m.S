@@ -3,12 +3,7 @@
 
 #if defined(__ARM_ARCH_6M__) && !defined(BR_PLAIN_C)
 
-    .syntax unified
-    .thumb
-
-#ifndef BR_HOT_SECTION
-#define BR_HOT_SECTION ".text"
-#endif
+#include "armv6m.inc"
 
 // r8 |= which of the next four values are not below their thresholds, from bit `first` on
 .macro four_values first
@@ -34,7 +29,6 @@
     .endif
 .endm
 
-    .section BR_HOT_SECTION, "ax"
     .global br_binarize_words
     .type br_binarize_words, %function
     .thumb_func
