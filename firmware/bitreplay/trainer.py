@@ -143,16 +143,20 @@ def _largest(trained):
     return max(trained, key=lambda part: len(part.channels) * part.columns)
 
 
-def idle(net, batch):
-    """Bytes of the network's stream that are free after a forward pass: all but a minibatch's features at its end, if
-    they have room there."""
+def _features(net, batch):
+    """Bytes of a minibatch's features at the end of the network's stream, if they have room there."""
     features = batch * net.features
-    return len(net.scratch[STREAM]) - (features if features <= len(net.spare) else 0)
+    return features if features <= len(net.spare) else 0
+
+
+def idle(net, batch):
+    """Bytes of the network's stream that are free after a forward pass: all but the features."""
+    return len(net.scratch[STREAM]) - _features(net, batch)
 
 
 def work(net, batch):
     """The part of the network's stream that is idle in a forward pass of the layers above: before the features."""
-    return net.spare[: max(0, idle(net, batch) - len(net.scratch[STREAM]) + len(net.spare)) // 4 * 4]
+    return net.spare[: (len(net.spare) - _features(net, batch)) // 4 * 4]
 
 
 def velocity_bytes(net, config):
