@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..training import WIDTHS
+from ..training import KINDS, WIDTHS
 from .options import LATENT_HELP, add_data
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ EPILOG = """examples:
   bitreplay data cifar100 --from ~/cifar-100-python.tar.gz
   bitreplay pretrain --epochs 60 --out backbone.pt     stop it, run it again: it goes on
   bitreplay pretrain --init backbone.pt --out last.pt --epochs 14 --rate 1e-3 --cutmix 0
+  bitreplay pretrain --init backbone.pt --folded --out folded.pt --epochs 4 --rate 3e-4 --cutmix 0
   bitreplay pretrain --widths 32 32 64 64 128 --cutmix 0 --out small.pt
   bitreplay pretrain --init models/backbone.safetensors --latent block5 --above --cutmix 0 --epochs 15 --out deep.pt
   bitreplay export backbone.pt backbone.safetensors
@@ -32,6 +33,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--init", type=Path, help="start from this checkpoint's or model's weights; blocks it lacks start as identity"
     )
+    parser.add_argument(
+        "--folded", action="store_true", help="of a checkpoint's net: with batch norm as integers, as it is exported"
+    )
+    parser.add_argument("--net", choices=KINDS, default=KINDS[0], help="kind of the blocks (default: %(default)s)")
     parser.add_argument(
         "--widths",
         type=int,
@@ -72,7 +77,9 @@ def settings(args: argparse.Namespace) -> Settings:
         cutmix=args.cutmix,
         batch=args.batch,
         seed=args.seed,
+        net=args.net,
         init=args.init,
+        folded=args.folded,
         latent=args.latent,
         above=args.above,
         compile=not args.no_compile,

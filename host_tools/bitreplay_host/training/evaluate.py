@@ -9,12 +9,14 @@ import torch
 from tqdm import tqdm
 
 from .net import to_input
-from .restore import from_checkpoint
+from .restore import from_checkpoint, has_norm
 
 
 def torch_predictions(checkpoint: Path, images: np.ndarray) -> dict[str, np.ndarray]:
     """The classes that PyTorch predicts, by the net as trained and by the folded net."""
     net = from_checkpoint(checkpoint)
+    if not has_norm(net.state_dict()):
+        net.double()  # float32 does not hold the products of 16-bit slopes
     return {"as trained": predict(net.eval(), images), "folded": predict(net.fold(), images)}
 
 

@@ -10,6 +10,7 @@ import torch
 from .. import models
 from ..errors import UserError
 from .net import HEAD_SCALE, LATENT, STEM_SCALE, STREAM, int8_weight, saturate, threshold_units
+from .plain import PlainNet
 
 
 def pack(signs: np.ndarray) -> np.ndarray:
@@ -73,27 +74,55 @@ class _Exporter:
             }
         )
 
-    def pool(self, size, repeat):
-        self.layers.append({"op": "avg_pool", "size": size, "repeat": repeat})
+    def bconv_sign(self, name, layer):
+        weight = layer.weight.detach().permute(0, 2, 3, 1).numpy()
+        self.tensors[f"{name}.weight"] = pack(weight >= 0)
+        self.tensors[f"{name}.threshold"], flip = layer.fixed_point()
+        self.tensors[f"{name}.flip"] = pack(flip)
+        form = {"cout": len(weight), "kernel": 3, "stride": 1, "padding": 1, "groups": 1}
+        self.layers.append({"op": "bconv2d_sign", "tensor": name, **form})
+
+    def pool_bits(self):
+        self.layers.append({"op": "max_pool_bits", "size": 2})
+
+    def pool(self, op, repeat):
+        self.layers.append({"op": op, "size": 2, "repeat": repeat})
 
 
-def convert(net, head: bool) -> tuple[list[dict], dict[str, np.ndarray]]:
-    """The layers and tensors of a model (docs/formats.md) that computes what a `Net` does."""
-    out = _Exporter()
-    out.stem("stem", net.stem)
+def _residual(out, net):
     for i, block in enumerate(net.blocks):
         out.binarize(f"block{i}", block.threshold)
         if i == net.cut_at:
             out.latent()
             out.expand(f"block{i}", block.levels)
         if block.stride == 2:
-            out.pool(2, 2)
+            out.pool(block.pool, 2)
         out.bconv(f"block{i}", block, block.stride, 1)
-    out.pool(2, 1)
+    out.pool("avg_pool", 1)
     out.binarize(LATENT, net.threshold)
     if net.cut_at == len(net.blocks):
         out.latent()
-    out.expand("expand", torch.tensor([[-1.0, 1.0]]).repeat(len(net.threshold), 1))
+
+
+def _plain(out, net):
+    out.binarize("block0", net.threshold)
+    for i, block in enumerate(net.blocks):
+        if block.stride == 2:
+            out.pool_bits()
+        if i == net.cut_at:
+            out.latent()
+        out.bconv_sign(f"block{i}.sign", block)
+    out.pool_bits()
+    if net.cut_at == len(net.blocks):
+        out.latent()
+
+
+def convert(net, head: bool) -> tuple[list[dict], dict[str, np.ndarray]]:
+    """The layers and tensors of a model (docs/formats.md) that computes what a `Net` does."""
+    out = _Exporter()
+    out.stem("stem", net.stem)
+    (_plain if isinstance(net, PlainNet) else _residual)(out, net)
+    out.expand("expand", torch.tensor([[-1.0, 1.0]]).repeat(len(net.trainable.weight), 1))
     out.bconv("tail", net.trainable, 1, net.trainable.groups)
     out.layers.append({"op": "global_avg_pool"})
     if head:
@@ -119,4 +148,4 @@ def export(net, path: Path, name: str, labels: list[str] | None) -> None:
     if broken:
         raise UserError(f"{broken} has values that are not finite: train the net again with a lower rate")
     layers, tensors = convert(net, labels is not None)
-    models.write(path, name, [32, 32, 3], layers, tensors, labels)
+    models.write(path, name, list(net.image), layers, tensors, labels)

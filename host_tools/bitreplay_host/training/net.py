@@ -7,11 +7,13 @@ A net that was read from a model has slopes in place of batch norm; it can be tr
 
 Sources: Bi-Real-Net (Liu et al. 2018: one real-valued shortcut per binary convolution, piecewise polynomial
 gradient of sign), ReActNet (Liu et al. 2020: learned thresholds, PReLU, down-sampling by average pooling and
-channel duplication).
+channel duplication), QuickNet (Bannink et al. 2021: ReLU, down-sampling by maxima). A plain net is in plain.py.
 """
 
 import copy
+import functools
 import itertools
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,6 +22,7 @@ from torch import nn
 
 from ..errors import UserError
 from . import WIDTHS
+from .affine import FINEST, Affine, Slopes, fixed_point, straight_through
 
 STREAM = 16  # stream units per 1.0
 STEM_SCALE = 64  # first layer: weight units per 1.0
@@ -30,25 +33,27 @@ CALIBRATION = 1000  # images
 LATENT = "latent"  # the name of the sign after the last block
 
 
+class Style(NamedTuple):
+    """How the blocks of a residual net differ from others'. learned: thresholds, and slopes for acc < 0, are trained.
+
+    slope: for acc < 0, at the start. pool: how a shortcut is down-sampled. In all, its channels are then doubled.
+    """
+
+    learned: bool
+    slope: float
+    pool: str
+
+
+STYLES = {
+    "reactnet": Style(True, 0.25, "avg_pool"),
+    "birealnet": Style(False, 1.0, "avg_pool"),
+    "quicknet": Style(False, 0.0, "max_pool"),
+}
+
+
 def to_input(images):
     """uint8 (n, 3, height, width) to what a Net takes."""
     return ((images.float() - 128) / PIXEL_SCALE).contiguous(memory_format=torch.channels_last)
-
-
-def fixed_point(slopes, bias, largest):
-    """The most precise fixed-point affine (docs/numbers.md) for accumulators of a given size.
-
-    slopes: float64 (cout, 2), stream units per accumulator unit; bias: float64 (cout,), stream units;
-    largest: the greatest possible abs(accumulator), float64 (cout,). Returns slope i16, bias i32 and the shift, such
-    that largest * abs(slope) + abs(bias) + 2^(shift-1) < 2^31. Raises UserError where no shift is enough.
-    """
-    for shift in range(24, 0, -1):
-        slope = np.floor(slopes * 2.0**shift + 0.5)
-        offset = np.floor(bias * 2.0**shift + 0.5)
-        total = largest * np.abs(slope).max(axis=1) + np.abs(offset) + 2.0 ** (shift - 1)
-        if np.abs(slope).max() <= 32767 and total.max() < 2**31:
-            return slope.astype(np.int16), offset.astype(np.int32), shift
-    raise UserError("a batch norm is too steep for 16-bit slopes; train longer or with weight decay")
 
 
 class _Sign(torch.autograd.Function):
@@ -65,12 +70,9 @@ class _Sign(torch.autograd.Function):
         return grad * (2 - 2 * x.abs()).clamp_(min=0)
 
 
-def _sign(x, threshold):
-    return _Sign.apply(x - threshold.to(x.dtype).view(1, -1, 1, 1))
-
-
-def _straight_through(x, quantized):
-    return x + (quantized - x).detach()
+def sign(x, threshold=None):
+    """+-1, with sign(0) = +1, of x (n, channels, height, width) minus the threshold of each channel."""
+    return _Sign.apply(x if threshold is None else x - threshold.to(x.dtype).view(1, -1, 1, 1))
 
 
 def round_half_up(x, scale):
@@ -80,65 +82,21 @@ def round_half_up(x, scale):
 def saturate(x):
     """The stream's int8: rounds half up to 1/16 and saturates; the gradient passes where it did not saturate."""
     x = x.clamp(-128 / STREAM, 127 / STREAM)
-    return _straight_through(x, round_half_up(x, STREAM))
+    return straight_through(x, round_half_up(x, STREAM))
 
 
 def average(x, size):
     """Average pooling of the stream, rounded half up."""
     x = F.avg_pool2d(x, size)
-    return _straight_through(x, round_half_up(x, STREAM))
+    return straight_through(x, round_half_up(x, STREAM))
+
+
+POOLS = {"avg_pool": average, "max_pool": F.max_pool2d}
 
 
 def int8_weight(weight, scale):
     weight = weight.clamp(-127 / scale, 127 / scale)
-    return _straight_through(weight, round_half_up(weight, scale))
-
-
-class Affine(nn.Module):
-    """PReLU and batch norm; folded, an accumulator's two slopes and a bias: acc * m[acc < 0] + b."""
-
-    def __init__(self, channels):
-        super().__init__()
-        self.slope = nn.Parameter(torch.full((channels,), 0.25))
-        self.norm = nn.BatchNorm2d(channels)
-
-    def forward(self, acc):
-        return self.norm(F.prelu(acc, self.slope.to(acc.dtype)))
-
-    def coefficients(self):
-        """The folded slopes for acc >= 0 and acc < 0 and the bias, float64, shape (channels,)."""
-        norm = self.norm
-        gain = norm.weight.detach().double() / torch.sqrt(norm.running_var.double() + norm.eps)
-        bias = norm.bias.detach().double() - norm.running_mean.double() * gain
-        return gain, gain * self.slope.detach().double(), bias
-
-
-class Slopes(nn.Module):
-    """What an Affine is folded into, as parameters: acc * slopes[acc < 0] + bias. New ones are 0."""
-
-    def __init__(self, channels):
-        super().__init__()
-        self.slopes = nn.Parameter(torch.zeros(channels, 2))  # for acc >= 0 and acc < 0, times `scale`
-        self.bias = nn.Parameter(torch.zeros(channels))
-        # A power of two, so that the largest of `slopes` is about 1: optimizers take steps of one size for all.
-        self.register_buffer("scale", torch.tensor(2.0**-5))
-
-    @classmethod
-    def of(cls, slopes, bias):
-        """With these values, float64 (channels, 2) and (channels,)."""
-        new = cls(len(bias)).double()
-        new.scale = torch.exp2(torch.ceil(torch.log2(slopes.abs().max().clamp_min(2.0**-24))))
-        new.slopes.data, new.bias.data = slopes / new.scale, bias
-        return new
-
-    def forward(self, acc):
-        positive, negative = (self.slopes * self.scale).t().reshape(2, 1, -1, 1, 1)
-        return acc * torch.where(acc < 0, negative, positive) + self.bias.view(1, -1, 1, 1)
-
-    def coefficients(self):
-        """As those of Affine."""
-        slopes = self.slopes.detach().double() * self.scale.double()
-        return slopes[:, 0], slopes[:, 1], self.bias.detach().double()
+    return straight_through(weight, round_half_up(weight, scale))
 
 
 class _Layer(nn.Module):
@@ -150,13 +108,16 @@ class _Layer(nn.Module):
         """(slope i16 (channels, 2), bias i32, shift) for accumulators of up to `largest`."""
         positive, negative, bias = (v.numpy() for v in self.affine.coefficients())
         slopes = np.stack([positive, negative], axis=1) * (STREAM / self.unit)
-        return fixed_point(slopes, bias * STREAM, largest)
+        # Slopes have a shift already, and are exact with it.
+        finest = FINEST if isinstance(self.affine, Affine) else round(-np.log2(self.affine.units[1].item() * STREAM))
+        return fixed_point(slopes, bias * STREAM, largest, finest)
 
     def fold(self, slope, bias, shift):
         """From now on computes what fixed_point() returned."""
-        scale = 2.0**-shift / STREAM
-        slopes = torch.from_numpy(slope.astype(np.float64)) * (scale * self.unit)
-        self.affine = Slopes.of(slopes, torch.from_numpy(bias.astype(np.float64)) * scale)
+        units = torch.tensor([self.unit, 1.0], dtype=torch.float64) * (2.0**-shift / STREAM)
+        self.affine = Slopes.of(
+            torch.from_numpy(slope.astype(np.float64)), torch.from_numpy(bias.astype(np.float64)), units
+        )
 
 
 class Stem(_Layer):
@@ -164,9 +125,9 @@ class Stem(_Layer):
 
     unit = STEM_SCALE * PIXEL_SCALE
 
-    def __init__(self, channels, affine):
+    def __init__(self, channels, affine, inputs):
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(channels, 3, 3, 3) * 0.3)
+        self.weight = nn.Parameter(torch.randn(channels, inputs, 3, 3) * 0.3)
         self.affine = affine(channels)
 
     def forward(self, x):
@@ -178,23 +139,24 @@ class Stem(_Layer):
         return self._fixed_point(128 * np.abs(units).sum(axis=(1, 2, 3)))
 
 
-class _Binary(_Layer):
+class Binary(_Layer):
     """A layer of +-1 weights, of which `weight` holds the latent ones."""
 
     def signs(self):
-        return _straight_through(self.weight, torch.where(self.weight >= 0, 1.0, -1.0).to(self.weight.dtype))
+        return straight_through(self.weight, torch.where(self.weight >= 0, 1.0, -1.0).to(self.weight.dtype))
 
     def fixed_point(self):
         outputs, *filter_shape = self.weight.shape
         return self._fixed_point(np.full(outputs, float(np.prod(filter_shape))))
 
 
-class Block(_Binary):
+class Block(Binary):
     """stream to stream: threshold, binary convolution, affine, shortcut."""
 
-    def __init__(self, inputs, outputs, affine, stride):
+    def __init__(self, inputs, outputs, affine, stride, style):
         super().__init__()
-        self.threshold = nn.Parameter(torch.zeros(inputs))
+        self.threshold = nn.Parameter(torch.zeros(inputs), requires_grad=style.learned)
+        self.pool = style.pool
         self.weight = nn.Parameter(torch.randn(outputs, inputs, 3, 3) * 0.1)
         self.affine = affine(outputs)
         self.stride = stride
@@ -204,14 +166,14 @@ class Block(_Binary):
         return self.convolve(self.bits(x), x)
 
     def bits(self, x):
-        return _sign(x, self.threshold)
+        return sign(x, self.threshold)
 
     def convolve(self, bits, x):
         """The stream after this block, of its bits and the stream before it."""
         acc = F.conv2d(bits, self.signs(), stride=self.stride, padding=1)
         shortcut = x
         if self.stride == 2:
-            shortcut = average(x, 2)
+            shortcut = POOLS[self.pool](x, 2)
             shortcut = torch.cat((shortcut, shortcut), 1)
         return saturate(shortcut + self.affine(acc))
 
@@ -225,7 +187,7 @@ class Block(_Binary):
         return self.convolve(bits, low + (high - low) * (bits + 1) / 2)
 
 
-class TrainableLayer(_Binary):
+class TrainableLayer(Binary):
     """Bits to stream: 1x1, grouped; the bits themselves are its shortcut."""
 
     def __init__(self, channels, groups, affine):
@@ -239,19 +201,23 @@ class TrainableLayer(_Binary):
 
 
 class Net(nn.Module):
-    """32x32x3 pixels, as float (p - 128) / 64, to class scores.
+    """Pixels, as float (p - 128) / 64, to class scores.
 
-    widths: channels of the stem, at 16x16, and of each block; where they double, the sides halve, to 4x4 in the end.
-    Then the mean of 2x2, its sign, and a 1x1 layer from the last to the last. latent: one of latents(), where nothing
-    but bits goes on. norm: with batch norm, else with Slopes. A net of 0 classes has no head.
+    widths: channels of the stem, of stride 2, and of each block; where they double, the sides halve, to an eighth of
+    the image's in the end. Then the mean of 2x2, its sign, and a 1x1 layer from the last to the last. latent: one of
+    latents(), where nothing but bits goes on. norm: with batch norm, else with Slopes. style: one of STYLES. image:
+    height and width, multiples of 16, and channels. A net of 0 classes has no head.
     """
 
-    def __init__(self, classes=100, groups=2, widths=WIDTHS, latent=LATENT, norm=True):
+    def __init__(
+        self, classes=100, groups=2, widths=WIDTHS, latent=LATENT, norm=True, style="reactnet", image=(32, 32, 3)
+    ):
         super().__init__()
-        affine = Affine if norm else Slopes
-        self.stem = Stem(widths[0], affine)
-        self.blocks = nn.ModuleList(Block(a, b, affine, b // a) for a, b in itertools.pairwise(widths))
-        self.threshold = nn.Parameter(torch.zeros(widths[-1]))
+        self.image, kind = image, STYLES[style]
+        affine = functools.partial(Affine, slope=kind.slope, learned=kind.learned) if norm else Slopes
+        self.stem = Stem(widths[0], affine, image[2])
+        self.blocks = nn.ModuleList(Block(a, b, affine, b // a, kind) for a, b in itertools.pairwise(widths))
+        self.threshold = nn.Parameter(torch.zeros(widths[-1]), requires_grad=kind.learned)
         self.trainable = TrainableLayer(widths[-1], groups, affine)
         self.head = nn.Parameter(torch.randn(classes, widths[-1]) * 0.05)
         self.integer = False  # whether it computes just what the integers do
@@ -261,15 +227,19 @@ class Net(nn.Module):
         """The names that a latent can have: of a block, its bits, or `latent`, the sign of the mean after the last."""
         return [*(f"block{i}" for i in range(len(self.blocks))), LATENT]
 
+    def index(self, latent):
+        """The number of the block of one of latents(); UserError if it is none of them."""
+        if latent not in self.latents():
+            raise UserError(f"--latent {latent}: the net can be cut at {', '.join(self.latents())}")
+        return self.latents().index(latent)
+
     @property
     def latent_name(self):
         return self.latents()[self.cut_at]
 
     def cut(self, latent):
         """Cut at this one of latents(); UserError if it is none of them. The levels of a block are those of a sign."""
-        if latent not in self.latents():
-            raise UserError(f"--latent {latent}: the net can be cut at {', '.join(self.latents())}")
-        self.cut_at = self.latents().index(latent)
+        self.cut_at = self.index(latent)
         for block in self.blocks:
             block.levels = None
         if latent != LATENT:
@@ -304,16 +274,24 @@ class Net(nn.Module):
         levels = self.blocks[self.cut_at].levels
         levels.data = torch.where(counts > 0, round_half_up(sums / counts, STREAM), beside).to(levels)
 
+    def first(self, x):
+        """What the first block reads."""
+        return self.stem(x)
+
+    def last(self, x):
+        """The bits after the last block."""
+        return sign(average(x, 2), self.threshold)
+
     def below(self, x):
-        """The stream that the latent is the sign of."""
-        x = self.stem(x)
+        """The stream that the latent is made of."""
+        x = self.first(x)
         for block in self.blocks[: self.cut_at]:
             x = block(x)
-        return average(x, 2) if self.cut_at == len(self.blocks) else x
+        return x
 
     def latent(self, x):
         x = self.below(x)
-        return _sign(x, self.threshold) if self.cut_at == len(self.blocks) else self.blocks[self.cut_at].bits(x)
+        return self.last(x) if self.cut_at == len(self.blocks) else self.blocks[self.cut_at].bits(x)
 
     def features(self, bits):
         """The latent's bits to features."""
@@ -321,8 +299,9 @@ class Net(nn.Module):
             x = self.blocks[self.cut_at].above(bits)
             for block in self.blocks[self.cut_at + 1 :]:
                 x = block(x)
-            bits = _sign(average(x, 2), self.threshold)
-        return average(self.trainable(bits), 2).flatten(1)
+            bits = self.last(x)
+        x = self.trainable(bits)
+        return average(x, x.shape[-2:]).flatten(1)
 
     def forward(self, x):
         scores = F.linear(self.features(self.latent(x)), int8_weight(self.head, HEAD_SCALE))

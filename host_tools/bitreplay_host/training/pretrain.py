@@ -18,19 +18,22 @@ from tqdm import tqdm
 
 from ..datasets import registry
 from ..errors import UserError
-from .net import LATENT, Net, to_input
-from .restore import checkpoint, has_norm, weights_to_train
+from .net import LATENT, to_input
+from .plain import PLAIN, make
+from .restore import checkpoint, has_norm, is_model, weights_to_train
 from .steps import LABEL_SMOOTHING, Steps
 
-KEPT = "epochs", "rate", "cutmix", "batch", "seed", "latent", "above"  # settings, in checkpoints
+KEPT = "epochs", "rate", "cutmix", "batch", "seed", "net", "latent", "above"  # settings, in checkpoints
+HELD_BACK = 20  # one of so many training images is for validation
 
 
 @dataclass(frozen=True)
 class Settings:
     """out: the checkpoint. init: another one, or a model, whose weights to start from. data: where CIFAR-100 is.
 
-    widths, latent: as Net takes them. above: train only what lies above the latent. rate: the peak for binary weights.
-    cutmix: share of the minibatches. compile: by torch.compile, which needs a C++ compiler.
+    folded: start from the folded net of a checkpoint `init`. net: one of training.KINDS. widths, latent: as Net takes
+    them. above: train only what lies above the latent. rate: the peak for binary weights. cutmix: share of the
+    minibatches. compile: by torch.compile, which needs a C++ compiler.
     """
 
     out: Path
@@ -41,7 +44,9 @@ class Settings:
     cutmix: float
     batch: int
     seed: int
+    net: str = "reactnet"
     init: Path | None = None
+    folded: bool = False
     latent: str = LATENT
     above: bool = False
     compile: bool = True
@@ -80,6 +85,8 @@ def _check(settings: Settings) -> None:
         raise UserError(f"--seed must be 0..{(1 << 63) - 1}, got {settings.seed}")
     if settings.out.suffix == ".log":
         raise UserError(f"{settings.out} would be the log: give --out another ending, for example .pt")
+    if settings.folded and (not settings.init or is_model(settings.init) or settings.net == PLAIN):
+        raise UserError(f"--folded needs --init with a checkpoint; a model is folded already, a {PLAIN} folds exactly")
     if settings.init and settings.out.exists():
         raise UserError(f"{settings.out} is there already: go on with it without --init, or choose another --out")
 
@@ -96,15 +103,14 @@ class Training:
         _check(settings)
         torch.manual_seed(settings.seed)
         self.generator = torch.Generator().manual_seed(settings.seed)
-        self.x, self.y = self._load("train")
-        self.x_test, self.y_test = self._load("test")
+        self._load()
         widths = settings.widths
         steps = [b / a for a, b in zip(widths, widths[1:], strict=False) if a > 0]
         if any(w < 32 or w % 32 for w in widths) or sorted(steps) != [1.0] * (len(widths) - 3) + [2.0, 2.0]:
             raise UserError("--widths must be multiples of 32, each the one before or, twice, its double")
         weights = self._weights()
         # A net that comes from a model has no batch norm, as none can be made of what it was folded into.
-        self.net = Net(widths=widths, latent=settings.latent, norm=has_norm(weights))
+        self.net = make(settings.net, widths=widths, latent=settings.latent, norm=has_norm(weights))
         if settings.above:
             if has_norm(weights):
                 raise UserError("--above needs --init with a model: export the checkpoint, and start from that")
@@ -121,9 +127,13 @@ class Training:
         elif settings.init:
             self._initialize(weights)
 
-    def _load(self, split):
-        images, labels = registry.load("cifar100", split, self.settings.data)
-        return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(labels).long()
+    def _load(self):
+        """Training images, and those held back from them: what chooses must not be the test set."""
+        images, labels = registry.load("cifar100", "train", self.settings.data)
+        images, labels = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(labels).long()
+        held = torch.arange(len(images)) % HELD_BACK == HELD_BACK - 1
+        self.x, self.y = images[~held], labels[~held]
+        self.x_validation, self.y_validation = images[held], labels[held]
 
     def _kept(self) -> dict:
         """The settings that a checkpoint keeps, as training cannot go on with others."""
@@ -155,7 +165,7 @@ class Training:
         """Those of the net that this run begins or goes on with; none for a new one."""
         if self.settings.out.exists():
             return checkpoint(self.settings.out)["net"]
-        return weights_to_train(self.settings.init) if self.settings.init else {}
+        return weights_to_train(self.settings.init, self.settings.folded) if self.settings.init else {}
 
     def _initialize(self, weights):
         try:
@@ -176,7 +186,7 @@ class Training:
         while self.epoch < settings.epochs:
             start, loss = time.time(), self._one_epoch(step_net)
             accuracy, seconds = self.accuracy(), time.time() - start
-            line = f"epoch {self.epoch}/{settings.epochs} loss {loss:.4f} test {accuracy:.2f} % {seconds:.0f} s"
+            line = f"epoch {self.epoch}/{settings.epochs} loss {loss:.4f} validation {accuracy:.2f} % {seconds:.0f} s"
             print(line)
             with settings.out.with_suffix(".log").open("a") as log:
                 log.write(line + "\n")
@@ -207,12 +217,12 @@ class Training:
         return loss
 
     def accuracy(self) -> float:
-        """Percent right of the test set, in float32."""
+        """Percent right of the images held back, in float32."""
         self.net.eval()
         with torch.no_grad():
-            found = torch.cat([self.net(to_input(images)).argmax(1) for images in self.x_test.split(500)])
+            found = torch.cat([self.net(to_input(images)).argmax(1) for images in self.x_validation.split(500)])
         self.net.train()
-        return 100 * (found == self.y_test).float().mean().item()
+        return 100 * (found == self.y_validation).float().mean().item()
 
     def _save(self) -> None:
         state = {name: part.state_dict() for name, part in self._parts().items()}

@@ -15,6 +15,7 @@ from ..errors import UserError, as_user_error
 from ..paths import BACKBONE
 from .export import convert, not_finite
 from .net import HEAD_SCALE, LATENT, STEM_SCALE, STREAM, Net
+from .plain import make
 
 START = 0.1  # the size of a latent weight of which only the sign is known; larger ones learn less
 
@@ -51,11 +52,14 @@ def latent_of(weights):
 
 def from_checkpoint(path):
     """The Net in a checkpoint; UserError if it holds something else."""
-    weights = checkpoint(path)["net"]
+    saved = checkpoint(path)
+    weights = saved["net"]
     try:
         blocks = itertools.takewhile(weights.__contains__, (f"blocks.{i}.weight" for i in itertools.count()))
         widths = [len(weights[name]) for name in ("stem.weight", *blocks)]
-        net = Net(widths=widths, latent=latent_of(weights), norm=has_norm(weights))
+        # Version 0.1 kept no settings.
+        settings = {"net": "reactnet", "latent": latent_of(weights)} | saved.get("settings", {})
+        net = make(settings["net"], has_norm(weights), widths=widths, latent=settings["latent"])
         net.load_state_dict(weights)
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
         raise UserError(f"{path} holds the weights of another network") from error
@@ -76,7 +80,8 @@ def from_model(path: Path) -> Net:
         widths = [layer["cout"] for name, layer in found.items() if name != "tail"]
         latent = layers[[layer["op"] for layer in layers].index("latent") - 1]["tensor"]
         head = tensors.get("head.weight", np.zeros((0, widths[-1])))
-        net = Net(len(head), found["tail"]["groups"], widths, latent).eval().double()
+        style = "quicknet" if any(layer["op"] == "max_pool" for layer in layers) else "reactnet"
+        net = Net(len(head), found["tail"]["groups"], widths, latent, style=style).eval().double()
         net.head.data = _like(net.head, head / HEAD_SCALE)
         for name, threshold in net.thresholds().items():
             threshold.data = _like(threshold, tensors[f"{name}.threshold"] / STREAM)
@@ -130,10 +135,10 @@ def read(path: Path) -> tuple[Net, str, list[str] | None]:
     return net, metadata.get("name", path.stem), labels
 
 
-def weights_to_train(path: Path) -> dict[str, torch.Tensor]:
-    """The weights of a checkpoint, or of a model in float32: no head if it has none."""
+def weights_to_train(path: Path, folded: bool = False) -> dict[str, torch.Tensor]:
+    """The weights of a checkpoint, perhaps folded, or of a model, in float32: no head if it has none."""
     if not is_model(path):
-        return checkpoint(path)["net"]
+        return from_checkpoint(path).fold().float().state_dict() if folded else checkpoint(path)["net"]
     net = from_model(path).float()
     for layer in [*net.blocks, net.trainable]:
         layer.weight.data *= START

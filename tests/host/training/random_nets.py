@@ -5,8 +5,7 @@ import json
 import numpy as np
 import torch
 from bitreplay_host.datasets import registry
-from bitreplay_host.training import WIDTHS
-from bitreplay_host.training import net as torch_net
+from bitreplay_host.training import WIDTHS, plain
 from safetensors import safe_open
 from safetensors.numpy import load_file
 
@@ -14,10 +13,11 @@ LABELS = registry.class_names("cifar100")
 SMALL = 32, 32, 64, 64, 128  # of models/small.safetensors
 
 
-def random_net(seed, latent="latent"):
+def random_net(seed, latent="latent", kind="reactnet"):
     """A Net as training could leave it: batch norm that fits, slopes, thresholds and levels of either sign."""
     torch.manual_seed(seed)
-    net = torch_net.Net(groups=[1, 2, 4][seed % 3], widths=[WIDTHS, SMALL, WIDTHS][seed % 3], latent=latent)
+    groups, widths = [1, 2, 4][seed % 3], [WIDTHS, SMALL, WIDTHS][seed % 3]
+    net = plain.make(kind, groups=groups, widths=widths, latent=latent)
     images = images_of(seed, 16)
     with torch.no_grad():
         for threshold in net.thresholds().values():

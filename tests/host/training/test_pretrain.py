@@ -29,7 +29,7 @@ def train(folder, capsys):
     """A function: trains two epochs of three steps to a checkpoint; returns exit status, output and errors."""
 
     def train(out, *more):
-        line = ["pretrain", "--data", folder, "--out", out, "--epochs", 2, "--batch", 13, "--no-compile", *more]
+        line = ["pretrain", "--data", folder, "--out", out, "--epochs", 2, "--batch", 12, "--no-compile", *more]
         status = cli.main([str(part) for part in line])
         return status, *capsys.readouterr()
 
@@ -48,7 +48,7 @@ def test_stop_and_go_on(train, tmp_path, monkeypatch):
     """Ctrl-C in the second epoch and another start: every weight is as without it. Another seed differs."""
     status, shown, errors = train(tmp_path / "whole.pt")
     assert (status, errors) == (0, "")
-    line = r"epoch %d/2 loss \d\.\d{4} test \d+\.\d\d %% \d+ s\n"
+    line = r"epoch %d/2 loss \d\.\d{4} validation \d+\.\d\d %% \d+ s\n"
     assert re.fullmatch(line % 1 + line % 2 + ".*; next: bitreplay export .*\n", shown)
     assert re.fullmatch(line % 1 + line % 2, (tmp_path / "whole.log").read_text())
 
@@ -127,7 +127,7 @@ def test_init_from_a_model(folder, tmp_path, model):
     path, folded = model
     found = training(folder, tmp_path / "new.pt", "--init", path, *SMALL)
     found.net.eval()
-    x = pretrain.to_input(found.x_test)
+    x = pretrain.to_input(found.x_validation)
     with torch.no_grad():
         assert torch.equal(found.net.latent(x).double(), folded.latent(x.double()))
         scores = found.net(x)
@@ -208,7 +208,8 @@ def test_latent(folder, tmp_path, model, init):
         if init == "model":
             net = restore.from_model(path)
         net.cut("block1")
-        net.calibrate(np.load(folder / "cifar100_train_images.npy"))
+        images = np.load(folder / "cifar100_train_images.npy")
+        net.calibrate(images[np.arange(40) % pretrain.HELD_BACK != pretrain.HELD_BACK - 1])
         assert torch.equal(levels.double(), net.blocks[1].levels.double())
     new = training(folder, tmp_path / "new.pt", *settings).net.blocks[1].levels
     assert torch.equal(new, torch.tensor([-1.0, 1.0]).expand(64, 2))
@@ -259,6 +260,7 @@ def begin(folder, out, *more):
         (("--rate", 1e-3), "was begun with --rate 0.003, not 0.001: give the same again"),
         (("--seed", 2), "was begun with --seed 1, not 2"),
         (("--cutmix", 0), "was begun with --cutmix 0.5, not 0.0"),
+        (("--net", "vgg"), "was begun with --net reactnet, not vgg"),
         (("--latent", "block1"), "was begun with --latent latent, not block1"),
         (("--widths", 64, 128, 256), "was begun with --widths 32 64 128, not 64 128 256"),
         (("--init", "{}"), "is there already: go on with it without --init"),
@@ -306,10 +308,10 @@ def test_other_files_beside_the_checkpoint_stay(train, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["net.log", "net.new", "net.pt"]
 
 
-@pytest.mark.parametrize("arguments", [("--epochs", 0), ("--batch", 41), ("--batch", 0), ("--batch", -5)])
+@pytest.mark.parametrize("arguments", [("--epochs", 0), ("--batch", 39), ("--batch", 0), ("--batch", -5)])
 def test_nothing_to_train_on(train, tmp_path, arguments):
     status, _, error = train(tmp_path / "net.pt", *arguments)
-    assert status == 2 and "--epochs must be at least 1 and --batch 1..40" in error
+    assert status == 2 and "--epochs must be at least 1 and --batch 1..38" in error
 
 
 def test_a_checkpoint_of_version_0_1(tmp_path):
@@ -337,3 +339,28 @@ def test_widths(train, tmp_path):
 def test_widths_that_cannot_be(train, tmp_path, widths):
     status, _, error = train(tmp_path / "net.pt", "--widths", *widths)
     assert status == 2 and "--widths must be multiples of 32" in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("net", ["reactnet", "birealnet", "quicknet"])
+def test_what_is_trained_folded_is_what_is_exported(train, tmp_path, net):
+    """From a checkpoint: the integers are trained, and the net as trained computes what its export does."""
+    whole, folded = tmp_path / "whole.pt", tmp_path / "folded.pt"
+    assert train(whole, "--net", net, *SMALL)[0] == 0
+    assert train(folded, "--net", net, *SMALL, "--init", whole, "--folded", "--rate", 1e-2)[0] == 0
+    assert not any(".norm." in name for name in weights(folded))
+    trained, x = restore.from_checkpoint(folded).double().eval(), torch.randn(8, 3, 32, 32).double()
+    export.export(trained, tmp_path / "model", "model", [f"class {i}" for i in range(100)])
+    with torch.no_grad():
+        latent = trained.latent(x)
+        assert torch.equal(latent, restore.from_model(tmp_path / "model").latent(x))
+        assert torch.equal(trained.features(latent), trained.fold().features(latent))
+    before = restore.from_checkpoint(whole).blocks[0].weight
+    assert torch.equal(before.abs(), before.abs().clamp(max=1)) and not torch.equal(before, trained.blocks[0].weight)
+
+
+@pytest.mark.parametrize("more", [(), ("--init", "MODEL"), ("--init", "CHECKPOINT", "--net", "vgg")])
+def test_what_cannot_be_folded(train, tmp_path, model, more):
+    train(tmp_path / "old.pt", *SMALL)
+    files = {"MODEL": model[0], "CHECKPOINT": tmp_path / "old.pt"}
+    status, _, error = train(tmp_path / "new.pt", "--folded", *(files.get(word, word) for word in more), *SMALL)
+    assert status == 2 and "--folded needs --init with a checkpoint" in error and error.count("\n") == 1
