@@ -1,0 +1,149 @@
+"""Labelled samples of a user: folders of pictures and archives, what is held back, and what is told of mistakes."""
+
+import numpy as np
+import pytest
+from bitreplay_host.datasets import labelled
+from bitreplay_host.errors import UserError
+from PIL import Image
+
+SHAPE = 8, 8, 3
+
+
+def paint(path, colour):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (16, 12), colour).save(path)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two classes, of two pictures and one."""
+    paint(tmp_path / "in" / "mug" / "1.png", "red")
+    paint(tmp_path / "in" / "mug" / "more" / "1.png", "blue")
+    paint(tmp_path / "in" / "a cup" / "x.bmp", "lime")
+    return tmp_path / "in"
+
+
+def told(path, shape=SHAPE):
+    with pytest.raises(UserError) as error:
+        labelled.load(path, shape)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_folders_are_classes(folder):
+    images, labels, names = labelled.load(folder, SHAPE)
+    assert images.shape == (3, *SHAPE) and images.dtype == np.uint8
+    assert [names[label] for label in labels] == ["a cup", "mug", "mug"] and names == ["a cup", "mug"]
+    assert images[:, 0, 0].tolist() == [[0, 255, 0], [255, 0, 0], [0, 0, 255]]
+
+
+def test_a_model_of_grey_pictures_gets_grey(folder):
+    images, _, _ = labelled.load(folder, (4, 4, 1))
+    assert images[:, 0, 0, 0].tolist() == [150, 76, 29]
+
+
+def test_what_cannot_be_read_is_named_and_left_out(folder, capsys):
+    (folder / "mug" / "broken\n.jpg").write_text("no")
+    (folder / "mug" / "notes.txt").write_text("no picture")
+    (folder / "notes.txt").write_text("no picture")
+    assert len(labelled.load(folder, SHAPE)[0]) == 3
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 5
+    assert "2 files are by their names no pictures, and left out" in lines
+    assert lines[-2].endswith("broken .jpg is not a picture that can be read")
+    assert lines[-1] == "1 file is unreadable, and left out"
+
+
+def test_a_class_of_which_nothing_can_be_read_is_an_error(folder):
+    (folder / "dish").mkdir()
+    assert "dish has no pictures in it (.jpg, " in told(folder)
+    (folder / "dish" / "1.jpg").write_text("no")
+    assert "dish: none of its pictures can be read; " in told(folder)
+
+
+def test_mistakes_are_told(folder, tmp_path):
+    assert "there is no such folder or file" in told(tmp_path / "none")
+    assert "no folders in it: make one for each class" in told(folder / "a cup")
+    assert "neither a folder nor an .npz" in told(folder / "mug" / "1.png")
+    assert "which no picture has: choose another --model" in told(folder, (8, 1, 6))
+    paint(folder / ("x" * 65) / "1.png", "red")
+    assert "label: must be a str of 1..64 characters" in told(folder)
+
+
+@pytest.mark.parametrize("kind", ["wav", "CSV"])
+def test_what_has_no_front_end_yet_is_refused(kind, tmp_path):
+    (tmp_path / "yes").mkdir()
+    (tmp_path / "yes" / f"1.{kind}").write_text("no")
+    assert "is still missing: give pictures" in told(tmp_path)
+
+
+def test_train_and_test_are_kept_apart(folder, tmp_path):
+    whole = tmp_path / "whole"
+    folder.rename(tmp_path / "train")
+    whole.mkdir()
+    (tmp_path / "train").rename(whole / "train")
+    paint(whole / "test" / "mug" / "9.png", "white")
+    found = labelled.load_split(whole, SHAPE)
+    assert found.names == ["a cup", "mug"] and found.labels.tolist() == [0, 1, 1, 1]
+    assert found.held.tolist() == [False, False, False, True]
+    assert "has train and test in it: name one of them" in told(whole)
+    paint(whole / "test" / "dish" / "9.png", "white")
+    with pytest.raises(UserError, match="test.dish: there is no such class in train"):
+        labelled.load_split(whole, SHAPE)
+    paint(whole / "val" / "mug" / "9.png", "white")
+    with pytest.raises(UserError, match="beside train and test there can be no other folder"):
+        labelled.load_split(whole, SHAPE)
+
+
+def test_a_share_of_each_class_is_held_back():
+    rng = np.random.default_rng(1)
+    images, labels = rng.integers(0, 256, (26, *SHAPE), np.uint8), np.repeat([0, 1, 2, 3], [10, 13, 2, 1])
+    held = labelled.split(images, labels, 0.2, 1)
+    assert np.bincount(labels[held], minlength=4).tolist() == [2, 3, 1, 0]
+    assert (held == labelled.split(images, labels, 0.2, 1)).all()
+    assert (held != labelled.split(images, labels, 0.2, 2)).any()
+    assert not labelled.split(images, labels, 0, 1).any()
+    order = rng.permutation(26)
+    assert (labelled.split(images[order], labels[order], 0.2, 1) == held[order]).all()
+
+
+def test_an_archive(tmp_path):
+    images = np.random.default_rng(1).integers(0, 256, (3, *SHAPE), np.uint8)
+    np.savez(tmp_path / "a.npz", images=images, labels=["b", "a", "b"])
+    found, labels, names = labelled.load(tmp_path / "a.npz", SHAPE)
+    assert (found == images).all() and labels.tolist() == [1, 0, 1] and names == ["a", "b"]
+    np.savez(tmp_path / "a.npz", images=images[..., 0], labels=np.array([7, 2, 7], np.uint8))
+    found, labels, names = labelled.load(tmp_path / "a.npz", SHAPE)
+    assert (found == images[..., :1]).all() and labels.tolist() == [1, 0, 1] and names == ["2", "7"]
+    np.savez(tmp_path / "a.npz", images=images, labels=[0, 2, 0], names=["x", "y", "z"])
+    assert labelled.load(tmp_path / "a.npz", (4, 4, 3))[2] == ["x", "z"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"images": np.zeros((3, 8, 8, 3))},
+            "images must be uint8, n x height x width, or that x 3; they are float64",
+        ),
+        ({"images": np.zeros((3, 8, 8, 4), np.uint8)}, "images must be uint8"),
+        ({"labels": [1, 2]}, "labels must be 3 integers or strings"),
+        ({"labels": [1.0, 2, 3]}, "labels must be 3 integers or strings"),
+        ({"labels": np.array([1, "a", None], object)}, "neither a folder nor an .npz"),
+        ({"names": ["x", "y"]}, "with names, labels must be integers, 0..1"),
+        ({"names": ["x", "y", "y"]}, "names has a name twice"),
+        ({"labels": ["x" * 65] * 3}, "label: must be a str of 1..64 characters"),
+    ],
+)
+def test_a_bad_archive_is_told(change, message, tmp_path):
+    arrays = {"images": np.zeros((3, *SHAPE), np.uint8), "labels": [0, 1, 2], **change}
+    np.savez(tmp_path / "a.npz", **arrays)
+    assert message in told(tmp_path / "a.npz")
+
+
+def test_other_files_are_no_archive(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros(3))
+    np.savez(tmp_path / "a.npz", x=np.zeros(3))
+    assert "neither a folder nor an .npz" in told(tmp_path / "a.npy")
+    assert "has no images or no labels" in told(tmp_path / "a.npz")
