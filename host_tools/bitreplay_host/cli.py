@@ -11,7 +11,7 @@ import traceback
 
 import bitreplay
 
-from .errors import UserError
+from .errors import UserError, printable
 
 # name: one line of help
 COMMANDS = {
@@ -107,8 +107,8 @@ def _one_line(error):
 
 
 def _short(text):
-    """A text as one line of at most LONGEST characters; the names of files in it may have any characters."""
-    line = "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+    """A text as one line of at most LONGEST characters."""
+    line = printable(text)
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 105]} ... {line[-100:]}"
 
 

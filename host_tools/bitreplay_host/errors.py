@@ -25,3 +25,8 @@ def as_user_error() -> Iterator[None]:
         yield
     except (ValueError, MemoryError) as error:
         raise UserError(str(error)) from error
+
+
+def printable(text: str) -> str:
+    """A text as one line; the names of files in it may have any characters."""
+    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))

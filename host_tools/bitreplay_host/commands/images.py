@@ -3,6 +3,10 @@
 The largest square in the middle of each photograph is scaled down; what is transparent becomes white. --cifar10 gives
 pictures to try it with: so many training images of each class, named after it. On the board such a file is read whole:
 open(path, "rb").read().
+
+Of a folder all pictures are taken, and its tree is kept: FOLDER/mug/1.jpg becomes OUT/mug/1.rgb. Where more is named
+than one folder, each folder keeps its name as well, and files go to OUT itself. Where two would have one name, the
+second becomes NAME-2.rgb, the third NAME-3.rgb, in the order in which they are given.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ from .options import add_data
 
 EPILOG = """examples:
   bitreplay images mug*.jpg cup*.jpg               mug0.jpg becomes images/mug0.rgb
+  bitreplay images photos                          photos/mug/0.jpg becomes images/mug/0.rgb
   bitreplay images --cifar10 5                     cat0.rgb ... truck4.rgb
 
 Then let the board see the folder, and teach it at its prompt:
@@ -27,7 +32,7 @@ SIDE = 32  # of the shipped model's images
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
-    text = "JPEG, PNG or another common format; or a pattern, for shells that do not expand it"
+    text = "JPEG, PNG or another common format; a folder of them; or a pattern, for shells that do not expand it"
     parser.add_argument("photos", metavar="PHOTO", type=Path, nargs="*", help=text)
     parser.add_argument(
         "--cifar10", metavar="N", type=int, help="so many of each class of CIFAR-10 (bitreplay data cifar10)"
@@ -43,8 +48,8 @@ def run(args: argparse.Namespace) -> None:
     if not 1 <= args.side <= 256:
         raise UserError("--side must be 1..256")
     if args.photos:
-        photos = images.expanded(args.photos)
-        written = images.write(images.of_photos(photos, args.side), args.out, photos)
+        photos = images.named(images.expanded(args.photos))
+        written = images.write(images.of_photos(photos, args.side), args.out, [path for path, _ in photos])
     else:
         written = images.write(images.of_cifar10(args.cifar10, args.dir), args.out)
     size = written[0].stat().st_size

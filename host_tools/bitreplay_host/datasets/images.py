@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import itertools
 import os
 import re
 import tempfile
@@ -12,11 +13,13 @@ from pathlib import Path
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
+from tqdm import tqdm
 
 from ..errors import UserError
 from . import registry
 
 MOST = 5000  # training images that CIFAR-10 has of a class
+PICTURES = ".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".heic", ".heif", ".avif"
 UNCLEAR = {"I": "32-bit integers", "F": "floating point"}  # by Pillow's mode
 OTHERS = {  # what files begin with, whatever they are called
     "HEIC": rb".{4}ftyp(he|mif1|msf1)",
@@ -27,18 +30,17 @@ OTHERS = {  # what files begin with, whatever they are called
 }
 
 
-def write(pictures: Iterable[tuple[str, np.ndarray]], folder: Path, inputs: Iterable[Path] = ()) -> list[Path]:
-    """Writes (name, picture uint8) pairs as files of a folder; returns their paths.
+def write(pictures: Iterable[tuple[Path, np.ndarray]], folder: Path, inputs: Iterable[Path] = ()) -> list[Path]:
+    """Writes (where it goes in the folder, picture uint8) pairs as files NAME.rgb; returns their paths.
 
-    Nothing is written before all pictures are there. UserError for two of one name, and for a file that is there
-    already: a link, one of `inputs`, or one that differs.
+    Two that would have one path are numbered. Nothing is written before all pictures are there. UserError for a file
+    that is there already: a link, one of `inputs`, or one that differs.
     """
     contents: dict[Path, bytes] = {}
-    for name, picture in pictures:
-        path = folder / f"{name}.rgb"
-        if path in contents:
-            raise UserError(f"two photographs are called {name}; rename one")
-        contents[path] = picture.tobytes()
+    for target, picture in pictures:
+        names = itertools.chain([target.name], (f"{target.name}-{n}" for n in itertools.count(2)))
+        paths = (folder / target.with_name(f"{name}.rgb") for name in names)
+        contents[next(path for path in paths if path not in contents)] = picture.tobytes()
     sources = [path.resolve() for path in inputs]
     for path, content in contents.items():
         if path.is_symlink() or path.resolve() in sources:
@@ -50,6 +52,7 @@ def write(pictures: Iterable[tuple[str, np.ndarray]], folder: Path, inputs: Iter
     with tempfile.TemporaryDirectory(prefix=".new-", dir=folder) as new:
         for path, content in contents.items():
             if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
                 temporary = Path(new) / path.name
                 temporary.write_bytes(content)
                 temporary.rename(path)
@@ -72,39 +75,86 @@ def expanded(paths: Iterable[Path]) -> list[Path]:
     return found
 
 
-def of_photos(paths: list[Path], side: int) -> Iterator[tuple[str, np.ndarray]]:
-    """(name, side x side x 3, uint8) of image files, on white where they are transparent.
+def named(paths: Iterable[Path]) -> list[tuple[Path, Path]]:
+    """(image file, where it goes, without a suffix) of files, and of all pictures in folders, whose tree is kept.
+
+    A folder that is not alone keeps its own name, too. UserError for a folder without pictures.
+    """
+    found: list[tuple[Path, Path]] = []
+    paths = list(paths)
+    for path in paths:
+        if not path.is_dir():
+            found.append((path, Path(path.stem)))
+            continue
+        inside = [file for file in files(path) if is_picture(file)]
+        if not inside:
+            raise UserError(f"{path} has no pictures in it ({', '.join(PICTURES)}): name another folder")
+        start = Path(path.resolve().name if len(paths) > 1 else "")
+        found += [(file, start / file.relative_to(path).with_suffix("")) for file in inside]
+    return found
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file of a folder is one, by its name."""
+    return path.suffix.lower() in PICTURES
+
+
+def files(folder: Path) -> list[Path]:
+    """All files in a folder and those in it, but for hidden ones, in order."""
+    found = sorted(folder.rglob("*"))
+    return [path for path in found if path.is_file() and not is_hidden(path.relative_to(folder))]
+
+
+def is_hidden(path: Path) -> bool:
+    """Whether systems, not people, have made it: .DS_Store, __MACOSX and their like."""
+    return any(part.startswith((".", "__")) for part in path.parts)
+
+
+def of_photos(photos: Iterable[tuple[Path, Path]], side: int) -> Iterator[tuple[Path, np.ndarray]]:
+    """(where it goes, side x side x 3, uint8) of (image file, where it goes): what named() returns. As of_photo()."""
+    photos = list(photos)
+    for path, target in tqdm(photos, desc="reading photographs", unit="photo", disable=None, leave=False):
+        yield target, of_photo(path, (side, side, 3))
+
+
+def of_photo(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
+    """An image file as uint8 of this shape, of 1 or 3 channels, on white where it is transparent.
 
     UserError for a file that is no picture, or one that cannot be shown right; FileNotFoundError.
     """
-    for path in paths:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of odd metadata, and of sizes that are fine
-                with Image.open(path) as photo:
-                    square = _square(photo, path, side)
-        except (FileNotFoundError, UserError):
-            raise
-        except (Image.DecompressionBombError, MemoryError):
-            raise UserError(f"{path} has too many pixels: save a smaller copy") from None
-        except Exception as error:  # a damaged file raises anything
-            found = _other_format(path)
-            told = f"is {found}: save it as JPEG or PNG" if found else "is not a picture that can be read"
-            raise UserError(f"{path} {told}") from error
-        yield path.stem, square
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd metadata, and of sizes that are fine
+            with Image.open(path) as photo:
+                return fit(_upright(photo, path), shape)
+    except (FileNotFoundError, UserError):
+        raise
+    except (Image.DecompressionBombError, MemoryError):
+        raise UserError(f"{path} has too many pixels: save a smaller copy") from None
+    except Exception as error:  # a damaged file raises anything
+        found = _other_format(path)
+        told = f"is {found}: save it as JPEG or PNG" if found else "is not a picture that can be read"
+        raise UserError(f"{path} {told}") from error
 
 
-def _square(photo: Image.Image, path: Path, side: int) -> np.ndarray:
-    """The square in the middle of a picture, side x side x 3, uint8; UserError if its values can mean anything."""
+def _upright(photo: Image.Image, path: Path) -> Image.Image:
+    """A picture as it is to be shown, with 8 bits; UserError if its values can mean anything."""
     upright = ImageOps.exif_transpose(photo)
     # Pillow's mode I is 16 bits in PGM, and in older versions in PNG; its own conversion would cut off at 255.
     if photo.mode.startswith("I;16") or (photo.mode == "I" and photo.format in ("PNG", "PPM")):
-        upright = _grey(np.asarray(upright), getattr(photo, "tag_v2", {}))
-    elif photo.mode in UNCLEAR:
+        return _grey(np.asarray(upright), getattr(photo, "tag_v2", {}))
+    if photo.mode in UNCLEAR:
         raise UserError(f"{path} has pixels of {UNCLEAR[photo.mode]}: save it with 8 or 16 bits, as JPEG or PNG")
-    square = ImageOps.fit(upright.convert("RGBA"), (side, side), Image.Resampling.BOX)
-    white = Image.new("RGBA", square.size, "white")
-    return np.asarray(Image.alpha_composite(white, square).convert("RGB"))
+    return upright
+
+
+def fit(picture: Image.Image, shape: tuple[int, int, int]) -> np.ndarray:
+    """What is in the middle of a picture of 8 bits, scaled down to this shape, uint8."""
+    height, width, channels = shape
+    inside = ImageOps.fit(picture.convert("RGBA"), (width, height), Image.Resampling.BOX)
+    white = Image.new("RGBA", inside.size, "white")
+    pixels = Image.alpha_composite(white, inside).convert("RGB" if channels == 3 else "L")
+    return np.asarray(pixels).reshape(shape)
 
 
 def _grey(values: np.ndarray, tags: Mapping) -> Image.Image:
@@ -124,11 +174,11 @@ def _other_format(path: Path) -> str | None:
     return next((name for name, pattern in OTHERS.items() if re.match(pattern, start, re.DOTALL)), None)
 
 
-def of_cifar10(count: int, directory: Path) -> Iterator[tuple[str, np.ndarray]]:
+def of_cifar10(count: int, directory: Path) -> Iterator[tuple[Path, np.ndarray]]:
     """(name, 32 x 32 x 3, uint8) of the first training images of each class."""
     if not 1 <= count <= MOST:
         raise UserError(f"--cifar10 must be 1..{MOST}")
     pictures, labels = registry.load("cifar10", "train", directory)
     for label, name in enumerate(registry.class_names("cifar10")):
         for n, index in enumerate(np.flatnonzero(labels == label)[:count]):
-            yield f"{name}{n}", pictures[index]
+            yield Path(f"{name}{n}"), pictures[index]

@@ -5,7 +5,7 @@ import struct
 import numpy as np
 import pytest
 from bitreplay_host import cli
-from PIL import Image
+from PIL import Image, ImageColor
 
 
 def read(path, side):
@@ -191,18 +191,59 @@ def test_cifar10(synthetic_data, tmp_path):
         (["{}/text.jpg"], "text.jpg is not a picture"),
         (["{}/text.jpg", "--side", "0"], "--side"),
         (["--cifar10", "0"], "--cifar10"),
-        (["{}/a.png", "{}/a.gif"], "two photographs are called a"),
+        (["{}/empty"], "empty has no pictures in it (.jpg, .jpeg, .png"),
     ],
 )
 def test_errors_are_one_line(arguments, message, tmp_path, capsys):
     (tmp_path / "text.jpg").write_text("no")
-    for name in ("a.png", "a.gif"):
-        Image.new("RGB", (8, 8)).save(tmp_path / name)
+    (tmp_path / "empty").mkdir()
     arguments = [a.format(tmp_path) for a in arguments]
     assert cli.main(["images", *arguments, "--out", str(tmp_path / "out")]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert message in error
+
+
+def colours(folder):
+    """The colour of each picture that was made, by its path."""
+    found = {str(path.relative_to(folder)): path.read_bytes()[:3] for path in folder.rglob("*.rgb")}
+    return {path: next(c for c in COLOURS if bytes(ImageColor.getrgb(c)) == colour) for path, colour in found.items()}
+
+
+COLOURS = "red", "blue", "lime", "white", "black"
+
+
+def paint(folder, **pictures):
+    """Pictures of one colour: a__png="red" is a.png, and cup_a__png is cup/a.png."""
+    for name, colour in pictures.items():
+        path = folder / name.replace("__", ".").replace("_", "/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), colour).save(path)
+
+
+def test_two_of_one_name_are_numbered(tmp_path):
+    paint(tmp_path, a__png="red", a__gif="blue", b_a__png="lime", b_c_a__png="white")
+    paths = [tmp_path / name for name in ("a.png", "a.gif", "b/a.png", "b/c/a.png")]
+    assert cli.main(["images", *map(str, paths), "--out", str(tmp_path / "out")]) == 0
+    expected = {"a.rgb": "red", "a-2.rgb": "blue", "a-3.rgb": "lime", "a-4.rgb": "white"}
+    assert colours(tmp_path / "out") == expected
+
+
+def test_the_tree_of_a_folder_is_kept(tmp_path, capsys):
+    folder = tmp_path / "in"
+    paint(folder, mug_1__png="red", cup_1__png="blue", cup_1__gif="lime", cup_more_1__JPG="white", b__png="black")
+    (folder / "notes.txt").write_text("no picture")
+    (folder / "._b.png").write_text("of another system")
+    assert cli.main(["images", str(folder), "--out", str(tmp_path / "out")]) == 0
+    expected = {"mug/1.rgb": "red", "cup/1.rgb": "lime", "cup/1-2.rgb": "blue", "cup/more/1.rgb": "white"}
+    assert colours(tmp_path / "out") == expected | {"b.rgb": "black"}
+    assert "5 images of 3072 bytes" in capsys.readouterr().out
+
+
+def test_of_several_folders_each_keeps_its_name(tmp_path):
+    paint(tmp_path, mug_1__png="red", cup_1__png="blue")
+    assert cli.main(["images", str(tmp_path / "mug"), str(tmp_path / "cup"), "--out", str(tmp_path / "out")]) == 0
+    assert colours(tmp_path / "out") == {"mug/1.rgb": "red", "cup/1.rgb": "blue"}
 
 
 @pytest.fixture
