@@ -5,8 +5,8 @@ tells how well the integers agree with PyTorch.
 
 With --latent the model is cut at a block, from a checkpoint or from a model that was exported before: the latent is
 what that block's binary convolution reads, and the layers from there on can be trained on the board. The levels that
-stand in for the shortcut there are those of a net that was trained so; else means over the first 1000 of CIFAR-100's
-training images, which costs some accuracy.
+stand in for the shortcut there are those of a net that was trained so; else means over the first 1000
+training images of --data, which costs some accuracy.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from pathlib import Path
 
 from bitreplay.dataflow import MAX_NAME
 
-from ..datasets import registry
 from ..errors import UserError
 from ..paths import SUFFIX
 from .options import LATENT_HELP, add_data
@@ -35,7 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", help="the model's name (default: that of a model, else backbone)")
     parser.add_argument("--no-head", action="store_true", help="leave out the pretrained classes")
     parser.add_argument("--latent", metavar="NAME", help=f"{LATENT_HELP} (default: where the source has it)")
-    add_data(parser)
+    parser.add_argument(
+        "--data", metavar="NAME|FOLDER|FILE", default="cifar100", help="with --latent: as of `bitreplay pretrain`"
+    )
+    add_data(parser, "--dir")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -44,12 +46,12 @@ def run(args: argparse.Namespace) -> None:
         raise UserError(f"{args.model} is the {kind} itself: choose another name for the model")
     if args.name is not None and not (1 <= len(args.name) <= MAX_NAME and args.name.isprintable()):
         raise UserError(f"--name must have 1..{MAX_NAME} printable characters")
-    from ..training import export, restore
+    from ..training import data, export, restore
 
     net, name, labels = restore.read(args.source)
     if args.latent not in (None, net.latent_name):
         net.cut(args.latent)
         if args.latent != export.LATENT:
-            net.calibrate(registry.load("cifar100", "train", args.data)[0])
+            net.calibrate(data.load(args.data, args.dir, tuple(net.image))[0])
     export.export(net, args.model, args.name or name, None if args.no_head else labels)
     print(f"{args.model}: {args.model.stat().st_size} bytes")

@@ -1,7 +1,8 @@
-"""Train the backbone on CIFAR-100 with PyTorch, its binary latent in the loop.
+"""Train a backbone with PyTorch, on CIFAR-100 or your own pictures, its binary latent in the loop.
 
 Binary weights and activations with a straight-through estimator, Adam and a one-cycle schedule, in bfloat16 on the
 CPU; about a minute an epoch on two cores. Stops and goes on: the checkpoint holds everything, an epoch at a time.
+Needs PyTorch, which `make setup` does not install: pip install 'bitreplay[pretrain]'.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ EPILOG = """examples:
   bitreplay pretrain --epochs 60 --out backbone.pt     stop it, run it again: it goes on
   bitreplay pretrain --init backbone.pt --out last.pt --epochs 14 --rate 1e-3 --cutmix 0
   bitreplay pretrain --init backbone.pt --folded --out folded.pt --epochs 4 --rate 3e-4 --cutmix 0
+  bitreplay pretrain --data ~/photographs --widths 32 32 64 64 128 --epochs 30 --out mine.pt
+  bitreplay pretrain --data spectrograms.npz --no-flip --widths 32 32 64 64 128 --out speech.pt
   bitreplay pretrain --widths 32 32 64 64 128 --cutmix 0 --out small.pt
   bitreplay pretrain --init models/backbone.safetensors --latent block5 --above --cutmix 0 --epochs 15 --out deep.pt
   bitreplay export backbone.pt backbone.safetensors
@@ -53,10 +56,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cutmix", type=float, default=0.5, help="share of the minibatches (default: %(default)s)")
     parser.add_argument("--batch", type=int, default=128, help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=1, help="default: %(default)s")
-    add_data(parser)
+    parser.add_argument(
+        "--data",
+        metavar="NAME|FOLDER|FILE",
+        default="cifar100",
+        help="a dataset of `bitreplay data`; a folder with a folder of pictures for each class; or an .npz with "
+        "images, uint8, and labels (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--image", type=shape, metavar="HxWxC", help="scale a folder's pictures to this (default: 32x32x3)"
+    )
+    parser.add_argument("--no-flip", action="store_true", help="for what has a left and a right, as letters")
+    add_data(parser, "--dir")
     parser.add_argument(
         "--no-compile", action="store_true", help="skip torch.compile (no C++ compiler needed, slower)"
     )
+
+
+def shape(text: str) -> tuple[int, int, int]:
+    """HxWxC."""
+    height, width, channels = (int(part) for part in text.lower().split("x"))
+    return height, width, channels
 
 
 def run(args: argparse.Namespace) -> None:
@@ -71,6 +91,9 @@ def settings(args: argparse.Namespace) -> Settings:
     return Settings(
         out=args.out,
         data=args.data,
+        directory=args.dir,
+        image=args.image,
+        flip=not args.no_flip,
         widths=args.widths,
         epochs=args.epochs,
         rate=args.rate,

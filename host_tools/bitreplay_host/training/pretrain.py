@@ -1,4 +1,4 @@
-"""Pretraining of the backbone on CIFAR-100, its binary latent in the loop.
+"""Pretraining of a net, its binary latent in the loop.
 
 Binary weights and activations with a straight-through estimator, in bfloat16 on the CPU. It stops and goes on: the
 checkpoint holds everything, an epoch at a time.
@@ -16,20 +16,21 @@ import torch
 import torch.nn.functional as F
 from tqdm import tqdm
 
-from ..datasets import registry
 from ..errors import UserError
+from . import data
 from .net import LATENT, to_input
 from .plain import PLAIN, make
 from .restore import checkpoint, has_norm, is_model, weights_to_train
 from .steps import LABEL_SMOOTHING, Steps
 
-KEPT = "epochs", "rate", "cutmix", "batch", "seed", "net", "latent", "above"  # settings, in checkpoints
+KEPT = "epochs", "rate", "cutmix", "flip", "batch", "seed", "net", "latent", "above"  # settings, in checkpoints
 HELD_BACK = 20  # one of so many training images is for validation
 
 
 @dataclass(frozen=True)
 class Settings:
-    """out: the checkpoint. init: another one, or a model, whose weights to start from. data: where CIFAR-100 is.
+    """out: the checkpoint. init: another one, or a model, whose weights to start from. data: as data.load
+    takes it, and so directory and image. flip: half of the images, left to right.
 
     folded: start from the folded net of a checkpoint `init`. net: one of training.KINDS. widths, latent: as Net takes
     them. above: train only what lies above the latent. rate: the peak for binary weights. cutmix: share of the
@@ -37,7 +38,8 @@ class Settings:
     """
 
     out: Path
-    data: Path
+    data: str
+    directory: Path
     widths: Sequence[int]
     epochs: int
     rate: float
@@ -49,30 +51,37 @@ class Settings:
     folded: bool = False
     latent: str = LATENT
     above: bool = False
+    image: tuple[int, int, int] | None = None
+    flip: bool = True
     compile: bool = True
 
 
-def augment(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Random crop of each image padded by 4 grey pixels, and random flip: (n, 3, 32, 32) uint8 to the same."""
-    n = len(images)
+def augment(images: torch.Tensor, generator: torch.Generator, flip: bool = True) -> torch.Tensor:
+    """Random crop of each image padded by 4 grey pixels, and perhaps random flip: (n, c, h, w) uint8 to the same."""
+    n, channels, height, width = images.shape
     padded = F.pad(images, (4, 4, 4, 4), value=128)
     dy, dx = (torch.randint(0, 9, (n, 1), generator=generator) for _ in range(2))
-    rows = (dy + torch.arange(32)).view(n, 1, 32, 1)
-    columns = dx + torch.arange(32)
-    flip = torch.rand(n, 1, generator=generator) < 0.5
-    columns = torch.where(flip, columns.flip(1), columns).view(n, 1, 1, 32)
-    return padded[torch.arange(n).view(n, 1, 1, 1), torch.arange(3).view(1, 3, 1, 1), rows, columns]
+    rows = (dy + torch.arange(height)).view(n, 1, height, 1)
+    columns = dx + torch.arange(width)
+    if flip:
+        flipped = torch.rand(n, 1, generator=generator) < 0.5
+        columns = torch.where(flipped, columns.flip(1), columns)
+    which, channel = torch.arange(n).view(n, 1, 1, 1), torch.arange(channels).view(1, channels, 1, 1)
+    return padded[which, channel, rows, columns.view(n, 1, 1, width)]
 
 
 def cutmix(images: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor, float]:
     """Paste a box of another image into each (Yun et al. 2019). Returns images, order of the others, share kept."""
     order = torch.randperm(len(images), generator=generator)
-    side = int(32 * (1 - torch.rand((), generator=generator).item()) ** 0.5)
-    top, left = (int(torch.randint(0, 33 - side, (), generator=generator)) for _ in range(2))
+    sides = images.shape[2:]
+    share = (1 - torch.rand((), generator=generator).item()) ** 0.5
+    height, width = (int(side * share) for side in sides)
+    top = int(torch.randint(0, sides[0] + 1 - height, (), generator=generator))
+    left = int(torch.randint(0, sides[1] + 1 - width, (), generator=generator))
     images = images.clone()
-    box = (slice(None), slice(None), slice(top, top + side), slice(left, left + side))
+    box = (slice(None), slice(None), slice(top, top + height), slice(left, left + width))
     images[box] = images[order][box]
-    return images, order, 1 - side * side / 1024
+    return images, order, 1 - height * width / (sides[0] * sides[1])
 
 
 def _check(settings: Settings) -> None:
@@ -96,7 +105,10 @@ def _words(value) -> str:
 
 
 class Training:
-    """A run of pretraining: network, optimizer, schedule and generator, and the checkpoint they are kept in."""
+    """A run of pretraining: network, optimizer, schedule and generator, and the checkpoint they are kept in.
+
+    UserError for settings that make no sense together.
+    """
 
     def __init__(self, settings: Settings):
         self.settings = settings
@@ -110,7 +122,8 @@ class Training:
             raise UserError("--widths must be multiples of 32, each the one before or, twice, its double")
         weights = self._weights()
         # A net that comes from a model has no batch norm, as none can be made of what it was folded into.
-        self.net = make(settings.net, widths=widths, latent=settings.latent, norm=has_norm(weights))
+        shape = {"classes": len(self.labels), "widths": widths, "image": self.image}
+        self.net = make(settings.net, latent=settings.latent, norm=has_norm(weights), **shape)
         if settings.above:
             if has_norm(weights):
                 raise UserError("--above needs --init with a model: export the checkpoint, and start from that")
@@ -129,7 +142,9 @@ class Training:
 
     def _load(self):
         """Training images, and those held back from them: what chooses must not be the test set."""
-        images, labels = registry.load("cifar100", "train", self.settings.data)
+        settings = self.settings
+        images, labels, self.labels = data.load(settings.data, settings.directory, settings.image)
+        self.image = images.shape[1:]
         images, labels = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(labels).long()
         held = torch.arange(len(images)) % HELD_BACK == HELD_BACK - 1
         self.x, self.y = images[~held], labels[~held]
@@ -138,7 +153,7 @@ class Training:
     def _kept(self) -> dict:
         """The settings that a checkpoint keeps, as training cannot go on with others."""
         kept = {name: getattr(self.settings, name) for name in KEPT}
-        return kept | {"widths": list(self.settings.widths)}
+        return kept | {"widths": list(self.settings.widths), "image": list(self.image)}
 
     def _parts(self):
         """What a checkpoint keeps the state of, beside the generator."""
@@ -199,7 +214,7 @@ class Training:
         title = f"epoch {self.epoch + 1}/{self.settings.epochs}"
         for i in tqdm(range(self.steps_per_epoch), desc=title, unit="step", leave=False, disable=None):
             rows = order[i * self.settings.batch : (i + 1) * self.settings.batch]
-            loss = self._loss(step_net, augment(self.x[rows], self.generator), self.y[rows])
+            loss = self._loss(step_net, augment(self.x[rows], self.generator, self.settings.flip), self.y[rows])
             total += self.steps.take(loss)
         self.epoch += 1
         return total / self.steps_per_epoch
@@ -226,7 +241,8 @@ class Training:
 
     def _save(self) -> None:
         state = {name: part.state_dict() for name, part in self._parts().items()}
-        state |= {"generator": self.generator.get_state(), "epoch": self.epoch, "settings": self._kept()}
+        state |= {"generator": self.generator.get_state(), "epoch": self.epoch}
+        state |= {"settings": self._kept(), "labels": self.labels}
         temporary = self.settings.out.with_name(self.settings.out.name + ".new")
         torch.save(state, temporary)
         temporary.replace(self.settings.out)

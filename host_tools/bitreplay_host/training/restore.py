@@ -58,8 +58,9 @@ def from_checkpoint(path):
         blocks = itertools.takewhile(weights.__contains__, (f"blocks.{i}.weight" for i in itertools.count()))
         widths = [len(weights[name]) for name in ("stem.weight", *blocks)]
         # Version 0.1 kept no settings.
-        settings = {"net": "reactnet", "latent": latent_of(weights)} | saved.get("settings", {})
-        net = make(settings["net"], has_norm(weights), widths=widths, latent=settings["latent"])
+        settings = {"net": "reactnet", "latent": latent_of(weights), "image": [32, 32, 3]} | saved.get("settings", {})
+        shape = {"classes": len(weights["head"]), "widths": widths, "image": settings["image"]}
+        net = make(settings["net"], has_norm(weights), latent=settings["latent"], **shape)
         net.load_state_dict(weights)
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
         raise UserError(f"{path} holds the weights of another network") from error
@@ -70,7 +71,8 @@ def from_model(path: Path) -> Net:
     """The folded Net, in float64, of a model that `export` wrote; UserError if it is another model."""
     try:
         with safe_open(path, "np") as file:
-            layers = json.loads(file.metadata()["graph"])["layers"]
+            graph = json.loads(file.metadata()["graph"])
+            layers, image = graph["layers"], graph["image"]
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             if file.metadata()["version"] == "1":
                 layers = _upgraded(layers, tensors)
@@ -81,7 +83,7 @@ def from_model(path: Path) -> Net:
         latent = layers[[layer["op"] for layer in layers].index("latent") - 1]["tensor"]
         head = tensors.get("head.weight", np.zeros((0, widths[-1])))
         style = "quicknet" if any(layer["op"] == "max_pool" for layer in layers) else "reactnet"
-        net = Net(len(head), found["tail"]["groups"], widths, latent, style=style).eval().double()
+        net = Net(len(head), found["tail"]["groups"], widths, latent, style=style, image=image).eval().double()
         net.head.data = _like(net.head, head / HEAD_SCALE)
         for name, threshold in net.thresholds().items():
             threshold.data = _like(threshold, tensors[f"{name}.threshold"] / STREAM)
@@ -127,7 +129,8 @@ def is_model(path: Path) -> bool:
 def read(path: Path) -> tuple[Net, str, list[str] | None]:
     """The Net of a checkpoint or a model, its name, and its classes; None if it has no head."""
     if not is_model(path):
-        return from_checkpoint(path), BACKBONE, registry.class_names("cifar100")
+        labels = checkpoint(path).get("labels", registry.class_names("cifar100"))
+        return from_checkpoint(path), BACKBONE, labels
     net = from_model(path)
     with safe_open(path, "np") as file, as_user_error():
         metadata = file.metadata()

@@ -23,7 +23,7 @@ def export_command(tmp_path, capsys):
 
     def run(source, *more):
         out = tmp_path / "model"
-        status = cli.main(["export", "--data", str(tmp_path), *more, str(source), str(out)])
+        status = cli.main(["export", "--dir", str(tmp_path), *more, str(source), str(out)])
         return status, out, capsys.readouterr().err
 
     return run

@@ -170,7 +170,7 @@ def test_a_cut_model_is_cut_again_and_uncut(exported, tmp_path, capsys):
 
     def cut(source, latent, *more):
         out = tmp_path / f"{source.stem}_{latent}.safetensors"
-        line = ["export", "--latent", latent, source, out, "--data", tmp_path, *more]
+        line = ["export", "--latent", latent, source, out, "--dir", tmp_path, *more]
         assert cli.main([str(part) for part in line]) == 0
         assert capsys.readouterr().out == f"{out}: {out.stat().st_size} bytes\n"
         return out
@@ -208,7 +208,7 @@ def test_what_cannot_be_cut(exported, tmp_path, small_model, capsys, source, lat
     (tmp_path / "out.safetensors").write_bytes(path.read_bytes())
     before = (tmp_path / "out.safetensors").read_bytes()
     line = ["export", "--latent", latent, tmp_path / f"{source}.safetensors", tmp_path / "out.safetensors"]
-    assert cli.main([str(part) for part in [*line, "--data", tmp_path]]) == 2
+    assert cli.main([str(part) for part in [*line, "--dir", tmp_path]]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and re.fullmatch(f"bitreplay: {message}\n", error), error
     assert (tmp_path / "out.safetensors").read_bytes() == before
