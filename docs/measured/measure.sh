@@ -1,5 +1,6 @@
 #!/bin/bash
-# measure.sh [NAME...]: makes the files of this folder again, all or those that are named. README.md says what they need.
+# measure.sh [NAME...]: makes the files of this folder again, all or those that are named, and writes their figures into
+# the pages. README.md says what they need.
 set -eu
 here=$(realpath "$(dirname "$0")")
 root=$(dirname "$(dirname "$here")")
@@ -78,3 +79,4 @@ for name; do
     make firmware
     mv "$work/results.json" "$here/$name.json"
 done
+build/venv/bin/python "$here/write.py"
