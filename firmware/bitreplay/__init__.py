@@ -6,6 +6,7 @@ from .budget import heap, plan
 from .interrupts import ctrl_c
 from .learner import Learner
 from .network import Network, load
+from .record import Record, record
 
 __version__ = "0.1.0"
 

@@ -31,6 +31,34 @@ __version__: str
 def load(path: str | PathLike[str]) -> Network:
     """The Network in a model file. ValueError names the field or tensor that is wrong."""
 
+class Record:
+    """Rows of numbers in an .npy file that grows, `with bitreplay.record(...) as log:`. docs/formats.md tells of it."""
+
+    path: str
+    shape: tuple[int, ...]
+    row_bytes: int
+    rows: int
+    def __init__(self, path: str, shape: tuple[int, ...], descr: str) -> None: ...
+    def add(self, row: ReadableBuffer) -> None:
+        """Appends a row: a buffer of row_bytes bytes, such as array("h", ...). Another size is a ValueError."""
+
+    def flush(self) -> None:
+        """From now on all rows survive a reset, and numpy.load sees them."""
+
+    def close(self) -> None:
+        """As flush(); nothing can be added any more."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *error: object) -> None: ...
+    def __len__(self) -> int: ...
+
+def record(path: str | PathLike[str], shape: tuple[int, ...] | int, dtype: str = "uint8") -> Record:
+    """A Record that appends to the .npy file at path, or begins it.
+
+    shape: of a row, a tuple of 1..4 integers of 1..65535, or one integer. dtype: "uint8", "int8", "uint16", "int16",
+    "uint32", "int32" or "float32". ValueError for others, and for a file that has other rows.
+    """
+
 def heap() -> _Heap:
     """Bytes of the heap: used, free, and the largest block that is free in one piece."""
 
