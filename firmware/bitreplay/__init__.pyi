@@ -32,7 +32,7 @@ def load(path: str | PathLike[str]) -> Network:
     """The Network in a model file. ValueError names the field or tensor that is wrong."""
 
 class Record:
-    """Rows of numbers in an .npy file that grows, `with bitreplay.record(...) as log:`. docs/formats.md tells of it."""
+    """Rows of numbers in an .npy file that grows: `with bitreplay.record(...) as log:`; docs/formats.md"""
 
     path: str
     shape: tuple[int, ...]
