@@ -77,3 +77,18 @@ def make_folder(folder: Path) -> None:
             pass
     except OSError as error:
         raise UserError(f"{folder}: no files can be made there ({error.strerror}); choose another folder") from None
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Writes a file: it is the old one or the new one, whole, whatever happens meanwhile."""
+    handle, new = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(new, 0o644)
+        os.replace(new, path)
+    except BaseException:
+        os.unlink(new)
+        raise

@@ -43,10 +43,10 @@ def micropython(args: argparse.Namespace) -> Path:
     return args.micropython or paths.built("unix/micropython", "unix", "name it with --micropython")
 
 
-def add_train(parser: argparse._ActionsContainer) -> None:
+def add_train(parser: argparse._ActionsContainer, default: str = "1, or head where there is none") -> None:
     """What train() reads."""
     text = "layers of the model that are trained: head, all, or how many binary ones from the top"
-    parser.add_argument("--train", type=layers, help=f"{text} (default: 1, or head where there is none)")
+    parser.add_argument("--train", type=layers, help=f"{text} (default: {default})")
     text = "share of their output channels that is trained, above 0 and at most 1 (default: %(default)s)"
     parser.add_argument("--channels", type=float, default=1.0, help=text)
 

@@ -98,6 +98,10 @@ class Board:
         """Runs code; returns what it printed."""
         return "".join(self._lines(code.encode(), EXEC_SECONDS)).strip()
 
+    def lines(self, code: str, prefix: str) -> Generator[str, None, None]:
+        """Runs code that may take long; yields the lines that it prints, as they come. prefix: begins an error."""
+        return self._lines(code.encode(), RUN_SECONDS, prefix)
+
     def run(self, script: str, configuration: dict) -> Generator[dict, None, None]:
         """Run a script of onboard/ with a configuration; yields the JSON objects it prints. As unix_port.run()."""
         code = (ONBOARD / script).read_bytes()
@@ -370,7 +374,7 @@ def modules(code: bytes) -> dict[str, bytes]:
     return {f"{name}.py": path.read_bytes() for name, path in found.items() if path.exists()}
 
 
-def progress(description: str | None, total: int) -> tqdm:
-    """A progress bar of bytes; hidden where nobody looks, or without a description."""
+def progress(description: str | None, total: int, unit: str = "B") -> tqdm:
+    """A progress bar, of bytes unless told; hidden where nobody looks, or without a description."""
     hidden = True if description is None else None
-    return tqdm(total=total, desc=description, unit="B", unit_scale=True, disable=hidden, leave=False)
+    return tqdm(total=total, desc=description, unit=unit, unit_scale=unit == "B", disable=hidden, leave=False)

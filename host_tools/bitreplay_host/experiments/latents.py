@@ -42,10 +42,16 @@ def latents(model: Path, dataset: str, split: str, rows: Sequence[int], places: 
         raise UserError(f"{model} takes images of shape {net.image_shape}, but {dataset} has {chosen.shape[1:]}")
     if kind == "classes" and not net.labels:
         raise UserError(f"{model}: the model has no pretrained head, whose classes could be told")
+    return of_file(model, images, split, rows, places, kind)
+
+
+def of_file(model: Path, images: Path, what: str, rows: Sequence[int], places: Places, kind: str = "latents") -> Path:
+    """As latents(), of images in an .npy that fit the model. what: a word for progress and the name in the cache."""
+    chosen, net = np.load(images, mmap_mode="r"), models.load(model)
     # What they are made from, MicroPython too: figures of one build are not those of another.
     parts_of_key = _content(places.micropython), model.read_bytes(), chosen[list(rows)].tobytes()
     key = _digest("".join(map(_digest, parts_of_key)).encode())
-    start = f"{split}-{key}-"
+    start = f"{what}-{key}-"
     for file in places.cache.glob(f"{start}*.{kind}"):
         if file.name == f"{start}{_digest(file.read_bytes())}.{kind}":  # else it is damaged, and made again
             return file
@@ -54,7 +60,7 @@ def latents(model: Path, dataset: str, split: str, rows: Sequence[int], places: 
     parts = [list(map(int, part)) for part in np.array_split(np.asarray(rows), jobs)]
     with (
         tempfile.TemporaryDirectory(dir=places.cache) as directory,
-        tqdm(total=len(rows), desc=f"{split} images through the backbone", unit="image", disable=None) as bar,
+        tqdm(total=len(rows), desc=f"{what} images through the backbone", unit="image", disable=None) as bar,
     ):
 
         def work(index: int, _) -> bytes:

@@ -1,0 +1,166 @@
+"""Teach a learner labelled pictures, here or on a board, and test it on some that it was not shown.
+
+FOLDER has a folder for each class, named by it, with pictures in it and in folders in it. Or it has train and test,
+each with such folders. An .npz will do, too, with the arrays images (uint8, n x height x width x 3) and labels. A
+share of each class is held back for the test; a picture's bytes and --seed decide which, so that few change sides when
+you add pictures and teach again.
+
+The learner is saved to OUT, and what it took for what to OUT's name with .confusion.png. Every target computes the
+same bits: latents, 128 bytes a picture, are computed here, and a board is sent those. It learns them and saves the
+learner under the same name in its own files. What it learned is compared, bit for bit, with what a learner here did.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+import numpy as np
+
+from .. import models, paths
+from ..datasets import labelled
+from ..device import upload
+from ..device.connect import connected
+from ..errors import UserError, as_user_error
+from ..experiments.latents import Places
+from ..measure import bench
+from ..teaching import confusion, lesson, on_board
+from . import options
+
+EPILOG = """examples:
+  bitreplay teach photos                              photos/mug/*.jpg, photos/cup/*.jpg: here, to me.safetensors
+  bitreplay teach photos --board auto -o desk.safetensors    on the board on USB, and here
+  bitreplay teach photos --board emulated             on an emulated Pico
+  bitreplay teach more --add                          me.safetensors goes on, with new classes or more of the old
+  bitreplay teach photos --model backbone_4x4 --train all --channels 0.25 -o deep.safetensors
+
+Then, in Python here or on the board:
+  >>> net = bitreplay.load("models/backbone.safetensors")
+  >>> me = bitreplay.Learner.load(net, "me.safetensors")
+"""
+HERE = "unix"
+FIXED = "train", "channels"  # when a learner is made
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EPILOG
+    parser.add_argument("folder", metavar="FOLDER", type=Path, help="a folder for each class in it; or an .npz")
+    options.add_model(parser)
+    text = "unix, this computer (default); emulated, a Pico; or a board's port: auto, /dev/ttyACM0, COM3, ..."
+    parser.add_argument("--board", default=HERE, help=text)
+    text = "share of each class that is held back (default: 20%%; not with folders train and test)"
+    parser.add_argument("--test", type=share, metavar="20%", help=text)
+    parser.add_argument("--replay", type=int, help="latents in the replay memory (default: 500, at most 64 KB)")
+    text = "pictures that are learned at a time, at most (default: 100, at most 12.8 KB)"
+    parser.add_argument("--fresh", type=int, help=text)
+    parser.add_argument("--epochs", type=int, default=4, help="of each time (default: %(default)s)")
+    options.add_train(parser, default="head")
+    parser.add_argument("--seed", type=int, default=1, help="of what is held back, and of learning (default: 1)")
+    parser.add_argument("--add", action="store_true", help="OUT is there: teach that learner more")
+    parser.add_argument(
+        "--on-board", action="store_true", help="send pictures to the board, not latents: it computes these itself"
+    )
+    text = "file of the learner (default: %(default)s)"
+    parser.add_argument("-o", "--out", type=Path, default=Path("me.safetensors"), help=text)
+    options.add_micropython(parser)
+    parser.add_argument("--cache", type=Path, default=paths.LATENTS, help="for latents (default: %(default)s)")
+
+
+def share(text: str) -> float:
+    """--test as a fraction."""
+    if not re.fullmatch(r"\d{1,2}(\.\d+)?%", text):
+        raise argparse.ArgumentTypeError(f"must be a share such as 20%, less than 100%, got {text!r}")
+    return float(text[:-1]) / 100
+
+
+def run(args: argparse.Namespace) -> None:
+    if not 1 <= args.seed < 1 << 32:
+        raise UserError("--seed must be 1..4294967295")
+    if args.on_board and args.board == HERE:
+        raise UserError("--on-board needs a board: add --board auto, a port, or emulated")
+    places = Places(options.micropython(args), paths.DATA, args.cache)
+    picture = args.out.with_suffix(".confusion.png")
+    _check_out(args, picture)
+    settings, net = _settings(args), models.load(args.model)
+    data = _data(args, net.image_shape)
+    taught = lesson.prepare(args.model, args.out if args.add else None, settings, args.epochs, data, args.seed)
+    count, held = len(taught.rows), len(taught.tested)
+    print(f"{len(data.names)} classes, {count + held} pictures: {count} to learn, {held} held back", flush=True)
+    if args.board == HERE:
+        result, content = lesson.teach(taught, lesson.latents(taught, places), places.micropython)
+    else:
+        result, content = _there(args, taught, places)
+    paths.replace(args.out, content)
+    found = confusion.matrix(*_tested(taught, result), len(result["labels"]))
+    print(_text(args, taught, result, found, content, picture))
+
+
+def _check_out(args: argparse.Namespace, picture: Path) -> None:
+    """UserError if a file would be lost, or cannot be written."""
+    options.check_out(args.out)
+    if args.out.suffix != paths.SUFFIX:
+        raise UserError(f"-o {args.out}: its name must end with {paths.SUFFIX}")
+    if args.add and not args.out.exists():
+        raise UserError(f"{args.out} is not there, and --add goes on with it: leave --add out, or name it with -o")
+    if not args.add:
+        for path in (args.out, picture):
+            if path.exists() or path.is_symlink():
+                raise UserError(f"{path} is there already: --add goes on with that learner, -o names another file")
+
+
+def _settings(args: argparse.Namespace) -> dict:
+    """Keyword arguments of a new learner, or what is to grow of an old one."""
+    given = {name: getattr(args, name) for name in ("replay", "fresh") if getattr(args, name) is not None}
+    if args.add:
+        if args.train is not None or args.channels != 1:
+            raise UserError("--train and --channels were fixed when the learner was made: leave them out with --add")
+        return given
+    net = models.load(args.model)
+    return (
+        bench.sizes(net) | given | {"train": "head" if args.train is None else args.train, "channels": args.channels}
+    )
+
+
+def _data(args: argparse.Namespace, shape: labelled.Shape) -> labelled.Labelled:
+    if args.test is not None and args.folder.is_dir() and labelled.parts(args.folder):
+        raise UserError(f"{args.folder} has its own folder test: leave --test out")
+    with as_user_error():
+        return labelled.load_split(args.folder, shape, 0.2 if args.test is None else args.test, args.seed)
+
+
+def _there(args: argparse.Namespace, taught: lesson.Lesson, places: Places) -> tuple[dict, bytes]:
+    """What lesson.teach() returns, of a learner here and one on a board that became the same."""
+    name = upload.file_name(args.out.name)
+    emulated = args.board == "emulated"
+    with connected(emulated, None if emulated else args.board) as board:
+        pupil = on_board.Pupil(board, taught, name, args.on_board)
+        kept = lesson.latents(taught, places)
+        result, content = lesson.teach(taught, kept, places.micropython)
+        pupil.check_room(len(content))
+        seconds = pupil.teach(taught.data.images if args.on_board else kept)
+        pupil.compare(content)
+    return result | {"seconds": seconds, "there": pupil.path}, content
+
+
+def _tested(taught: lesson.Lesson, result: dict) -> tuple[np.ndarray, np.ndarray]:
+    """Of the test: what each is, and was taken for, as numbers of the learner's labels."""
+    numbers = np.array([result["labels"].index(name) for name in taught.data.names])
+    return numbers[taught.data.labels[taught.tested]], np.array(result["predicted"], int)
+
+
+def _text(
+    args: argparse.Namespace, taught: lesson.Lesson, result: dict, found: np.ndarray, content: bytes, picture: Path
+) -> str:
+    """What is printed at the end. The plot is written."""
+    lines, names = [], [str(label) for label in result["labels"]]
+    if found.sum():
+        told = f"accuracy on what was held back: {confusion.accuracy(found)}"
+        confusion.plot(picture, found, names, told)
+        lines = ["", confusion.describe(found, names), "", told]
+    where = " on the board, with what was sent" if "there" in result else ""
+    lines.append(f"taught in {result['seconds']:.2f} s{where}")
+    lines.append(f"{args.out}: {len(content)} bytes, digest {result['digest'][:16]}")
+    if "there" in result:
+        lines.append(f"{result['there']}: the same on the board, every bit as it was learned here")
+    return "\n".join([*lines, str(picture)] if found.sum() else lines)
