@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 from safetensors import safe_open
 
 import models
@@ -12,10 +13,11 @@ import models
 ROOT = Path(__file__).resolve().parents[2]
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # of PyTorch, which is imported later
 
-__all__ = ["CLASSES", "ROOT", "SIDE", "macs_of_layers", "synthetic_images", "make_dataset", "models"]
+__all__ = ["CLASSES", "ROOT", "SIDE", "macs_of_layers", "paint", "synthetic_images", "make_dataset", "models"]
 
 CLASSES = {"cifar10": 10, "cifar100": 100}
 SIDE = 8  # of the small model's images
+COLOURS = {"cup": (200, 30, 30), "mug": (30, 200, 30), "dish": (30, 30, 200), "pot": (220, 220, 40)}
 
 
 def synthetic_images(classes, count, seed, side):
@@ -54,3 +56,15 @@ def macs_of_layers(path):
             found.append((inside * each, len(rows) * len(columns) * kernel * kernel * each))
         height, width, channels = len(rows), len(columns), cout
     return found
+
+
+def paint(folder, names=tuple(COLOURS), count=10, first=0):
+    """Writes FOLDER/NAME/0.png and on: a coloured square on noise, which a model of random weights tells apart."""
+    for name in names:
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for n in range(first, first + count):
+            rng = np.random.default_rng([list(COLOURS).index(name), n])
+            pixels = rng.integers(0, 60, (8, 8, 3), np.uint8)
+            pixels[1:7, 1:7] = COLOURS[name] + rng.integers(-20, 21, (6, 6, 3))
+            Image.fromarray(pixels).save(folder / name / f"{n}.png")
+    return folder

@@ -82,8 +82,7 @@ def run(args: argparse.Namespace) -> None:
     places = Places(options.micropython(args), paths.DATA, args.cache)
     picture = args.out.with_suffix(".confusion.png")
     _check_out(args, picture)
-    settings, net = _settings(args), models.load(args.model)
-    data = _data(args, net.image_shape)
+    settings, data = _settings(args), _data(args)
     taught = lesson.prepare(args.model, args.out if args.add else None, settings, args.epochs, data, args.seed)
     count, held = len(taught.rows), len(taught.tested)
     print(f"{len(data.names)} classes, {count + held} pictures: {count} to learn, {held} held back", flush=True)
@@ -103,10 +102,10 @@ def _check_out(args: argparse.Namespace, picture: Path) -> None:
         raise UserError(f"-o {args.out}: its name must end with {paths.SUFFIX}")
     if args.add and not args.out.exists():
         raise UserError(f"{args.out} is not there, and --add goes on with it: leave --add out, or name it with -o")
-    if not args.add:
-        for path in (args.out, picture):
-            if path.exists() or path.is_symlink():
-                raise UserError(f"{path} is there already: --add goes on with that learner, -o names another file")
+    instead = {args.out: "--add goes on with that learner", picture: "remove it"}
+    for path in () if args.add else instead:
+        if path.exists() or path.is_symlink():
+            raise UserError(f"{path} is there already: {instead[path]}, or name another file with -o")
 
 
 def _settings(args: argparse.Namespace) -> dict:
@@ -122,11 +121,14 @@ def _settings(args: argparse.Namespace) -> dict:
     )
 
 
-def _data(args: argparse.Namespace, shape: labelled.Shape) -> labelled.Labelled:
+def _data(args: argparse.Namespace) -> labelled.Labelled:
+    net = models.load(args.model)
+    if net.name in labelled.NO_PICTURES and args.folder.is_dir():
+        raise UserError(f"{net.name} takes {labelled.NO_PICTURES[net.name]}, not pictures: choose another --model")
     if args.test is not None and args.folder.is_dir() and labelled.parts(args.folder):
         raise UserError(f"{args.folder} has its own folder test: leave --test out")
     with as_user_error():
-        return labelled.load_split(args.folder, shape, 0.2 if args.test is None else args.test, args.seed)
+        return labelled.load_split(args.folder, net.image_shape, 0.2 if args.test is None else args.test, args.seed)
 
 
 def _there(args: argparse.Namespace, taught: lesson.Lesson, places: Places) -> tuple[dict, bytes]:

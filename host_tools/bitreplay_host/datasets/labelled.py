@@ -18,6 +18,7 @@ from . import images
 Shape = tuple[int, int, int]  # height, width, channels
 
 SHAPE = (32, 32, 3)  # of the shipped models' images
+NO_PICTURES = {"imu": "windows of a movement sensor"}  # shipped models whose input only has the shape of pictures
 TOLD = 5  # files that are named, of those that are left out
 PARTS = "train", "test"
 # What else a sample can be, and the part of `bitreplay` that would make a model's input of it. None is there yet: once

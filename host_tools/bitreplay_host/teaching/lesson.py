@@ -9,6 +9,7 @@ from pathlib import Path
 
 import bitreplay
 import numpy as np
+from bitreplay.checks import check_epochs
 from tqdm import tqdm
 
 from .. import models
@@ -51,6 +52,7 @@ def prepare(model: Path, state: Path | None, settings: dict, epochs: int, data: 
     """
     net = models.load(model)
     with as_user_error():
+        check_epochs(epochs)
         known = bitreplay.Learner.load(net, state, **settings).labels if state else []
     labels = known + [name for name in data.names if name not in known]
     if not 2 <= len(labels) <= MOST_CLASSES:

@@ -1,0 +1,173 @@
+"""bitreplay teach: folders of pictures to a learner's state, here and on an emulated Pico; nothing lost."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import bitreplay
+import numpy as np
+import pytest
+from bitreplay_host.datasets import labelled
+from bitreplay_host.device.emulator import EmulatedPico
+from PIL import Image
+from synthetic_data import paint
+
+STATE = Path("me.safetensors")
+
+
+def load(model, path=STATE):
+    return bitreplay.Learner.load(bitreplay.load(model), path)
+
+
+def test_a_folder_is_learned_and_what_was_held_back_is_tested(run, photos, small_model):
+    status, out, error = run("teach", photos, "--epochs", "8")
+    assert status == 0, error
+    assert "4 classes, 40 pictures: 32 to learn, 8 held back" in out
+    me = load(small_model)
+    assert sorted(me.labels) == ["cup", "dish", "mug", "pot"] and me.replay.n == 32 and me.config["classes"] == 10
+    assert f"digest {me.digest()[:16]}" in out and f"{STATE.stat().st_size} bytes" in out
+    # The same split, tested by the very learner.
+    data = labelled.load_split(photos, (8, 8, 3))
+    right = sum(me.predict(data.images[i])[0] == data.names[data.labels[i]] for i in np.flatnonzero(data.held))
+    assert f"accuracy on what was held back: {100 * right / 8:.1f} % ({right} of 8)" in out
+    assert right >= 6
+    rows = [line for line in out.splitlines() if re.match(r"\d (cup|dish|mug|pot) ", line)]
+    assert sum(int(n) for row in rows for n in row.split()[2:-1]) == 8
+    with Image.open("me.confusion.png") as picture:
+        assert picture.format == "PNG"
+
+
+def test_the_same_pictures_give_the_same_bits(run, photos):
+    assert run("teach", photos)[0] == run("teach", photos, "-o", "again.safetensors")[0] == 0
+    assert run("teach", photos, "-o", "seed.safetensors", "--seed", "2")[0] == 0
+    first, again, other = (Path(f"{name}.safetensors").read_bytes() for name in ("me", "again", "seed"))
+    assert first == again != other
+
+
+def test_more_samples_than_fresh_are_learned_one_portion_after_the_other(run, photos, small_model):
+    assert run("teach", photos, "--fresh", "10", "--replay", "20", "--train", "1")[0] == 0
+    me = load(small_model)
+    assert (me.experiences, me.replay.n, me.fresh.n, me.config["train"]) == (4, 20, 0, 1)
+
+
+def test_an_archive_and_folders_for_the_test(run, photos, tmp_path):
+    images, labels, names = labelled.load(photos, (8, 8, 3))
+    np.savez(tmp_path / "a.npz", images=images, labels=labels, names=names)
+    assert run("teach", tmp_path / "a.npz")[0] == run("teach", photos, "-o", "b.safetensors")[0] == 0
+    assert STATE.read_bytes() == Path("b.safetensors").read_bytes()
+    paint(tmp_path / "two" / "train", count=3)
+    paint(tmp_path / "two" / "test", count=2, first=3)
+    status, out, _ = run("teach", tmp_path / "two", "-o", "c.safetensors")
+    assert status == 0 and "20 pictures: 12 to learn, 8 held back" in out
+
+
+def test_without_a_test_nothing_is_told_of_one(run, photos):
+    status, out, _ = run("teach", photos, "--test", "0%")
+    assert status == 0 and "40 to learn, 0 held back" in out and "accuracy" not in out
+    assert sorted(path.name for path in Path().iterdir()) == ["me.safetensors"]
+
+
+def test_a_learner_goes_on(run, refused, photos, small_model, tmp_path):
+    paint(tmp_path / "more", ["pot"], 5, first=20)
+    few = paint(tmp_path / "few", ["cup", "mug"])
+    assert run("teach", few, "--fresh", "30")[0] == 0
+    before = STATE.read_bytes()
+    assert "is there already: --add goes on" in refused("teach", photos)
+    assert STATE.read_bytes() == before
+    status, out, _ = run("teach", tmp_path / "more", "--add", "--replay", "600")
+    assert status == 0 and "1 classes, 5 pictures" in out
+    me = load(small_model)
+    assert me.labels[2:] == ["pot"] and me.replay.n == 20 and me.experiences == 2
+    assert me.config["replay"] == 600 and me.config["fresh"] == 30
+    assert "were fixed when the learner was made" in refused("teach", photos, "--add", "--train", "1")
+    assert "can only grow" in refused("teach", photos, "--add", "--replay", "10")
+    assert "is not there, and --add" in refused("teach", photos, "--add", "-o", "none.safetensors")
+
+
+def test_a_learner_gets_room_for_its_classes(run, tmp_path, small_model):
+    images = np.random.default_rng(1).integers(0, 256, (36, 8, 8, 3), np.uint8)
+    np.savez(tmp_path / "a.npz", images=images[:24], labels=np.arange(24) // 2)
+    np.savez(tmp_path / "b.npz", images=images[24:], labels=100 + np.arange(12))
+    assert run("teach", tmp_path / "a.npz")[0] == 0
+    assert load(small_model).config["classes"] == 12
+    status, out, _ = run("teach", tmp_path / "b.npz", "--add", "--epochs", "1")
+    assert status == 0 and load(small_model).config["classes"] == 24 and "accuracy" not in out
+
+
+def test_many_classes_are_told_by_their_errors(run, tmp_path):
+    images = np.random.default_rng(1).integers(0, 256, (75, 8, 8, 3), np.uint8)
+    np.savez(tmp_path / "a.npz", images=images, labels=np.arange(75) % 25)
+    status, out, _ = run("teach", tmp_path / "a.npz", "--test", "34%")
+    assert status == 0 and "was taken for  times" in out and Path("me.confusion.png").exists()
+
+
+def test_mistakes_are_one_line_and_leave_nothing(refused, photos, tmp_path):
+    cases = {
+        "a second class is missing: add a folder": [paint(tmp_path / "one", ["cup"])],
+        "there is no such folder or file": [tmp_path / "none"],
+        "must be a share such as 20%": [photos, "--test", "0.2"],
+        "--seed must be": [photos, "--seed", "0"],
+        "epochs: must be an integer": [photos, "--epochs", "0"],
+        "replay: must be an integer, 0..32768": [photos, "--replay", "40000"],
+        "train: the model has 1 binary layers": [photos, "--train", "2"],
+        "--on-board needs a board": [photos, "--on-board"],
+        "its name must end with .safetensors": [photos, "-o", "me.state"],
+        "imu takes windows of a movement sensor, not pictures": [photos, "--model", "imu"],
+        "there is no /dev/nowhere": [photos, "--board", "/dev/nowhere"],
+        "No such file": [photos, "--model", tmp_path / "none"],
+    }
+    for message, arguments in cases.items():
+        assert message in refused("teach", *arguments)
+    assert not list(Path().iterdir())
+
+
+def test_more_classes_than_a_learner_has_are_refused(refused, tmp_path):
+    images = np.random.default_rng(1).integers(0, 256, (256, 8, 8, 3), np.uint8)
+    np.savez(tmp_path / "a.npz", images=images, labels=np.arange(256))
+    assert "256 classes, but a learner has 2..255; leave some out" in refused("teach", tmp_path / "a.npz")
+
+
+def test_ctrl_c_leaves_the_old_state(run, photos, small_model, micropython, tmp_path):
+    assert run("teach", photos)[0] == 0
+    before = STATE.read_bytes()
+    start = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    start += "from bitreplay_host.cli import main; sys.exit(main())"
+    line = [sys.executable, "-c", start, "teach", photos, "--add", "--epochs", "900000", "--model", small_model]
+    line += ["--micropython", micropython, "--cache", tmp_path / "cache"]
+    process = subprocess.Popen(list(map(str, line)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout.readline().startswith("4 classes")
+    time.sleep(1)
+    os.kill(process.pid, signal.SIGINT)
+    assert process.communicate(timeout=30)[1].splitlines() == ["", "bitreplay: stopped"]
+    assert process.returncode == 130 and STATE.read_bytes() == before
+    assert sorted(path.name for path in Path().iterdir()) == ["me.confusion.png", "me.safetensors"]
+
+
+@pytest.mark.emulator
+def test_a_board_learns_the_same_bits(run, refused, photos, small_model, tmp_path):
+    assert run("teach", photos, "-o", "here.safetensors", "--fresh", "16")[0] == 0
+    more = paint(tmp_path / "more", ["pot"], 3, first=20)
+    with EmulatedPico() as pico:
+        there = ["--board", pico.port]
+        assert run("teach", photos, *there, "--fresh", "16")[0] == 0
+        assert STATE.read_bytes() == Path("here.safetensors").read_bytes()
+        _, out, _ = run("teach", photos, *there, "--on-board", "--fresh", "16", "-o", "images.safetensors")
+        assert "/images.safetensors: the same on the board" in out
+        assert Path("images.safetensors").read_bytes() == STATE.read_bytes()
+        STATE.rename("old.safetensors")
+        assert "me.confusion.png is there already: remove it, or" in refused("teach", photos, *there)
+        Path("me.confusion.png").unlink()
+        assert "/me.safetensors is on the board already: name another with -o" in refused("teach", photos, *there)
+        Path("old.safetensors").rename(STATE)
+        assert run("teach", more, *there, "--add")[0] == 0
+        assert run("teach", more, "--add", "-o", "here.safetensors")[0] == 0
+        grown = STATE.read_bytes()
+        assert grown == Path("here.safetensors").read_bytes()
+        assert run("learner", STATE, "--rename", "pot=pan")[0] == 0
+        assert "on the board is another learner than the one here" in refused("teach", more, *there, "--add")
+        told = refused("teach", photos, *there, "--replay", "20000", "-o", "big.safetensors")
+        assert "make replay or fresh smaller" in told and not Path("big.safetensors").exists()
