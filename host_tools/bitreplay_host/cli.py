@@ -27,6 +27,7 @@ COMMANDS = {
     "upload": "put a model on a connected board",
     "images": "turn photographs into what a board's learner takes",
     "teach": "teach a learner labelled pictures, here or on a board, and test it",
+    "learner": "look at a saved learner, change it, merge it, test it",
     "report": "say what a model and a learner take on a board: RAM and flash",
     "plan": "say which layers a board has room to train, and how long it takes",
     "bench": "time kernels, inference and learning, here or on a board",

@@ -1,0 +1,84 @@
+"""Look at a learner that was saved, change it, and test it: classes, samples, settings.
+
+What changes it is done in this order, by the learner's own methods: --classes, --rename, --forget, --merge. The result
+takes FILE's place when it is whole, or goes to OUT. --merge teaches it the samples that another learner on the same
+model keeps, fresh ones and its replay memory, but for those that it has as well. What the other's weights became is
+not merged: two heads have no sum that would mean anything.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import bitreplay
+from bitreplay.checks import check_epochs
+
+from .. import paths
+from ..datasets import labelled
+from ..errors import UserError, as_user_error
+from ..teaching import confusion, state
+from . import options
+
+EPILOG = """examples:
+  bitreplay learner me.safetensors                            its classes, samples and settings
+  bitreplay learner me.safetensors --rename mug=cup --forget table
+  bitreplay learner me.safetensors --classes 20               room for more; the board needs more RAM, too
+  bitreplay learner desk.safetensors --merge kitchen.safetensors -o both.safetensors
+  bitreplay learner me.safetensors --evaluate photos/test     how much of it is right, class by class
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EPILOG
+    parser.add_argument("file", metavar="FILE", type=Path, help="what `bitreplay teach` or me.save() wrote")
+    parser.add_argument("--rename", action="append", default=[], metavar="OLD=NEW", help="gives a class another label")
+    parser.add_argument(
+        "--forget", action="append", default=[], metavar="LABEL", help="removes a class and its samples"
+    )
+    parser.add_argument("--classes", type=int, metavar="N", help="room for so many, 2..255; it can only grow")
+    parser.add_argument("--merge", type=Path, metavar="OTHER", help="learns the samples of another learner")
+    parser.add_argument("--epochs", type=int, default=4, help="of --merge (default: %(default)s)")
+    text = "test it on labelled pictures, a folder for each class or an .npz, as `bitreplay teach` takes them"
+    parser.add_argument("--evaluate", type=Path, metavar="FOLDER", help=text)
+    text = f"that it was taught on: {options.MODEL} (default: the shipped one that it was)"
+    parser.add_argument("--model", type=paths.model, help=text)
+    parser.add_argument("-o", "--out", type=Path, help="file for what changes (default: FILE)")
+
+
+def run(args: argparse.Namespace) -> None:
+    changes = args.rename or args.forget or args.classes is not None or args.merge
+    if args.out and not changes:
+        raise UserError("-o is for what changes: add --rename, --forget, --classes or --merge")
+    if args.out and args.out.resolve() != args.file.resolve() and (args.out.exists() or args.out.is_symlink()):
+        raise UserError(f"{args.out} is there already: name another file with -o")
+    options.check_out(args.out)
+    with as_user_error():
+        check_epochs(args.epochs)
+    model = state.model_of(args.file, args.model)
+    me, path = state.load(args.file, model, args.classes), args.file
+    if changes:
+        path = args.out or args.file
+        merged = _change(args, me)
+        me.save(path)  # whole or not at all
+        if args.merge:
+            print(f"{merged} samples of {args.merge} are learned")
+    print(_evaluated(me, args.evaluate) if args.evaluate else state.describe(me, path))
+
+
+def _change(args: argparse.Namespace, me: bitreplay.Learner) -> int:
+    """What changes it, but for --classes, which was done as it was loaded. Returns how many samples were merged."""
+    for change in args.rename:
+        state.rename(me, change)
+    for label in args.forget:
+        state.forget(me, label)
+    return state.merge(me, args.merge, args.epochs) if args.merge else 0
+
+
+def _evaluated(me: bitreplay.Learner, folder: Path) -> str:
+    """What is right of labelled pictures."""
+    images, labels, names = labelled.load(folder, me.net.image_shape)
+    expected, predicted = state.test(me, images, labels, names)
+    found = confusion.matrix(expected, predicted, len(me.labels))
+    told = confusion.describe(found, [str(label) for label in me.labels])
+    return f"{told}\n\naccuracy: {confusion.accuracy(found)}"
