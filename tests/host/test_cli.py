@@ -119,6 +119,9 @@ MISTAKES = {
     "bench --model NOWHERE": "NOWHERE: No such file",
     "bench --model TEXT": "TEXT: ",
     "verify --model TEXT": "TEXT: ",
+    "learner NOWHERE": "NOWHERE: there is no such file; name what",
+    "teach NOWHERE": "NOWHERE: there is no such folder or file; name a folder with a folder of pictures a class",
+    "teach FOLDER": "FOLDER has no folders in it: make one for each class",
     "verify --micropython NOWHERE": "NOWHERE: No such file or directory; run `make unix` first",
 }
 
@@ -153,7 +156,7 @@ def test_a_mistake_is_one_line(line, synthetic_data, small_model, micropython, t
         ("a\nb", "a b: No such file or directory"),
         ("a\n\tb\x1b[31m", "a b?[31m: no file has this name or matches it"),
         ("a\udcff", "a?: No such file or directory"),
-        ("a" * 2000, "a" * 195 + " ... " + "a" * 66 + " is not a picture that can be read"),
+        ("a" * 2000, "a" * 195 + " ... " + "a" * 80 + ": File name too long"),
     ],
 )
 def test_odd_names_are_told_in_one_line(name, told, monkeypatch, tmp_path, capsys):
