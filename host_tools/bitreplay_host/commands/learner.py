@@ -16,7 +16,7 @@ from bitreplay.checks import check_epochs
 
 from .. import paths
 from ..datasets import labelled
-from ..errors import UserError, as_user_error
+from ..errors import UserError, as_user_error, printable
 from ..teaching import confusion, state
 from . import options
 
@@ -80,5 +80,5 @@ def _evaluated(me: bitreplay.Learner, folder: Path) -> str:
     images, labels, names = labelled.load(folder, me.net.image_shape)
     expected, predicted = state.test(me, images, labels, names)
     found = confusion.matrix(expected, predicted, len(me.labels))
-    told = confusion.describe(found, [str(label) for label in me.labels])
+    told = confusion.describe(found, [printable(str(label)) for label in me.labels])
     return f"{told}\n\naccuracy: {confusion.accuracy(found)}"

@@ -22,10 +22,10 @@ from .. import models, paths
 from ..datasets import labelled
 from ..device import upload
 from ..device.connect import connected
-from ..errors import UserError, as_user_error
+from ..errors import UserError, as_user_error, printable
 from ..experiments.latents import Places
 from ..measure import bench
-from ..teaching import confusion, lesson, on_board
+from ..teaching import confusion, lesson, on_board, state
 from . import options
 
 EPILOG = """examples:
@@ -82,10 +82,13 @@ def run(args: argparse.Namespace) -> None:
     places = Places(options.micropython(args), paths.DATA, args.cache)
     picture = args.out.with_suffix(".confusion.png")
     _check_out(args, picture)
+    if args.add and args.model == paths.model(paths.BACKBONE):
+        args.model = state.model_of(args.out, None)
     settings, data = _settings(args), _data(args)
     taught = lesson.prepare(args.model, args.out if args.add else None, settings, args.epochs, data, args.seed)
     count, held = len(taught.rows), len(taught.tested)
-    print(f"{len(data.names)} classes, {count + held} pictures: {count} to learn, {held} held back", flush=True)
+    classes = f"{len(data.names)} class{'es' * (len(data.names) > 1)}"
+    print(f"{classes}, {count + held} pictures: {count} to learn, {held} held back", flush=True)
     if args.board == HERE:
         result, content = lesson.teach(taught, lesson.latents(taught, places), places.micropython)
     else:
@@ -155,10 +158,10 @@ def _text(
     args: argparse.Namespace, taught: lesson.Lesson, result: dict, found: np.ndarray, content: bytes, picture: Path
 ) -> str:
     """What is printed at the end. The plot is written."""
-    lines, names = [], [str(label) for label in result["labels"]]
+    lines, names = [], [printable(str(label)) for label in result["labels"]]
     if found.sum():
+        confusion.plot(picture, found, names)
         told = f"accuracy on what was held back: {confusion.accuracy(found)}"
-        confusion.plot(picture, found, names, told)
         lines = ["", confusion.describe(found, names), "", told]
     where = " on the board, with what was sent" if "there" in result else ""
     lines.append(f"taught in {result['seconds']:.2f} s{where}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from ..tables import table
 
+LONGEST = 24  # characters of a name in the plot
 MOST = 20  # classes, above which there is no table, and no numbers in the plot
 
 
@@ -51,7 +53,12 @@ def _errors(found: np.ndarray, names: Sequence[str]) -> str:
     return table(["it is", "was taken for", "times"], rows)
 
 
-def plot(path: Path, found: np.ndarray, names: Sequence[str], title: str) -> None:
+def _short(name: str) -> str:
+    """A name that leaves room for the rest."""
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 3]}..."
+
+
+def plot(path: Path, found: np.ndarray, names: Sequence[str]) -> None:
     """The matrix as a PNG: the darker, the larger a share of its row; with numbers where there is room."""
     import matplotlib
 
@@ -59,7 +66,7 @@ def plot(path: Path, found: np.ndarray, names: Sequence[str], title: str) -> Non
     import matplotlib.pyplot as plt
 
     shown = _shown(found, names)
-    counts, labels = found[np.ix_(shown, shown)], [names[c] for c in shown]
+    counts, labels = found[np.ix_(shown, shown)], [_short(names[c]) for c in shown]
     shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
     side = min(14.0, 3.2 + 0.42 * len(shown))
     figure, axes = plt.subplots(figsize=(side, side), layout="constrained")
@@ -73,8 +80,11 @@ def plot(path: Path, found: np.ndarray, names: Sequence[str], title: str) -> Non
             if n:
                 color = "white" if shares[y, x] > 0.5 else "black"
                 axes.text(x, y, str(n), ha="center", va="center", fontsize=8, color=color)
-    axes.set(title=title, xlabel="was taken for", ylabel="it is")
+    axes.set(xlabel="was taken for", ylabel="it is")
+    axes.set_title(f"{accuracy(found)} right", fontsize=10)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    figure.savefig(path, dpi=120, format="png")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of characters that the font lacks
+        figure.savefig(path, dpi=120, format="png")
     plt.close(figure)

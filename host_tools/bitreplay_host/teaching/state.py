@@ -14,7 +14,7 @@ from bitreplay.state import FORMAT
 from tqdm import tqdm
 
 from .. import models, paths
-from ..errors import UserError, as_user_error
+from ..errors import UserError, as_user_error, printable
 from ..onboard.teacher import Teacher
 from ..tables import table
 
@@ -60,7 +60,7 @@ def describe(me: bitreplay.Learner, path: Path) -> str:
 
 def _shown(label: str | int, me: bitreplay.Learner) -> str:
     """A label for people; quoted where an integer looks like it."""
-    return repr(label) if isinstance(label, str) and _number(label, me) is not None else str(label)
+    return repr(label) if isinstance(label, str) and _number(label, me) is not None else printable(str(label))
 
 
 def _number(text: str, me: bitreplay.Learner) -> int | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import bitreplay
 import numpy as np
 import pytest
+from bitreplay_host import cli, paths
 from bitreplay_host.datasets import labelled
 from bitreplay_host.device.emulator import EmulatedPico
 from PIL import Image
@@ -79,7 +80,7 @@ def test_a_learner_goes_on(run, refused, photos, small_model, tmp_path):
     assert "is there already: --add goes on" in refused("teach", photos)
     assert STATE.read_bytes() == before
     status, out, _ = run("teach", tmp_path / "more", "--add", "--replay", "600")
-    assert status == 0 and "1 classes, 5 pictures" in out
+    assert status == 0 and "1 class, 5 pictures" in out
     me = load(small_model)
     assert me.labels[2:] == ["pot"] and me.replay.n == 20 and me.experiences == 2
     assert me.config["replay"] == 600 and me.config["fresh"] == 30
@@ -103,6 +104,14 @@ def test_many_classes_are_told_by_their_errors(run, tmp_path):
     np.savez(tmp_path / "a.npz", images=images, labels=np.arange(75) % 25)
     status, out, _ = run("teach", tmp_path / "a.npz", "--test", "34%")
     assert status == 0 and "was taken for  times" in out and Path("me.confusion.png").exists()
+
+
+def test_the_model_of_a_learner_that_goes_on_need_not_be_named(run, photos, tmp_path, micropython):
+    more = ["--micropython", micropython, "--cache", tmp_path / "cache"]
+    line = ["teach", photos, "--test", "50%", "--epochs", "1", *more]
+    assert cli.main([str(a) for a in [*line, "--model", "small"]]) == 0
+    assert cli.main([str(a) for a in [*line, "--add"]]) == 0
+    assert load(paths.model("small")).experiences == 2
 
 
 def test_mistakes_are_one_line_and_leave_nothing(refused, photos, tmp_path):
