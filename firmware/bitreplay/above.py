@@ -17,18 +17,21 @@ class Above:
     def __init__(self, net, packed=None, kept=None, masks=None, work=None):
         packed, kept, masks = packed or {}, kept or {}, masks or {}
         self.net = net
+        self.size = net.features
+        self.flat = net.pooling == "flatten"
         self.trained = bool(masks)  # gradients may lie in the memory for tables then
         # Made once, as a call that is made anew for every sample leaves as much garbage.
         self._readers = []  # (arguments, index) of what reads the latent
         self._calls = []  # (kernel, arguments)
-        self._learning = []  # and (index, rows) of the bits it reads and rows of those it makes, or None
+        self._learning = []  # the same for a sample to be learned from
+        self._kept = []  # and (arguments, index, rows) of its bits that are kept
         source = None  # of the bits
         for i in range(len(net.above)):
             layer, calls = net.above[i], []
             add_calls(calls, layer, net.scratch, packed.get(i))
             self._calls += calls
             kernel, arguments = calls.pop()
-            self._learning += [(before, its, 0, None, None) for before, its in calls]
+            self._learning += calls
             at, reads, makes = source_of(layer), None, kept.get(i)
             if layer.source == LATENT:
                 self._readers.append((arguments, at))
@@ -41,10 +44,12 @@ class Above:
                     kernel, arguments = kernels.bconv2d_masks, arguments + list(masks[i])
                 elif i in masks:
                     near = [arguments[0], layer.threshold, masks[i][0]]
-                    self._learning.append((kernels.near_threshold, near, 0, None, None))
+                    self._learning.append((kernels.near_threshold, near))
+                self._kept += [(arguments, at, reads)] if reads else []
+                self._kept += [(arguments, len(arguments) - 1, makes)] if makes else []
                 if layer.source == LATENT:
                     self._readers.append((arguments, at))
-            self._learning.append((kernel, arguments, at, reads, makes))
+            self._learning.append((kernel, arguments))
             if layer.target != STREAM:
                 source = i
         self.last = buffer(net.scratch, STREAM, net.above[-1].shape)
@@ -54,29 +59,23 @@ class Above:
 
         ValueError for a buffer of another size.
         """
-        if len(out) != self.net.features:
-            raise ValueError("out: expected %d bytes, got %d" % (self.net.features, len(out)))
+        if len(out) != self.size:
+            raise ValueError("out: expected %d bytes, got %d" % (self.size, len(out)))
+        calls = self._calls
+        if not self.trained:
+            self.net.tables.serve(calls)
+        elif row is not None:
+            calls = self._learning
+            for arguments, at, rows in self._kept:
+                arguments[at] = rows[row]
+        for arguments, at in self._readers:
+            arguments[at] = latent
         try:
-            self._run(latent, row)
+            for kernel, arguments in calls:
+                kernel(*arguments)
         except ValueError:
             raise ValueError("latent: expected %d bytes, aligned to 4" % self.net.latent_bytes)
-        if self.net.pooling == "flatten":
+        if self.flat:
             out[:] = self.last
         else:
             kernels.global_avg_pool(self.last, out)
-
-    def _run(self, latent, row):
-        if not self.trained:
-            self.net.tables.serve(self._calls)
-        for arguments, at in self._readers:
-            arguments[at] = latent
-        if row is None:
-            for kernel, arguments in self._calls:
-                kernel(*arguments)
-        else:
-            for kernel, arguments, at, reads, makes in self._learning:
-                if reads:
-                    arguments[at] = reads[row]
-                if makes:
-                    arguments[-1] = makes[row]
-                kernel(*arguments)

@@ -362,12 +362,11 @@ class Trainer(Above):
     def update(self, latents, rng):
         """One step of the trained layers, by the gradients of the minibatch. latents: its bits, u8[batch * bytes]."""
         for j in range(len(self.parts)):
-            part = self.parts[j]
-            top = -32768
+            part, shifts = self.parts[j], self.shifts
+            exponents = part.exponents
+            top = max(exponents)
             for n in range(self.batch):
-                top = max(top, part.exponents[n])
-            for n in range(self.batch):
-                self.shifts[n] = min(31, top - part.exponents[n])
+                shifts[n] = min(31, top - exponents[n])
             known = self.exponents[j]
             self.hyper[2] = self.now[0]
             self.hyper[3] = max(-128, min(127, self.now[1] + top - 14 - known))
