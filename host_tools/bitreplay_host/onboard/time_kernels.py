@@ -86,8 +86,13 @@ def misses(function):
 
 
 def noise(size, rng):
-    """Random bytes; where there are many, they repeat."""
-    data = bytearray(size)
+    """Random bytes."""
+    return fill(bytearray(size), rng)
+
+
+def fill(data, rng):
+    """The same in this buffer; where there are many, they repeat."""
+    size = len(data)
     for i in range(min(size, PERIOD)):
         data[i] = kernels.random(rng, 256)
     for i in range(PERIOD, size, PERIOD):
@@ -109,6 +114,9 @@ def case(kernel, text, shape, rng, **given):
         if argument.name == "rng":
             return rng
         if argument.name not in given:
+            # In the network's own memory, as a learner has it: a small heap has no other piece of that size.
+            if argument.role == "scratch" and size <= len(NET.scratch[0]):
+                return memoryview(NET.scratch[0])[:size]
             return noise(size, rng) if argument.role == "input" else bytearray(size)
         buffer = given[argument.name]
         return memoryview(buffer)[:size] if type(buffer) in (bytearray, memoryview) else buffer
@@ -155,7 +163,6 @@ def convolution(kernel, shape, shift, rng, pool):
     given: dict = {"threshold": bytearray(2 * cout), "flip": bytearray(cout // 8)}
     if kernel != "bconv2d_sign":
         given = {"slope": array("h", [1] * (2 * cout)), "bias": array("i", [0] * cout), "shift": shift}
-    # In the network's own memory, as a small heap has no other piece of that size.
     given["y"] = NET.scratch[0]
     if kernel != "conv2d":
         given["scratch"] = NET.tables.memory  # type: ignore[attr-defined]
@@ -215,8 +222,9 @@ def head(net, rng):
     yield case("head_add", "%d features" % n, (n, 16), rng, weight=weight, factor=1)
     yield case("head_sum", "%d features" % n, (n, 16), rng, weight=weight)
     yield case("consolidate", "%d features" % n, (n, 16), rng, tw=weight, mean=0, alpha=16384)
-    latents = 8192 // net.latent_bytes
-    yield case("nearest", "%d latents" % latents, (net.latent_bytes // 4, latents), rng)
+    rows = fill(memoryview(net.scratch[0])[:8192], rng)  # in its memory, too
+    latents = len(rows) // net.latent_bytes
+    yield case("nearest", "%d latents" % latents, (net.latent_bytes // 4, latents), rng, rows=rows)
     yield case("random", "one draw", (), rng, n=1000)
 
 
