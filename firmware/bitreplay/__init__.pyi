@@ -166,8 +166,11 @@ class Learner:
     def predict_latent(self, latent: ReadableBuffer) -> tuple[_Label, float]:
         """As predict(), for a latent that was computed before."""
 
-    def learn(self, epochs: int = 4, progress: bool | Callable[[int, int, float], object] | None = True) -> None:
-        """Learns the fresh samples with the replayed ones. progress: True prints; or f(epoch, epochs, percent)."""
+    def learn(
+        self, epochs: int | None = None, progress: bool | Callable[[int, int, float], object] | None = True
+    ) -> None:
+        """Learns the fresh samples with the replayed ones; without epochs until no more become right. progress: True
+        prints; or f(epoch, epochs, percent)."""
 
     def save(self, path: str | PathLike[str]) -> None:
         """Writes the learner to a file, whole or not at all."""

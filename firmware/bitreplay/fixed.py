@@ -21,7 +21,12 @@ def isqrt(n):
 
 
 def decayed(mantissa, exponent, step, steps):
-    """A rate in this of so many steps: it falls in a straight line to a tenth. (mantissa, exponent), as fixed()."""
+    """A rate in this of so many steps: it falls in a straight line to a tenth. (mantissa, exponent), as fixed().
+
+    0 steps: it stays.
+    """
+    if not steps:
+        return mantissa, exponent
     mantissa = 256 * mantissa * (10 * steps - 9 * step) // (10 * steps)
     exponent -= 8
     while mantissa >= 31:

@@ -283,17 +283,18 @@ class Learner(Learning):
 
     # Learning.
 
-    def learn(self, epochs=4, progress=True):
+    def learn(self, epochs=None, progress=True):
         """Learns the fresh samples together with the replayed ones, then keeps some of them for replay.
 
-        epochs: 1..1000000. progress: True prints a line an epoch; or a function called with (epoch, epochs, percent of
-        the minibatches' samples that were right); else nothing. ValueError if there are no samples.
+        epochs: 1..1000000, or None: until the minibatches' samples that are right become no more, 20 at most.
+        progress: True prints a line an epoch; or a function called with (epoch, epochs, percent of the minibatches'
+        samples that were right), epochs as far as is known; else nothing. ValueError if there are no samples.
 
         Ctrl-C, or another exception, stops early: what was learned so far is consolidated, and the fresh samples wait
         for another learn(). Before the end of the first minibatch that is nothing: on a board the learner is as
         it was.
         """
-        epochs = check_epochs(plain(epochs))
+        epochs = None if epochs is None else check_epochs(plain(epochs))
         with idle(self.net.busy):
             self._learn(epochs, progress)
 

@@ -1,5 +1,6 @@
 # What learn() does. docs/learning.md tells the algorithm.
 
+from .ending import Ending
 from .interrupts import held, kernels_held
 from .replay import contrast
 
@@ -25,15 +26,18 @@ class Learning:
             self.learning = True
             classes = self._classes()
             present = self._begin(classes)
-            step, steps = 0, epochs * -(-len(classes) // self.batch)
-            for epoch in range(epochs):
+            ending, steps = Ending(epochs, len(classes), self.trainer), -(-len(classes) // self.batch)
+            step = 0
+            while ending.epoch < ending.epochs:
                 start, hits, total = time(), 0, 0
                 for batch in self.policy.minibatches(classes, self.batch, self.rng):
                     hits += self._minibatch(batch, classes)
-                    self._set_rates(step, steps)
+                    self._set_rates(step, ending.falls * steps)
                     kernels_held(self._step, present)
                     step, total = step + 1, total + self.batch
-                self._report(progress, epoch + 1, epochs, 100 * hits / total, time() - start)
+                if ending.after(hits, total):
+                    step = 0
+                self._report(progress, ending, 100 * hits / total, time() - start)
             held(self._end, True)
         except BaseException:
             if self.learned is None:
@@ -53,11 +57,13 @@ class Learning:
             self._consolidate(self.learned, absorb)
         self.learning = False
 
-    def _report(self, progress, epoch, epochs, percent, seconds):
+    def _report(self, progress, ending, percent, seconds):
         if progress is True:
-            print("epoch %d/%d: %.1f %% of the minibatches' samples right, %d s" % (epoch, epochs, percent, seconds))
+            line = "epoch %d/%d: %.1f %% of the minibatches' samples right, %d s"
+            line %= ending.epoch, ending.epochs, percent, seconds
+            print(line + ("; stopped: " + ending.reason if ending.epoch == ending.epochs and ending.reason else ""))
         elif progress:
-            progress(epoch, epochs, percent)
+            progress(ending.epoch, ending.epochs, percent)
 
     def _classes(self):
         """The class of every sample: fresh ones first, then replayed ones."""
@@ -103,6 +109,7 @@ class Learning:
         return hits
 
     def _set_rates(self, step, steps):
+        """For one of so many steps in which they fall; 0 steps if they stay."""
         # A head alone learns as well or better with one rate from first to last.
         if self.trainer:
             self.head.set_rate(step, steps)

@@ -67,7 +67,7 @@ class FloatLearner(bitreplay.Learner):
 
     def _set_rates(self, step, steps):
         if self.trainer:
-            self.now, self.fall = np.float32(1 - 0.9 * step / steps), int(step % FALL == 0)
+            self.now, self.fall = np.float32(1 - 0.9 * step / steps if steps else 1), int(step % FALL == 0)
 
     def _step(self, present):
         self.layers.step(self.config["conv_rate"] * self.now, self.fall)
