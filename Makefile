@@ -58,6 +58,7 @@ make wheel      the host's package, to be installed anywhere             build/w
 make emulator   an emulated Pico, for `bitreplay emulate`                build/emulator
 make data       CIFAR-10 and HAPT (about 190 MB to fetch)                your cache folder
 make figures    measure again what the docs tell (half an hour)          docs/measured
+make docs       the pages and the reference as a site, links checked      build/docs/site
 make clean      remove what was compiled; the rest goes with build/
 
 BOARD= is one of $(RP2_BOARDS),
@@ -66,7 +67,7 @@ MICROPYTHON_DIR=FOLDER builds from your checkout of MicroPython (1.25 or newer) 
 Needs git, make, gcc, python3 with venv, cmake, node with npm. What is made goes to build/, where each step leaves a log.
 endef
 
-.PHONY: help setup lib data firmware no-such-board figures wheel demo check test test-all test-builds lint clean
+.PHONY: help setup lib data firmware no-such-board figures wheel docs demo check test test-all test-builds lint clean
 help:
 	@: $(info $(HELP))
 
@@ -116,6 +117,16 @@ wheel: setup
 	@rm -r $(BUILD)/wheel/source
 	@echo build/wheel/*.whl
 
+# The pages with what they link to, as they lie here.
+PAGES := $(wildcard *.md docs/*.md docs/*.png docs/measured/*.md models/*.md models/*.log boards/*/README.md firmware/examples/*.py) LICENSE
+docs: $(VENV)/.docs
+	@rm -rf $(BUILD)/docs && mkdir -p $(BUILD)/docs/pages
+	@cp --parents $(PAGES) $(BUILD)/docs/pages
+	@# The stub is read as the module that it tells of.
+	@mkdir -p $(BUILD)/docs/stubs && cp firmware/bitreplay/__init__.pyi $(BUILD)/docs/stubs/bitreplay.py
+	@$(BIN)/mkdocs build --quiet --strict
+	@echo build/docs/site/index.html
+
 demo: setup unix
 	@$(BIN)/bitreplay demo --out build/demo
 
@@ -127,7 +138,7 @@ check: lint unix unix-asan lib data
 
 test-builds: DIST = $(BUILD)/dist
 test-builds: RELEASE_BOARDS = RPI_PICO
-test-builds: lint $(VENV)/.pretrain unix unix-asan lib emulator cross release natmod-hosts stock-pico data
+test-builds: lint docs $(VENV)/.pretrain unix unix-asan lib emulator cross release natmod-hosts stock-pico data
 
 test: test-builds
 	@$(PYTEST)
