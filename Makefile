@@ -124,7 +124,8 @@ docs: $(VENV)/.docs
 	@cp --parents $(PAGES) $(BUILD)/docs/pages
 	@# The stub is read as the module that it tells of.
 	@mkdir -p $(BUILD)/docs/stubs && cp firmware/bitreplay/__init__.pyi $(BUILD)/docs/stubs/bitreplay.py
-	@$(BIN)/mkdocs build --quiet --strict
+	@# Not --quiet, which hides broken links from --strict.
+	@$(call quiet,$(BUILD)/docs.log,$(BIN)/mkdocs build --strict)
 	@echo build/docs/site/index.html
 
 demo: setup unix
