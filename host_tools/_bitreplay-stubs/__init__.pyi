@@ -86,6 +86,24 @@ def add(x: ReadableBuffer, y: WriteableBuffer, /) -> None:
 def dense(x: ReadableBuffer, weight: ReadableBuffer, shift: ReadableBuffer, y: WriteableBuffer, /) -> None:
     """Scores of the head."""
 
+# Sound.
+
+def logmel(
+    samples: ReadableBuffer,
+    window: ReadableBuffer,
+    cosine: ReadableBuffer,
+    spans: ReadableBuffer,
+    weights: ReadableBuffer,
+    logarithm: ReadableBuffer,
+    scratch: WriteableBuffer,
+    out: WriteableBuffer,
+    /,
+) -> None:
+    """A column of a spectrogram: logarithms of a frame's power in bands of frequency."""
+
+def logmel_image(x: ReadableBuffer, bands: int, first: int, channels: int, y: WriteableBuffer, /) -> None:
+    """A ring of columns as an image, whose black is 12 nepers below the loudest."""
+
 # The generator.
 
 def nearest(x: ReadableBuffer, rows: ReadableBuffer, found: WriteableBuffer, /) -> None:

@@ -129,6 +129,12 @@ def bconv2d_dw():
     return geometry, samples, random.randint(1, min(geometry[3], 12)), random.randint(2, 16)
 
 
+def logmel():
+    quarter, bands = dims((20, 128), (6, 256))
+    firsts = [random.randrange(2 * quarter + 1) for _ in range(bands)]
+    return 4 * quarter, [(first, random.randint(1, min(40, 2 * quarter + 1 - first))) for first in firsts]
+
+
 SHAPES = {
     "conv2d": conv2d,
     "bconv2d": lambda: binary(1),
@@ -144,6 +150,8 @@ SHAPES = {
     "add": lambda: dims((100, 70000)),
     "dense": lambda: dims((40, 1024), (20, 1024)),
     "nearest": lambda: dims((40, 1024), (40, 500)),
+    "logmel": logmel,
+    "logmel_image": lambda: dims((9, 256), (9, 256), (4, 16)),
     "random": lambda: (),
     "softmax": lambda: dims((30, 1024)),
     "head_backward": lambda: dims((12, 1024), (20, 1024)) + [master(), random.randint(1, 5)],

@@ -19,6 +19,8 @@ SHAPES = {
     "add": (7,),
     "dense": (5, 3),
     "nearest": (3, 5),
+    "logmel": (16, ((0, 2), (1, 4), (8, 1))),
+    "logmel_image": (4, 3, 2),
     "random": (),
     "softmax": (3,),
     "head_backward": (3, 5, 16, 2),
@@ -42,7 +44,7 @@ SHAPES = {
 }
 SETTINGS = {"shift": 8, "n": 10, "label": 2, "q_f": 8, "factor": -3, "mean": -7, "alpha": 20000}
 SETTINGS |= {"stochastic": 1, "mantissa": 3, "momentum": 1, "decay": 9, "update": 1}
-SETTINGS |= {"shift_g": 3, "shift_d": 0, "first": 7}
+SETTINGS |= {"shift_g": 3, "shift_d": 0, "first": 3}
 EXPONENTS = {"head_update": -2, "update_weights": -9, "bconv2d_dw": -30}
 BUFFERS = {
     ("dense", "shift"): [-16, 0, 6],

@@ -111,6 +111,19 @@ def nearest(x, rows, found):
     call("nearest", x, rows, size(x.size), size(rows.size // x.size), found)
 
 
+class Bands(ctypes.Structure):
+    _fields_ = [("spans", ctypes.c_void_p), ("weights", ctypes.c_void_p), ("count", ctypes.c_size_t)]
+
+
+def logmel(samples, window, cosine, spans, weights, logarithm, scratch, out):
+    bands = Bands(spans.ctypes.data, weights.ctypes.data, out.size)
+    call("logmel", samples, window, cosine, size(samples.size), bands, logarithm, scratch, out)
+
+
+def logmel_image(x, bands, first, channels, y):
+    call("logmel_image", x, size(x.size // bands), size(bands), size(first), size(channels), y)
+
+
 def random(rng, n):
     return call("random", rng, u32(n), returns=ctypes.c_uint32)
 

@@ -18,6 +18,8 @@
     X(MP_QSTR_add, mod_add, 2) \
     X(MP_QSTR_dense, mod_dense, 4) \
     X(MP_QSTR_nearest, mod_nearest, 3) \
+    X(MP_QSTR_logmel, mod_logmel, 8) \
+    X(MP_QSTR_logmel_image, mod_logmel_image, 5) \
     X(MP_QSTR_random, mod_random, 2) \
     X(MP_QSTR_softmax, mod_softmax, 4) \
     X(MP_QSTR_head_backward, mod_head_backward, 4) \

@@ -88,6 +88,8 @@ mp_obj_t mod_max_pool_bits(size_t n_args, const mp_obj_t *a);
 mp_obj_t mod_add(size_t n_args, const mp_obj_t *a);
 mp_obj_t mod_dense(size_t n_args, const mp_obj_t *a);
 mp_obj_t mod_nearest(size_t n_args, const mp_obj_t *a);
+mp_obj_t mod_logmel(size_t n_args, const mp_obj_t *a);
+mp_obj_t mod_logmel_image(size_t n_args, const mp_obj_t *a);
 mp_obj_t mod_random(size_t n_args, const mp_obj_t *a);
 mp_obj_t mod_softmax(size_t n_args, const mp_obj_t *a);
 mp_obj_t mod_head_backward(size_t n_args, const mp_obj_t *a);

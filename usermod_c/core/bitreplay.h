@@ -24,6 +24,7 @@
 #define BR_MAX_BATCH (64)
 #define BR_MAX_POSITIONS (4096)
 #define BR_MAX_DENSE (1024)
+#define BR_MAX_FRAME (512) // samples of a spectrum
 #define BR_TABLE_WORDS (4 * 256) // the tables of 32 numbers, which products are looked up in
 
 // A convolution's shape; h is vertical, w horizontal. It is also the layout of the u16[11] buffer that Python passes.
@@ -144,6 +145,32 @@ void br_dense(const int8_t *x, const int8_t *weight, const int8_t *shift, size_t
 
 // x [words], rows [n][words], found [2]: the first row at the smallest Hamming distance, and that: <= 32 * words < 2^29.
 void br_nearest(const uint32_t *x, const uint32_t *rows, size_t words, size_t n, uint32_t *found);
+
+// Sound.
+
+// Bands of frequency: spans [count][2], the first bin of each and how many; their weights, one band after the other,
+// 0..2^10.
+typedef struct _br_bands_t {
+    const uint16_t *spans, *weights;
+    size_t count;
+} br_bands_t;
+
+// The words of br_logmel's scratch: the folded samples, [2][n/4 + 1][2], and the powers of bins, [n/2 + 1][2].
+static inline size_t br_logmel_scratch(size_t n) {
+    return 2 * n + 6;
+}
+
+// A column of a spectrogram. n a multiple of 4, at most BR_MAX_FRAME. samples, window [n], 0 <= window;
+// cosine [n + n/4], |cosine| <= 2^14; logarithm [256]; scratch [br_logmel_scratch(n)]; out [bands->count].
+// The sum of four windowed samples is < 2^17, so products are < 2^31; a bin adds up n/4 + 1 of them, < 2^39, and has 25
+// bits when that is rounded; its power has 51. A band's sum has 64 bits if its weights add up to less than 2^13. What a
+// Hann window of 256 samples lets through is less: a bin of 2^22, a power of 2^45.
+void br_logmel(const int16_t *samples, const int16_t *window, const int16_t *cosine, size_t n, const br_bands_t *bands,
+    const uint8_t *logarithm, uint32_t *scratch, uint16_t *out);
+
+// x [columns][bands], a ring whose oldest column is `first`; y [bands][columns][channels], the last band first.
+// A difference of at most 4432, times 60331, is < 2^28.
+void br_logmel_image(const uint16_t *x, size_t columns, size_t bands, size_t first, size_t channels, uint8_t *y);
 
 // The generator (xorshift32).
 uint32_t br_draw(uint32_t *rng);

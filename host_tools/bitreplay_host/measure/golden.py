@@ -160,6 +160,8 @@ SHAPES: dict[str, Callable[[_Maker], tuple[Any, ...]]] = {
     "add": lambda m: (70,),
     "dense": lambda m: (33, 3),
     "nearest": _Maker.nearest,
+    "logmel": lambda m: (m.one(64, 52), ((0, 3), (2, 4), (9, 18), (26, 1))),
+    "logmel_image": lambda m: (5, m.one(3, 8), m.one(1, 3)),
     "random": lambda m: (),
     "softmax": lambda m: (80,),  # many, so that they find a constant of the exponential that is wrong by one
     "head_backward": lambda m: (5, 7, m.one(16, 32), m.one(1, 4)),

@@ -255,6 +255,32 @@ def nearest(words, n):
     return [_buffer("x", "I", words), _buffer("rows", "I", n * words), _output("found", "I", 2)]
 
 
+def logmel(n, spans):
+    """spans: (first bin, how many) of each band."""
+    fields = []
+    for first, bins in spans:
+        fields += [("first bin", first, first), ("bins", bins, bins)]
+    return [
+        _buffer("samples", "h", n),
+        _settings("window", "h", n, 0, 32767),
+        _settings("cosine", "h", n + n // 4, -16384, 16384),
+        _fields("spans", "H", fields),
+        _settings("weights", "H", sum([bins for _, bins in spans]), 0, 1024),
+        _buffer("logarithm", "B", 256),
+        _buffer("scratch", "I", 2 * n + 6, "scratch"),
+        _output("out", "H", len(spans)),
+    ]
+
+
+def logmel_image(columns, bands, channels):
+    scalars = [
+        _scalar("bands", bands, bands),
+        _scalar("first", 0, columns - 1),
+        _scalar("channels", channels, channels),
+    ]
+    return [_buffer("x", "H", columns * bands)] + scalars + [_output("y", "B", columns * bands * channels)]
+
+
 def head_sum(n, bits):
     return [_buffer("weight", MASTER[bits], n), _bits(bits)]
 
@@ -366,6 +392,8 @@ KERNELS = {
     "add": add,
     "dense": dense,
     "nearest": nearest,
+    "logmel": logmel,
+    "logmel_image": logmel_image,
     "random": random,
     "softmax": softmax,
     "head_backward": head_backward,

@@ -26,6 +26,7 @@ from .head import (
     head_update,
     softmax,
 )
+from .logmel import logmel, logmel_image
 from .nearest import nearest
 from .products import dot_tables
 from .random import random
@@ -61,6 +62,8 @@ __all__ = [
     "head_quantize",
     "head_sum",
     "head_update",
+    "logmel",
+    "logmel_image",
     "max_pool",
     "max_pool_bits",
     "near_threshold",

@@ -12,6 +12,7 @@ MAX_FIRST_CIN = 16
 MAX_BATCH = 64
 MAX_POSITIONS = 4096
 MAX_DENSE = 1024
+MAX_FRAME = 512  # samples of a spectrum
 TABLE_WORDS = 4 * 256  # of 32 numbers, whose sums the C kernels look up
 MAX_ELEMENTS = 1 << 24  # more than any buffer holds
 
