@@ -12,8 +12,8 @@ LOUDEST = 4432  # 12 nepers of power, in 1/256 of an octave
 def logmel(samples, window, cosine, spans, weights, logarithm, scratch, out):
     """A column of a spectrogram: the logarithms of a frame's power in bands of frequency, in 1/256 of an octave.
 
-    samples i16[n], n a multiple of 4, at most 512; window i16[n], in 1/2^15; cosine i16[n + n/4], in 1/2^14, a turn and
-    a quarter; spans u16[2*B], the first bin of each band and how many; weights u16[all of them], in 1/2^10;
+    samples i16[n], n a multiple of 4, at most 512; window i16[n], in 1/2^15; cosine i16[n + n/4], in 1/2^14, a turn
+    and a quarter; spans u16[2*B], the first bin of each band and how many; weights u16[all of them], in 1/2^10;
     logarithm u8[256], of 1 + i/256 to the base 2, in 1/256; scratch u32[2*n + 6]; out u16[B].
     ValueError for a size or range that differs.
     """
