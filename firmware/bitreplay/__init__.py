@@ -6,9 +6,32 @@ from .budget import heap, plan
 from .interrupts import ctrl_c
 from .learner import Learner
 from .network import Network, load
-from .record import Record, record
 
 __version__ = "0.1.0"
+
+# What turns sensors into images and files is imported when it is asked for: where the package is in RAM, it would take
+# some KB from those who do not.
+
+
+def logmel(rate=8000, channels=3):
+    """A LogMel: sound, int16, as images."""
+    from .sound import LogMel
+
+    return LogMel(rate, channels)
+
+
+def window(units=(256, 128), samples=128, hop=64):
+    """A Window: the readings of sensors as images."""
+    from .windows import Window
+
+    return Window(units, samples, hop)
+
+
+def record(path, shape, dtype="uint8"):
+    """A Record: an .npy file that grows row by row."""
+    from .rows import Record
+
+    return Record(path, shape, dtype)
 
 
 def _keep(names, kept):

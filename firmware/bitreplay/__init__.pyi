@@ -1,6 +1,6 @@
 # The types of what `bitreplay` offers, for editors and type checkers. Not for boards.
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from os import PathLike
 from typing import Any, Literal, Self, TypedDict
 
@@ -31,34 +31,6 @@ __version__: str
 def load(path: str | PathLike[str]) -> Network:
     """The Network in a model file. ValueError names the field or tensor that is wrong."""
 
-class Record:
-    """Rows of numbers in an .npy file that grows: `with bitreplay.record(...) as log:`; docs/formats.md"""
-
-    path: str
-    shape: tuple[int, ...]
-    row_bytes: int
-    rows: int
-    def __init__(self, path: str, shape: tuple[int, ...], descr: str) -> None: ...
-    def add(self, row: ReadableBuffer) -> None:
-        """Appends a row: a buffer of row_bytes bytes, such as array("h", ...). Another size is a ValueError."""
-
-    def flush(self) -> None:
-        """From now on all rows survive a reset, and numpy.load sees them."""
-
-    def close(self) -> None:
-        """As flush(); nothing can be added any more."""
-
-    def __enter__(self) -> Self: ...
-    def __exit__(self, *error: object) -> None: ...
-    def __len__(self) -> int: ...
-
-def record(path: str | PathLike[str], shape: tuple[int, ...] | int, dtype: str = "uint8") -> Record:
-    """A Record that appends to the .npy file at path, or begins it.
-
-    shape: of a row, a tuple of 1..4 integers of 1..65535, or one integer. dtype: "uint8", "int8", "uint16", "int16",
-    "uint32", "int32" or "float32". ValueError for others, and for a file that has other rows.
-    """
-
 def heap() -> _Heap:
     """Bytes of the heap: used, free, and the largest block that is free in one piece."""
 
@@ -69,6 +41,68 @@ def plan(
 
 def ctrl_c(code: int) -> None:
     """micropython.kbd_intr(code): -1 for a program that reads binary data from stdin. learn() puts it back."""
+
+class _LogMel:
+    """The last second of sound as a picture, 32 x 32 x channels."""
+
+    rate: int
+    channels: int
+    frame: int  # samples of a column
+    hop: int  # samples from one column to the next
+
+    def add(self, samples: ReadableBuffer) -> None:
+        """The next hop samples of a stream, int16: the picture moves on by a column."""
+
+    def loudness(self) -> float:
+        """Of the newest column: the logarithm of the power of its loudest band to the base 2."""
+
+    def image(self) -> bytearray:
+        """The picture, in a buffer that is used again."""
+
+    def of(self, samples: ReadableBuffer) -> bytearray:
+        """The picture of a recording, int16: of its middle second, or with silence around it."""
+
+class _Window:
+    """The last readings of sensors as a picture, 32 x 32 x 3."""
+
+    units: tuple[float, ...]
+    samples: int
+    hop: int
+
+    def add(self, values: Sequence[float]) -> bool:
+        """A reading, x, y, z of each sensor. Returns whether a picture is due."""
+
+    def image(self) -> bytearray:
+        """The picture, in a buffer that is used again."""
+
+class _Record:
+    """An .npy file that grows row by row."""
+
+    path: str
+    shape: tuple[int, ...]
+    dtype: str
+    rows: int
+
+    def append(self, row: ReadableBuffer | list[int] | list[float] | tuple[float, ...]) -> None:
+        """A row: a buffer of this type, or its numbers."""
+
+    def flush(self) -> None:
+        """From now on numpy.load() finds these rows, even if power fails."""
+
+    def close(self) -> None:
+        """As flush(); nothing can be appended any more."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *_: object) -> None: ...
+
+def logmel(rate: Literal[8000, 16000] = 8000, channels: int = 3) -> _LogMel:
+    """Sound as images: what a column is, docs/numbers.md (Sound)."""
+
+def window(units: Sequence[float] = (256, 128), samples: int = 128, hop: int = 64) -> _Window:
+    """Sensors with three axes as images. units: of each, how much of what it reads is one of 256 levels."""
+
+def record(path: str | PathLike[str], shape: int | Sequence[int], dtype: str = "uint8") -> _Record:
+    """An .npy file of rows, new or to be continued. dtype: uint8, int8, uint16, int16, uint32, int32 or float32."""
 
 class Network:
     """A pretrained model, ready to run. Made by load()."""
