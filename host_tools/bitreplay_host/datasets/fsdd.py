@@ -3,22 +3,23 @@
 The Free Spoken Digit Dataset (Jackson and others), as its public repository has it: recordings/DIGIT_SPEAKER_TAKE.wav.
 Takes 0..9 are for tests, as its authors propose, the others for training: 600 and 2400.
 
-An image is a spectrogram, made by log_mel() in integers that a board can compute: time from left to right, frequency
+An image is a spectrogram, which `bitreplay.logmel` computes on a board, too: time from left to right, frequency
 from bottom to top, three equal channels.
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 import wave
 import zipfile
 import zlib
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from bitreplay.sound import SIDE, LogMel
 
 from ..errors import UserError
 from . import fetch
@@ -38,71 +39,17 @@ _SHA256 = {
 }
 
 RATE = 8000  # samples per second
-FRAME, HOP, SIDE = 256, 248, 32  # samples of a frame and between two; frames, and bands of frequency
-LENGTH = HOP * (SIDE - 1) + FRAME  # samples of an image: 0.993 s
-LOWEST, HIGHEST = 60, 4000  # Hz, of the bands
-RANGE = round(256 * 12 / math.log(2))  # 12 nepers of power, in 1/256 of an octave: 4432
-
-
-def _tables():
-    """window: 1/2^15; cosine and minus sine of FRAME samples x bins 0..128: 1/2^14; bands x bins: 1/2^10;
-    logarithm: that of 1 + i/256 to the base 2, 1/256."""
-    n, k = np.arange(FRAME), np.arange(FRAME // 2 + 1)
-    window = np.rint(32767 * np.sin(np.pi * (n + 0.5) / FRAME) ** 2)
-    angle = 2 * np.pi / FRAME * (np.outer(n, k) % FRAME)
-    # Triangles over the mel scale, 1127 ln(1 + f / 700); each ends where the next but one begins.
-    ends = np.linspace(math.log(1 + LOWEST / 700), math.log(1 + HIGHEST / 700), SIDE + 2)
-    hertz = 700 * (np.exp(ends) - 1)
-    low, middle, high = (hertz[i : i + SIDE, None] for i in range(3))
-    bins = k * RATE / FRAME
-    bands = np.rint(1024 * np.minimum((bins - low) / (middle - low), (high - bins) / (high - middle)).clip(0))
-    logarithm = np.rint(256 * np.log2(1 + np.arange(256) / 256))
-    tables = window, np.rint(16384 * np.cos(angle)), np.rint(-16384 * np.sin(angle)), bands, logarithm
-    return [table.astype(np.int64) for table in tables]
-
-
-WINDOW, COSINE, SINE, BANDS, LOGARITHM = _tables()
 
 
 def log_mel(samples: np.ndarray) -> np.ndarray:
-    """The spectrogram of a recording: int16 (n,), n >= 1, 8 kHz, to uint8 (SIDE, SIDE), the highest band first.
-
-    The middle LENGTH samples count; a shorter recording has 0 before and after, one more after if it must be. Then
-
-    - frames: x = (samples * window + 2^14) >> 15, so |x| <= 2^15;
-    - spectrum: re, im = (sum of x * table + 2^13) >> 14. The window's sum is 2^7, so |sum| <= 2^15 * 2^7 * 2^14 = 2^36
-      and |re|, |im| <= 2^22;
-    - power: re^2 + im^2 <= 2^45;
-    - bands: sum of power * weight < 2^45 * 2^13 = 2^58, as the weights of a band add up to less than 8 in 1/2^10;
-    - logarithm to the base 2, in 1/256: 256 * e + table[the 8 bits below the highest one, bit e]; 0 for 0;
-    - pixels: 0..255 is RANGE (12 nepers) below the highest value up to it; what is lower is 0.
-
-    All is in int64, shifts round down, and the last division does. One order of the sums is as good as another.
-    """
-    samples = np.asarray(samples, np.int64)
-    cut = max(0, len(samples) - LENGTH) // 2
-    samples = samples[cut : cut + LENGTH]
-    before = (LENGTH - len(samples)) // 2
-    whole = np.zeros(LENGTH, np.int64)
-    whole[before : before + len(samples)] = samples
-    frames = whole[HOP * np.arange(SIDE)[:, None] + np.arange(FRAME)]
-    x = (frames * WINDOW + (1 << 14)) >> 15
-    re, im = (((x @ table) + (1 << 13)) >> 14 for table in (COSINE, SINE))
-    values = _log2((re * re + im * im) @ BANDS.T)
-    floor = max(int(values.max()) - RANGE, 0)
-    pixels = (values - floor).clip(0) * 255 // RANGE
-    return pixels.T[::-1].astype(np.uint8)
+    """The spectrogram of a recording as a board makes it: int16 (n,), n >= 1, 8 kHz, to uint8 (32, 32), the highest
+    band first. The middle 0.993 s count; a shorter recording has silence around it."""
+    return np.frombuffer(_spectrogram().of(samples), np.uint8).reshape(SIDE, SIDE).copy()
 
 
-def _log2(values):
-    """In 1/256, of int64 >= 0; 0 of 0."""
-    values = np.maximum(values, 1)
-    highest, rest = np.zeros_like(values), values
-    for bits in (32, 16, 8, 4, 2, 1):
-        large = rest >> bits > 0
-        highest, rest = highest + bits * large, np.where(large, rest >> bits, rest)
-    mantissa = np.where(highest >= 8, values >> (highest - 8).clip(0), values << (8 - highest).clip(0))
-    return 256 * highest + LOGARITHM[mantissa & 255]
+@lru_cache
+def _spectrogram() -> LogMel:
+    return LogMel(RATE, 1)
 
 
 def fsdd(directory: Path, source: Path | None = None) -> dict[str, Path]:
