@@ -10,7 +10,6 @@ import sys
 from array import array
 
 import bitreplay
-import micropython
 
 MODEL = "imu.safetensors"
 SAMPLES, PERIOD = 128, 20  # of a window; milliseconds from one sample to the next
@@ -34,60 +33,29 @@ class Mpu6050:
             values[i] = v - 65536 if v > 32767 else v
 
 
-@micropython.viper
-def lay_out(samples: ptr16, first: int, image: ptr8):  # noqa: F821
-    # A window as an image, 32 x 32, whose colours are x, y, z: above acceleration, below rotation. A row has 32
-    # samples and starts 6 after the row before. samples is a ring of 128, of which number `first` is the oldest.
-    p = 0
-    for sensor in range(2):
-        for row in range(16):
-            for column in range(32):
-                s = 6 * ((first + 6 * row + column) & 127) + 3 * sensor
-                for axis in range(3):
-                    v = samples[s + axis] ^ 0x8000
-                    if sensor:
-                        v = (v >> 7) - 128
-                        if v < 0:
-                            v = 0
-                        if v > 255:
-                            v = 255
-                    else:
-                        v >>= 8
-                    image[p] = v
-                    p += 1
-
-
 class Window:
-    """The last 128 samples of a sensor, 2.56 s."""
+    """The last 128 samples of a sensor, 2.56 s, as the model's image."""
 
     def __init__(self, sensor):
-        self.sensor = sensor
-        self.samples, self.values = array("h", bytes(12 * SAMPLES)), array("h", bytes(12))
-        self.image = bytearray(3 * 32 * 32)
-        self.next = self.count = 0
+        self.sensor, self.values = sensor, array("h", bytes(12))
+        # A level of a pixel is 256/16384 g, or 128/65.5 degrees per second: +-2 g, +-250 degrees per second.
+        self.window = bitreplay.window(units=(256, 128), samples=SAMPLES, hop=SAMPLES // 2)
 
     def look(self):
-        """Waits for half a window of new samples; returns the window as the model's image, a buffer that is used
-        again."""
+        """Waits for half a window of new samples, at first for a whole one; returns the window as an image, a buffer
+        that is used again."""
         from time import sleep_ms, ticks_add, ticks_diff, ticks_ms
 
         due = ticks_ms()
-        for _ in range(SAMPLES // 2 if self.count else SAMPLES):
-            sleep_ms(max(0, ticks_diff(due, ticks_ms())))
+        while not self.add():
             due = ticks_add(due, PERIOD)
-            self.add()
-        return self.picture()
+            sleep_ms(max(0, ticks_diff(due, ticks_ms())))
+        return self.window.image()
 
     def add(self):
         """One sample, now."""
         self.sensor.read(self.values)
-        self.samples[6 * self.next : 6 * self.next + 6] = self.values
-        self.next = (self.next + 1) % SAMPLES
-        self.count += 1
-
-    def picture(self):
-        lay_out(self.samples, self.next, self.image)  # type: ignore[arg-type]
-        return self.image
+        return self.window.add(self.values)
 
 
 # What `bitreplay data hapt` left.
@@ -111,7 +79,7 @@ def turn(samples):
 def windows(folder, person, recording, turned):
     """(image, activity) of a person's windows, in the order of time; one buffer for all."""
     people, recordings, labels = [column(folder, name) for name in ("people", "recordings", "labels")]
-    window = Window(None)
+    window, samples = bitreplay.window(units=(256, 128), samples=SAMPLES), array("h", bytes(12 * SAMPLES))
     size = 12 * SAMPLES
     with open(folder + "/hapt_windows.npy", "rb") as file:
         head = file.read(10)
@@ -119,10 +87,12 @@ def windows(folder, person, recording, turned):
         for i in range(len(people)):
             if people[i] == person and recordings[i] == recording:
                 file.seek(start + size * i)
-                file.readinto(window.samples)
+                file.readinto(samples)
                 if turned:
-                    turn(window.samples)
-                yield window.picture(), ACTIVITIES[labels[i]]
+                    turn(samples)
+                for at in range(0, 6 * SAMPLES, 6):
+                    window.add(samples[at : at + 6])
+                yield window.image(), ACTIVITIES[labels[i]]
 
 
 def on_recordings(folder, person, turned):

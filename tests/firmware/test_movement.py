@@ -13,26 +13,6 @@ def movements():
     return hapt.load(DATA)
 
 
-LAY_OUT = """
-import json, movement
-window = movement.Window(None)
-with open(sys.argv[1], "rb") as file:
-    file.readinto(window.samples)
-window.next = int(sys.argv[2])
-print(json.dumps(list(window.picture())))
-"""
-
-
-@pytest.mark.parametrize("oldest", [0, 1, 77])
-def test_window_is_as_in_pretraining(call_example, movements, tmp_path, oldest):
-    """The board's picture of a ring of samples is the host's of the window."""
-    window = movements["windows"][1234].copy()
-    window[:4] = [[-32768] * 6, [32767] * 6, [-16385, -129, -1, -16385, -16384, -1], [0, 255, 256, 16383, 16384, 127]]
-    (tmp_path / "ring").write_bytes(np.roll(window, oldest, axis=0).tobytes())
-    found = call_example(LAY_OUT, tmp_path / "ring", oldest)
-    assert bytes(found) == hapt.to_images(window[None]).tobytes()
-
-
 SENSOR = """
 import json, movement
 
@@ -48,7 +28,7 @@ file = open(sys.argv[1], "rb")
 window = movement.Window(movement.Mpu6050(Bus()))
 for _ in range(256):
     window.add()
-print(json.dumps([list(window.picture()), Bus.written]))
+print(json.dumps([list(window.window.image()), Bus.written]))
 """
 
 
