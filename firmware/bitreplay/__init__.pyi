@@ -95,8 +95,8 @@ class _Record:
     def __enter__(self) -> Self: ...
     def __exit__(self, *_: object) -> None: ...
 
-def logmel(rate: Literal[8000, 16000] = 8000, channels: int = 3) -> _LogMel:
-    """Sound as images: what a column is, docs/numbers.md (Sound)."""
+def logmel(rate: int = 8000, channels: int = 3) -> _LogMel:
+    """Sound as images. rate: 8000 or 16000 samples a second. docs/numbers.md (Sound)"""
 
 def window(units: Sequence[float] = (256, 128), samples: int = 128, hop: int = 64) -> _Window:
     """Sensors with three axes as images. units: of each, how much of what it reads is one of 256 levels."""

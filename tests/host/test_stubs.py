@@ -33,6 +33,15 @@ latent = bytearray(net.latent_bytes)
 net.latent(image, latent)
 print(me.predict_latent(latent)[0], net.classify(image)[0].upper(), me.digest()[:8])
 print(_bitreplay.random(array("I", [1]), 6) + 1)
+sound = bitreplay.logmel(16000, channels=1)
+sound.add(array("h", bytes(2 * sound.hop)))
+print(me.predict(sound.image())[1] + sound.loudness())
+window = bitreplay.window(units=(1 / 64, 2), hop=32)
+if window.add([0.5, 0, 1, 0, 0, 0]):
+    me.see(window.image(), "rest")
+with bitreplay.record("log.npy", (2, 3), "int16") as log:
+    log.append([1, 2, 3, 4, 5, 6])
+    print(log.rows + 1)
 _bitreplay.expand(latent, bytes(2 * net.latent_shape[2]), bytearray(8 * net.latent_bytes))
 """
 
@@ -55,6 +64,9 @@ me.memory()["everything"]  # typeddict-item
 me = bitreplay.Learner.load(net)  # call-arg
 net = bitreplay.Network()  # call-arg
 bitreplay.learn(me)  # attr-defined
+bitreplay.logmel().hear()  # attr-defined
+bitreplay.window(unit=(1, 2))  # call-arg
+bitreplay.record("log.npy")  # call-arg
 _bitreplay.random(1, 6)  # arg-type
 _bitreplay.add(x=bytes(4), y=bytearray(4))  # call-arg
 _bitreplay.expand(bytes(4), bytes(64))  # call-arg
