@@ -39,25 +39,29 @@ static void br_fold(const int16_t *samples, const int16_t *window, size_t n, int
     }
 }
 
-// A sum of 2^38 at most, rounded half up by 14 bits; its magnitude.
-static inline uint32_t br_rounded(int64_t sum) {
-    uint64_t v = (uint64_t)sum + (1 << 13);
-    return br_abs((int32_t)((uint32_t)(v >> 32) << 18 | (uint32_t)v >> 14));
+// The square of a sum of products, which is rounded half up by 14 bits: of every other number from folded to its end, and
+// every k-th cosine, a turn of which ends at `turn`. Real and imaginary parts are summed up one after the other: a
+// Cortex-M0+ has registers for one of them.
+static BR_OUTLINE uint64_t br_part_power(const int32_t *folded, const int32_t *end, const int16_t *cosine,
+    const int16_t *turn, size_t n, size_t k) {
+    int64_t sum = 1 << 13;
+    do {
+        sum += br_mul(*folded, *cosine);
+        folded += 2;
+        cosine += k;
+        if (cosine >= turn) {
+            cosine -= n;
+        }
+    } while (folded != end);
+    return br_square(br_abs((int32_t)((uint32_t)((uint64_t)sum >> 32) << 18 | (uint32_t)sum >> 14)));
 }
 
 static uint64_t br_bin_power(const int32_t *folded, const int16_t *cosine, size_t n, size_t k) {
-    size_t quarter = n / 4, at = 0;
-    int64_t re = 0, im = 0;
-    folded += (k & 1) * 2 * (quarter + 1);
-    for (const int32_t *end = folded + 2 * (quarter + 1); folded != end; folded += 2) {
-        re += br_mul(folded[0], cosine[at]);
-        im += br_mul(folded[1], cosine[at + quarter]);
-        at += k;
-        if (at >= n) {
-            at -= n;
-        }
-    }
-    return br_square(br_rounded(re)) + br_square(br_rounded(im));
+    size_t quarter = n / 4, numbers = 2 * (quarter + 1);
+    folded += (k & 1) * numbers;
+    const int16_t *sine = cosine + quarter;
+    return br_part_power(folded, folded + numbers, cosine, cosine + n, n, k)
+        + br_part_power(folded + 1, folded + 1 + numbers, sine, sine + n, n, k);
 }
 
 // The logarithm of a number to the base 2, in 1/256, of its nine highest bits; 0 of 0.
