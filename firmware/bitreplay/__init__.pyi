@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from os import PathLike
-from typing import Any, Literal, Self, TypedDict
+from typing import Any, Literal, Self, TypedDict, overload
 
 from _typeshed import ReadableBuffer, WriteableBuffer
 
@@ -144,6 +144,7 @@ class Learner:
     batch: int  # samples of a minibatch
     head: Any  # head.py
     trainer: Any  # trainer.py, or None
+    replay: Any  # Samples of replay.py
     above: Any  # above.py
 
     def __init__(
@@ -194,10 +195,20 @@ class Learner:
     def scores(self, image: ReadableBuffer) -> list[tuple[_Label, float]]:
         """[(label, probability)] of all classes that were learned, the most probable first."""
 
+    @overload
     def predict(self, image: ReadableBuffer) -> tuple[_Label, float]:
         """(label, probability) of the likeliest class; before learn() nearest()'s, with the share of equal bits."""
 
+    @overload
+    def predict(self, image: ReadableBuffer, unknown: float | None) -> tuple[_Label | None, float]:
+        """The label of what is stranger than all but this share of known images, such as 0.05, is None."""
+
+    @overload
     def predict_latent(self, latent: ReadableBuffer) -> tuple[_Label, float]:
+        """As predict(), for a latent that was computed before."""
+
+    @overload
+    def predict_latent(self, latent: ReadableBuffer, unknown: float | None) -> tuple[_Label | None, float]:
         """As predict(), for a latent that was computed before."""
 
     def learn(

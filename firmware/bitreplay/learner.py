@@ -8,10 +8,10 @@ from array import array
 
 import _bitreplay as kernels
 
-from . import budget, config, state, tidy
+from . import budget, config, state, strange, tidy
 from .above import Above
 from .busy import idle
-from .checks import check_buffer, check_epochs, check_integer, check_label, plain
+from .checks import check_buffer, check_epochs, check_integer, check_label, check_share, plain
 from .fixed import rows
 from .head import Head
 from .header import RESERVE
@@ -83,6 +83,7 @@ class Learner(Learning):
         self.experiences = 0  # that learn() ended
         self.learning = False
         self.learned = None  # samples of each class, once a minibatch was learned
+        self.known = None  # how strange replayed samples are, once that was asked for
         needed = budget.describe(net, self.config)
         net.tables.set(None)
         try:
@@ -239,28 +240,42 @@ class Learner(Learning):
             raise ValueError("nearest: nothing was seen yet; call see() first")
         return best
 
-    def predict(self, image):
+    def predict(self, image, unknown=None):
         """(label, probability 0..1) of the most probable class of an image (uint8 buffer of net.image_bytes).
 
         Classes that were learned compete. Before any learn() it is the label of the nearest() sample, and the share of
-        bits that are equal. ValueError if nothing was seen, or if the image has another size.
+        bits that are equal. unknown: a share of known images, such as 0.05, that may be refused: what is as strange as
+        they has the label None. The replayed samples tell what strange is: the first time after a learn() this takes
+        longer. ValueError if nothing was seen, or if the image has another size.
         """
         with idle(self.net.busy):
             self.net._run(image, self.x_rows[0])
-            return self._predict()
+            return self._predict(unknown)
 
-    def predict_latent(self, latent):
+    def predict_latent(self, latent, unknown=None):
         """As predict(), for a latent that was computed before (buffer of net.latent_bytes)."""
         with idle(self.net.busy):
             self._take(latent)
-            return self._predict()
+            return self._predict(unknown)
 
-    def _predict(self):
+    def _predict(self, unknown):
+        refused = unknown is not None and self._is_strange(check_share("unknown", plain(unknown)))
         if not any(self.head.past):
             label, distance, _ = self._nearest()
-            return label, 1 - distance / (8 * self.net.latent_bytes)
-        best = self._probabilities()
-        return self.labels[best], self.e_rows[0][best] / ONE
+            probability = 1 - distance / (8 * self.net.latent_bytes)
+        else:
+            best = self._probabilities()
+            label, probability = self.labels[best], self.e_rows[0][best] / ONE
+        return None if refused else label, probability
+
+    def _is_strange(self, share):
+        """Whether the first row's latent is stranger than all but this share of the replayed samples."""
+        near = array("i", bytes(4 * strange.NEAR * len(self.labels)))
+        found = memoryview(self.head.scores)[:2]
+        if self.known is None:
+            self.known = strange.known(self.replay, near, found)
+        value = strange.strangeness(self.replay, self.x_rows[0], near, found)
+        return strange.is_strange(value, self.known, int(share * 1000 + 0.5))
 
     def _probabilities(self):
         """The most probable class of the first row's latent; e_rows[0] has all probabilities."""

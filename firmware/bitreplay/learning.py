@@ -131,6 +131,7 @@ class Learning:
         here, mean, alphas = self.head.consolidation(len(self.labels), present)
         # From here on, and from the first change in absorb(), nothing allocates: nothing is left half done.
         if absorb:
+            self.known = None
             self.policy.absorb(self.replay, self.fresh, self.head.past, self.experiences + 1, self.rng)
         self.head.consolidate(here, mean, alphas, present, absorb)
         if absorb:
