@@ -151,7 +151,7 @@ class Learner(Learning):
             return self.labels.index(label)
         if len(self.labels) == self.config["classes"]:
             raise ValueError(
-                "label: %r would be class %d, but classes=%d was fixed when the learner was made; make one with more"
+                "label: %r would be class %d of classes=%d; save it, and Learner.load(net, path, classes=N) is larger"
                 % (label, len(self.labels) + 1, len(self.labels))
             )
         state.check_room(self, label)
