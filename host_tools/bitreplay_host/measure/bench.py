@@ -68,6 +68,9 @@ def bench_board(
         return board.run(script, configuration)
 
     lines, taught = measure(start, model, path, learners, repeats, cache)
+    for one in taught:
+        (found,) = start("outside_kernels.py", {"model": path, "learner": one["settings"]})
+        one |= found
     modelled = "are as a model has them" if cache else "are not modelled"
     how = f"emulated: misses of the flash's cache {modelled}" if emulated else "measured on it"
     target = f"{machine} at {clock / 1e6:g} MHz, {how}"
@@ -146,6 +149,7 @@ def lesson(taught: dict) -> dict:
         "batch": taught["batch"],
         "image_ms": taught["see_us"] / 1e3 / taught["settings"]["fresh"],
         "minibatch_ms": taught["learn_us"] / 1e3 / taught["minibatches"],
+        **({"outside_kernels": taught["outside"]} if "outside" in taught else {}),
         "class_s": (taught["see_us"] + taught["learn_us"]) / 1e6,
         **heap,
         "learner_bytes": taught["memory"]["total"],
@@ -179,7 +183,9 @@ def describe(result: dict) -> str:
     first = result["taught"][0]
     text += "A new class, {fresh} images, {replay} replayed, {epochs} epochs:\n\n".format(**first)
     head = ["trained", "minibatch of", "ms", "an image, ms", "the class, s", "learner, bytes", "heap used", "free"]
-    return text + table(head, [lesson_row(one) for one in result["taught"]])
+    text += table(head, [lesson_row(one) for one in result["taught"]])
+    shares = [f"{100 * one['outside_kernels']:.1f} %" for one in result["taught"] if "outside_kernels" in one]
+    return text + (f"\n\noutside kernels, of the time of epochs: {', '.join(shares)}" if shares else "")
 
 
 def describe_gradients(result: dict, unit: str, scale: float) -> str:

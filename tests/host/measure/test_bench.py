@@ -148,6 +148,13 @@ TAUGHT = [
     {**TIMES, "settings": {**SETTINGS, "train": "head"}, "learn_us": 3_000_000, "minibatches": 75, "batch": 32},
     {**TIMES, "settings": {**SETTINGS, "train": 2}, "learn_us": 6_000_000, "minibatches": 300, "batch": 8},
 ]
+OUTSIDE = [{**one, "outside": share} for one, share in zip(TAUGHT, (0.125, 0.0444), strict=True)]
+
+
+def test_what_is_outside_kernels_is_told_of_a_board(lines):
+    told = "outside kernels, of the time of epochs: 12.5 %, 4.4 %"
+    assert told in module.describe(module.summary("a target", 125_000_000, NET, lines, OUTSIDE))
+    assert "outside kernels" not in module.describe(module.summary("a target", None, NET, lines, TAUGHT))
 
 
 def test_cycles_and_what_they_are_divided_by(lines):
