@@ -164,9 +164,11 @@ class Learner:
         rounding: Literal["stochastic", "nearest"] = "stochastic",
         rate: float = 0.005,
         conv_rate: float = 0.005,
+        start: bool = False,
     ) -> None:
         """replay: latents kept. fresh: samples seen before learn(). classes: capacity for labels. train: the head, or
-        also so many layers from the top; channels: the share of them. docs/learning.md"""
+        also so many layers from the top; channels: the share of them. start: with the model's own classes.
+        docs/learning.md"""
 
     def see(self, image: ReadableBuffer, label: _Label) -> None:
         """Keeps the latent of an image (uint8, net.image_bytes) as a fresh sample of a label."""

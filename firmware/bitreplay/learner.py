@@ -11,7 +11,7 @@ import _bitreplay as kernels
 from . import budget, config, state, strange, tidy
 from .above import Above
 from .busy import idle
-from .checks import check_buffer, check_epochs, check_integer, check_label, check_share, plain
+from .checks import check_buffer, check_epochs, check_integer, check_label, check_one_of, check_share, plain
 from .fixed import rows
 from .head import Head
 from .header import RESERVE
@@ -19,6 +19,7 @@ from .interrupts import held
 from .learning import Learning
 from .network import check_network, shadow
 from .replay import Balanced, Reservoir, Samples
+from .start import begin, check_start
 from .trainer import Trainer
 
 ONE = 1 << 14  # probability 1
@@ -35,7 +36,8 @@ class Learner(Learning):
     and at most 1. cwr: consolidate the head by CWR*, else its weights simply go on; None does so if nothing below the
     head is trained. q_f: bits of the head's weights in the forward pass, 2..8; head_bits: of its master copy, 16 or
     32; q_b: of the binary layers' gradients, 2..16, rounded "stochastic" or "nearest". rate, conv_rate: learning rates
-    of the head and of the binary layers, 0.00001..100; four bits count.
+    of the head and of the binary layers, 0.00001..100; four bits count. start: whether it starts with the classes of
+    the model's pretrained head, which it then knows as the model does.
 
     ValueError names the argument that is wrong; MemoryError tells the bytes that were needed.
     """
@@ -57,6 +59,7 @@ class Learner(Learning):
         rounding="stochastic",
         rate=0.005,
         conv_rate=0.005,
+        start=False,
     ):
         self.net = check_network(net)
         self.config = config.check(
@@ -77,6 +80,8 @@ class Learner(Learning):
                 "conv_rate": conv_rate,
             },
         )
+        if check_one_of("start", plain(start), (True, False)):
+            check_start(net, self.config)
         self.policy = POLICIES[self.config["policy"]]()
         self.rng = array("I", [check_integer("seed", plain(seed), 1, 0xFFFFFFFF)])
         self.labels = []  # str or int, by class
@@ -96,6 +101,8 @@ class Learner(Learning):
             if left:
                 needed += "; %d are free, %d of them in one block" % (left["free"], left["block"])
             raise MemoryError("Learner: %s%s; make replay or fresh smaller" % (needed, shadow()))
+        if start:
+            begin(self)
 
     def _allocate(self):
         net, settings, n = self.net, self.config, self.net.features

@@ -22,6 +22,7 @@ COMMANDS = {
     "evaluate": "test a model's pretrained classes, beside PyTorch",
     "demo": "teach the unix port of MicroPython new classes, and plot what it keeps",
     "experiment": "run the papers' protocols: CSV, JSON and plots",
+    "start": "make a learner that knows a model's own classes",
     "unknown": "measure how well a learner tells what it was not taught",
     "verify": "compare the unix port or a board with the NumPy reference, bit for bit",
     "flash": "put firmware on a Pico, Pico 2 or ESP32",
