@@ -41,9 +41,14 @@ def _keep(names, kept):
 
 
 if _sys.implementation.name == "micropython":
-    # help() and the REPL's completion show all names but those with an underscore. The parts, which are still there to
-    # be imported, would hide what is for users.
+    # Completion hides names with an underscore, help() shows all. The parts would hide what is for users; they can
+    # still be imported.
     _module = type(_sys)
     _keep(
-        globals(), {name: value for name, value in globals().items() if name[0] == "_" or type(value) is not _module}
+        globals(),
+        {
+            name: value
+            for name, value in globals().items()
+            if name[:2] == "__" or (name[0] != "_" and type(value) is not _module)
+        },
     )

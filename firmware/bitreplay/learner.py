@@ -3,30 +3,21 @@
 # Latent replay: Pellegrini, Graffieti, Lomonaco and Maltoni 2020 (arXiv 1912.01100). With binary networks: Vorabbi,
 # Maltoni and Santi 2023 (arXiv 2308.15308); Vorabbi, Maltoni, Borghi and Santi 2024 (arXiv 2401.09916).
 
-import gc
 from array import array
 
-import _bitreplay as kernels
-
-from . import budget, config, state, strange, tidy
-from .above import Above
+from . import budget, config, state, tidy
 from .busy import idle
-from .checks import check_buffer, check_epochs, check_integer, check_label, check_one_of, check_share, plain
-from .fixed import rows
-from .head import Head
-from .header import RESERVE
+from .checks import check_epochs, check_integer, check_label, check_one_of, plain
+from .inside import ONE, Inside
 from .interrupts import held
-from .learning import Learning
 from .network import check_network, shadow
-from .replay import Balanced, Reservoir, Samples
+from .replay import Balanced, Reservoir
 from .start import begin, check_start
-from .trainer import Trainer
 
-ONE = 1 << 14  # probability 1
 POLICIES: dict = {"balanced": Balanced, "reservoir": Reservoir}
 
 
-class Learner(Learning):
+class Learner(Inside):
     """Learns classes from the latents of a Network.
 
     net: a Network. replay: latents kept for replay, 0..32768. seed: 1..2^32-1; two learners with one seed and one
@@ -87,8 +78,8 @@ class Learner(Learning):
         self.labels = []  # str or int, by class
         self.experiences = 0  # that learn() ended
         self.learning = False
-        self.learned = None  # samples of each class, once a minibatch was learned
-        self.known = None  # how strange replayed samples are, once that was asked for
+        self._learned = None  # samples of each class, once a minibatch was learned
+        self._strange = None  # how strange replayed samples are, once that was asked for
         needed = budget.describe(net, self.config)
         net.tables.set(None)
         try:
@@ -104,25 +95,6 @@ class Learner(Learning):
         if start:
             begin(self)
 
-    def _allocate(self):
-        net, settings, n = self.net, self.config, self.net.features
-        gc.collect()
-        self.replay = Samples(settings["replay"], net.latent_bytes)
-        self.fresh = Samples(settings["fresh"], net.latent_bytes)
-        self.batch = batch = budget.batch(net, settings)
-        self.trainer = Trainer(net, settings, batch) if settings["train"] else None
-        self.head = Head(n, batch, settings, self.trainer and self.trainer.velocity)
-        self.above = self.trainer or Above(net)
-        # A minibatch: latents, features (in the network's scratch if they fit), errors of the head.
-        self.x = bytearray(batch * net.latent_bytes)
-        self.f = net.spare[len(net.spare) - batch * n :] if len(net.spare) >= batch * n else bytearray(batch * n)
-        self.e = array("h", bytes(2 * batch * settings["classes"]))
-        self.x_rows, self.f_rows, self.e_rows = [rows(buffer, batch) for buffer in (self.x, self.f, self.e)]
-        self.minibatch = list(zip(range(batch), self.x_rows, self.f_rows, self.e_rows))
-        if net.reserve is None:
-            net.reserve = bytearray(RESERVE)
-        net.tables.set(self.trainer.lendable() if self.trainer else None)
-
     # Seeing, and what was seen.
 
     def see(self, image, label):
@@ -135,7 +107,7 @@ class Learner(Learning):
         label = plain(label)
         with idle(self.net.busy):
             index = self._index(label)
-            self.net._run(image, self.x_rows[0])
+            self.net._run(image, self._x_rows[0])
             self._keep(index, label)
 
     def see_latent(self, latent, label):
@@ -145,36 +117,6 @@ class Learner(Learning):
             index = self._index(label)
             self._take(latent)
             self._keep(index, label)
-
-    def _index(self, label):
-        """The class of a label, which may be new; refuses what cannot be seen."""
-        if self.fresh.n == self.fresh.capacity:
-            raise ValueError(
-                "see: %d fresh samples are waiting; call learn(), or make the learner with fresh=%d"
-                % (self.fresh.n, min(2 * self.fresh.n, 32768))
-            )
-        check_label(label)
-        if label in self.labels:
-            return self.labels.index(label)
-        if len(self.labels) == self.config["classes"]:
-            raise ValueError(
-                "label: %r would be class %d of classes=%d; save it, and Learner.load(net, path, classes=N) is larger"
-                % (label, len(self.labels) + 1, len(self.labels))
-            )
-        state.check_room(self, label)
-        return len(self.labels)
-
-    def _take(self, latent):
-        size = self.net.latent_bytes
-        latent = check_buffer("latent", latent, (size,), size)
-        self.x_rows[0][:] = latent
-
-    def _keep(self, index, label):
-        # In this order Ctrl-C leaves at most a label without samples, and a MemoryError nothing.
-        self.fresh.write(self.fresh.n, self.x_rows[0], index)
-        if index == len(self.labels):
-            self.labels.append(label)
-        self.fresh.n += 1
 
     def undo(self):
         """Takes back the last see() since the last learn(), and returns its label. ValueError if there is none."""
@@ -208,14 +150,6 @@ class Learner(Learning):
         fresh, replayed = [samples.counts(len(self.labels)) for samples in (self.fresh, self.replay)]
         return {label: (fresh[c], replayed[c], self.head.past[c]) for c, label in enumerate(self.labels)}
 
-    def _known(self, label):
-        """The class of a label that is there, or ValueError."""
-        label = plain(label)
-        check_label(label)
-        if label not in self.labels:
-            raise ValueError("label: there is no class %r; counts() has those that there are" % (label,))
-        return self.labels.index(label)
-
     # Predicting.
 
     def nearest(self, image):
@@ -225,7 +159,7 @@ class Learner(Learning):
         ones follow. ValueError if there are no samples, or if the image has another size.
         """
         with idle(self.net.busy):
-            self.net._run(image, self.x_rows[0])
+            self.net._run(image, self._x_rows[0])
             return self._nearest()
 
     def nearest_latent(self, latent):
@@ -233,19 +167,6 @@ class Learner(Learning):
         with idle(self.net.busy):
             self._take(latent)
             return self._nearest()
-
-    def _nearest(self):
-        found, best, first = memoryview(self.head.scores)[:2], None, 0
-        for samples in (self.fresh, self.replay):
-            if samples.n:
-                latents = memoryview(samples.latents)[: samples.n * samples.latent_bytes]
-                kernels.nearest(self.x_rows[0], latents, found)
-                if best is None or found[1] < best[1]:
-                    best = self.labels[samples.classes[found[0]]], found[1], first + found[0]
-            first += samples.n
-        if best is None:
-            raise ValueError("nearest: nothing was seen yet; call see() first")
-        return best
 
     def predict(self, image, unknown=None):
         """(label, probability 0..1) of the most probable class of an image (uint8 buffer of net.image_bytes).
@@ -256,7 +177,7 @@ class Learner(Learning):
         longer. ValueError if nothing was seen, or if the image has another size.
         """
         with idle(self.net.busy):
-            self.net._run(image, self.x_rows[0])
+            self.net._run(image, self._x_rows[0])
             return self._predict(unknown)
 
     def predict_latent(self, latent, unknown=None):
@@ -264,30 +185,6 @@ class Learner(Learning):
         with idle(self.net.busy):
             self._take(latent)
             return self._predict(unknown)
-
-    def _predict(self, unknown):
-        refused = unknown is not None and self._is_strange(check_share("unknown", plain(unknown)))
-        if not any(self.head.past):
-            label, distance, _ = self._nearest()
-            probability = 1 - distance / (8 * self.net.latent_bytes)
-        else:
-            best = self._probabilities()
-            label, probability = self.labels[best], self.e_rows[0][best] / ONE
-        return None if refused else label, probability
-
-    def _is_strange(self, share):
-        """Whether the first row's latent is stranger than all but this share of the replayed samples."""
-        near = array("i", bytes(4 * strange.NEAR * len(self.labels)))
-        found = memoryview(self.head.scores)[:2]
-        if self.known is None:
-            self.known = strange.known(self.replay, near, found)
-        value = strange.strangeness(self.replay, self.x_rows[0], near, found)
-        return strange.is_strange(value, self.known, int(share * 1000 + 0.5))
-
-    def _probabilities(self):
-        """The most probable class of the first row's latent; e_rows[0] has all probabilities."""
-        self.above.features(self.x_rows[0], self.f_rows[0])
-        return self.head.predict(self.f_rows[0], self.e_rows[0])
 
     def scores(self, image):
         """[(label, probability 0..1)] of all classes that were learned, the most probable first.
@@ -297,11 +194,11 @@ class Learner(Learning):
         with idle(self.net.busy):
             if not any(self.head.past):
                 raise ValueError("scores: nothing is learned yet; call see() and learn() first")
-            self.net._run(image, self.x_rows[0])
+            self.net._run(image, self._x_rows[0])
             self._probabilities()
             known = [c for c in range(len(self.labels)) if self.head.past[c]]
-            known.sort(key=lambda c: (-self.e_rows[0][c], c))
-            return [(self.labels[c], self.e_rows[0][c] / ONE) for c in known]
+            known.sort(key=lambda c: (-self._e_rows[0][c], c))
+            return [(self.labels[c], self._e_rows[0][c] / ONE) for c in known]
 
     # Learning.
 

@@ -21,7 +21,7 @@ class Learning:
     def _learn(self, epochs, progress):
         if self.fresh.n + self.replay.n == 0:
             raise ValueError("learn: no samples; call see() first")
-        self.learned, generator = None, self.rng[0]
+        self._learned, generator = None, self.rng[0]
         try:
             self.learning = True
             classes = self._classes()
@@ -40,7 +40,7 @@ class Learning:
                 self._report(progress, ending, 100 * hits / total, time() - start)
             held(self._end, True)
         except BaseException:
-            if self.learned is None:
+            if self._learned is None:
                 self.rng[0] = generator
             while self.learning:
                 try:
@@ -53,8 +53,8 @@ class Learning:
 
     def _end(self, absorb):
         """What must not be interrupted."""
-        if self.learned is not None:
-            self._consolidate(self.learned, absorb)
+        if self._learned is not None:
+            self._consolidate(self._learned, absorb)
         self.learning = False
 
     def _report(self, progress, ending, percent, seconds):
@@ -85,8 +85,8 @@ class Learning:
         """Starts the weights of new classes from their samples, so that few are enough."""
         for c in new:
             for i, weight in contrast(classes, c):
-                self.above.features(self._latent(i), self.f_rows[0])
-                self.head.add(c, self.f_rows[0], weight)
+                self.above.features(self._latent(i), self._f_rows[0])
+                self.head.add(c, self._f_rows[0], weight)
         self.head.scale(new)
 
     def _latent(self, i):
@@ -98,7 +98,7 @@ class Learning:
         """The gradients of the samples numbered in batch, of these classes; returns how many are right."""
         hits, head, rng, latent = 0, self.head, self.rng, self._latent
         features, classify, backward = self.above.features, head.classify, self.trainer and self.trainer.backward
-        for row, x, f, e in self.minibatch:
+        for row, x, f, e in self._batch_rows:
             i = batch[row]
             label = classes[i]
             x[:] = latent(i)
@@ -122,16 +122,16 @@ class Learning:
         does but the head, in weights that count only if `learned` says so.
         """
         if self.trainer:
-            self.trainer.update(self.x, self.rng)
-        self.head.update(self.e, self.f, self.rng)
-        self.learned = present
+            self.trainer.update(self._x, self.rng)
+        self.head.update(self._e, self._f, self.rng)
+        self._learned = present
 
     def _consolidate(self, present, absorb):
         """absorb: the experience is complete, so its fresh samples go to the replay memory."""
         here, mean, alphas = self.head.consolidation(len(self.labels), present)
         # From here on, and from the first change in absorb(), nothing allocates: nothing is left half done.
         if absorb:
-            self.known = None
+            self._strange = None
             self.policy.absorb(self.replay, self.fresh, self.head.past, self.experiences + 1, self.rng)
         self.head.consolidate(here, mean, alphas, present, absorb)
         if absorb:

@@ -20,7 +20,7 @@ def _count(learner, c):
 def forget(learner, c):
     """Removes class c: its samples, its row of the head, its label. Those after it move up. Allocates nothing."""
     head, known = learner.head, len(learner.labels)
-    learner.known = None
+    learner._strange = None
     for samples in (learner.fresh, learner.replay):
         kept = 0
         for i in range(samples.n):

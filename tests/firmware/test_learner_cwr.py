@@ -91,7 +91,7 @@ def test_new_classes_start_from_what_sets_their_samples_apart(net, synthetic, bi
             me.above.features(me._latent(i), features)
             f += weight * np.frombuffer(features, np.int8).astype(int)
         assert np.array_equal(tw[c], f * (int(size) << (bits - 16)) // np.abs(f).sum())
-        me.head.classify(features, me.e_rows[0])
+        me.head.classify(features, me._e_rows[0])
         assert (classes[i] == c) == (max(me.head.scores) == me.head.scores[c])
     assert not tw[5:].any()
 

@@ -125,8 +125,8 @@ def by_hand(me, labels):
     lowest = me.trainer.parts[0].index
     total, by_head = {part.index: 0 for part in me.trainer.parts}, 0
     for row in range(me.batch):
-        features = above.forward(me.x_rows[row])
-        assert features.astype(np.int8).tobytes() == bytes(me.f_rows[row])
+        features = above.forward(me._x_rows[row])
+        assert features.astype(np.int8).tobytes() == bytes(me._f_rows[row])
         scores = head @ features / 16
         p = np.exp(scores - scores.max())
         e = p / p.sum()
@@ -177,13 +177,13 @@ def steps(me, size):
     assert [trainer.exponents[j] for j in range(len(trainer.parts))] == [-128] * len(trainer.parts)
     kept = [bytes(part.gradient) for part in trainer.parts]
     me._set_rates(0, 1)
-    trainer.update(me.x, me.rng)
+    trainer.update(me._x, me.rng)
     # Of a layer's first minibatch only the size is noted.
     for part, weight, gradient in zip(trainer.parts, before, kept):
         assert np.array_equal(np.frombuffer(part.weight, np.int8), weight)
         part.gradient[:] = gradient
     trainer.now = 8, int(math.log2(size)) - 3
-    trainer.update(me.x, me.rng)
+    trainer.update(me._x, me.rng)
     return [
         (weight - np.frombuffer(part.weight, np.int8)).reshape(len(part.channels), -1)
         for part, weight in zip(trainer.parts, before)
@@ -266,7 +266,7 @@ def test_the_head_gets_its_gradient(case):
     tw = np.frombuffer(me.head.tw, np.int16)
     before = tw.astype(int)
     me.head.set_rate(0, 1)
-    me.head.update(me.e, me.f, me.rng)
+    me.head.update(me._e, me._f, me.rng)
     step = (before - tw).reshape(-1, net.features)
     assert cosine(step[:4], expected) > 0.99 and not step[4:].any()
     # The rate has a meaning: the gradient is the mean over the minibatch.

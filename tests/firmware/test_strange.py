@@ -63,16 +63,16 @@ def test_the_limit_follows_what_is_kept(net, synthetic):
     me = learned(net, synthetic)
     latent = synthetic.latent(5)
     me.predict_latent(latent, unknown=0.1)
-    assert me.known is not None
-    before = me.known
+    assert me._strange is not None
+    before = me._strange
     me.see_latent(latent, "new")
     me.predict_latent(latent, unknown=0.1)
-    assert me.known is before
+    assert me._strange is before
     me.forget(1)
-    assert me.known is None
+    assert me._strange is None
     me.predict_latent(latent, unknown=0.1)
     me.learn(1, progress=False)
-    assert me.known is None
+    assert me._strange is None
 
 
 def test_what_cannot_be_told(net, synthetic):
@@ -105,7 +105,7 @@ me = bitreplay.Learner(net, replay=40, fresh=40, classes=5)
 teach(me, synthetic, (0, 1, 2), 13)
 me.learn(2, progress=False)
 told = [me.predict_latent(synthetic.latent(c), unknown=u)[0] for c in range(5) for u in (0.05, 0.3, 1)]
-show(told=told, known=list(me.known))
+show(told=told, known=list(me._strange))
 """
     found = run(micropython, script, deep_model)
     assert found == run(cpython, script, deep_model)

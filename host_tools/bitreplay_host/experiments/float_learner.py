@@ -73,7 +73,7 @@ class FloatLearner(bitreplay.Learner):
         self.layers.step(self.config["conv_rate"] * self.now, self.fall)
         self.momentum = MOMENTUM * self.momentum + np.float32(self.config["rate"]) * self.now * self.gradient
         self.training -= self.momentum
-        self.learned = present
+        self._learned = present
 
     def _consolidate(self, present, absorb):
         here = [c for c in range(len(self.labels)) if present[c] or not self.config["cwr"]]
@@ -107,10 +107,10 @@ class StreamLearner(FloatLearner):
         self.threshold = np.frombuffer(given[1], np.int8)
         self.direction = -unpack(np.frombuffer(given[2], np.uint8)[None], (net.latent_shape[2],))[0]
         self.replay, self.fresh = (Samples(m.capacity, 8 * net.latent_bytes) for m in (self.replay, self.fresh))
-        self.x_rows = [bytearray(8 * net.latent_bytes)]
+        self._x_rows = [bytearray(8 * net.latent_bytes)]
 
     def _take(self, latent):
-        self.x_rows[0][:] = latent.tobytes()
+        self._x_rows[0][:] = latent.tobytes()
 
     def _forward(self, latents):
         values = latents.view(np.int8).reshape(-1, *self.net.latent_shape).astype(np.float32)
