@@ -1,11 +1,13 @@
 // Hamming distances of one run of words and many filters: what binary layers spend their time on.
+#include <string.h>
+
 #include "internal.h"
 
 // hamming_armv6m.S has the same for Cortex-M0+; BR_PLAIN_C leaves it out.
 #if !defined(__ARM_ARCH_6M__) || defined(BR_PLAIN_C)
 
 // Where one instruction counts the bits of a word, of what the compiler is told to compile for.
-#ifdef __riscv_zbb
+#if defined(__riscv_zbb) || defined(__wasm__)
 #define BR_POPCOUNT (1)
 #else
 #define BR_POPCOUNT (0)
@@ -21,6 +23,7 @@
 #endif
 #endif
 
+#if BR_CARRY_SAVE || !BR_POPCOUNT
 // How many bits of each four are 1, and of each byte.
 static inline uint32_t br_count_nibbles(uint32_t v) {
     v = v - ((v >> 1) & 0x55555555u);
@@ -40,6 +43,7 @@ static inline uint32_t br_sum_bytes(uint32_t v) {
     return (v & 0xffffu) + (v >> 16);
     #endif
 }
+#endif
 
 #define BR_CHUNK (124) // words that are counted at most before the total is taken
 
@@ -89,7 +93,20 @@ typedef struct _br_count_t {
     uint32_t total;
 } br_count_t;
 
-#if BR_POPCOUNT
+#if defined(__wasm__)
+// One instruction counts two words.
+static BR_INLINE void br_add_words(br_count_t *count, const uint32_t *a, const uint32_t *b, size_t words) {
+    uint64_t v, w;
+    for (; words >= 2; words -= 2, a += 2, b += 2) {
+        memcpy(&v, a, sizeof(v));
+        memcpy(&w, b, sizeof(w));
+        count->total += (uint32_t)__builtin_popcountll(v ^ w);
+    }
+    if (words) {
+        count->total += (uint32_t)__builtin_popcount(*a ^ *b);
+    }
+}
+#elif BR_POPCOUNT
 static BR_INLINE void br_add_words(br_count_t *count, const uint32_t *a, const uint32_t *b, size_t words) {
     #pragma GCC unroll 4
     for (size_t i = 0; i < words; i++) {
