@@ -30,9 +30,11 @@ fresh = $(if $(filter %.mk %/Makefile,$?),[ ! -e $@ ] || rm -rf "$(1)")
 include boards/toolchain/micropython.mk
 include boards/toolchain/arm.mk
 include boards/toolchain/cross.mk
+include boards/toolchain/emscripten.mk
 include boards/unix/build.mk
 include boards/rp2/build.mk
 include boards/esp32/build.mk
+include boards/web/build.mk
 include boards/emulator/build.mk
 include usermod_c/natmod/build.mk
 include boards/release.mk

@@ -1,0 +1,1 @@
+package("bitreplay", base_path="../../firmware")
