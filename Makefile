@@ -39,6 +39,7 @@ include boards/emulator/build.mk
 include usermod_c/natmod/build.mk
 include boards/release.mk
 include tests/device/build.mk
+include tests/web/build.mk
 include tests/natmod/build.mk
 
 define HELP

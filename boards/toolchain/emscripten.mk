@@ -11,7 +11,7 @@ EMSCRIPTEN_PACKAGES := emscripten binaryen clang-14 libclang-common-14-dev libcl
 .PHONY: emscripten
 emscripten: $(EMSCRIPTEN)/.extracted
 	@:
-$(EMSCRIPTEN)/.extracted: $(TOOLCHAIN)/emscripten.sha256 $(TOOLCHAIN)/emscripten.mk
+$(EMSCRIPTEN)/.extracted: $(TOOLCHAIN)/emscripten.sha256
 	@echo "Fetching Emscripten (180 MB) ..."
 	@rm -rf "$(EMSCRIPTEN)" && mkdir -p $(EMSCRIPTEN)/packages $(EMSCRIPTEN_BIN)
 	@$(TOOLCHAIN)/private-apt.sh $(EMSCRIPTEN)/apt bookworm

@@ -19,3 +19,12 @@ $(WASM)/.made: $(EMSCRIPTEN)/.extracted $(MPY_CROSS) $(MPY_SOURCE) $(C_MODULE) $
 	@$(call quiet,$(@D).log,PATH=$(EMSCRIPTEN_BIN):$$PATH $(MAKE) -C $(MPY)/ports/webassembly -j$(JOBS) VARIANT_DIR=$(ROOT)/boards/web \
 	    USER_C_MODULES=$(ROOT) BUILD=$(@D))
 	@touch $@
+
+# The service worker keeps these files, and takes others when files.js is another.
+$(WEB)/.made: $(WASM)/.made $(WEB_MODEL) $(call inputs,web/)
+	@rm -rf "$(WEB)" && mkdir -p "$(WEB)"
+	@cp web/* $(WASM)/micropython.mjs $(WASM)/micropython.wasm $(WEB_MODEL) LICENSE "$(WEB)"
+	@cd "$(WEB)" && version=$$(sha256sum * | sha256sum | cut -c -16) && \
+	    printf 'self.BITREPLAY = { version: "%s", files: ["./"%s] };\n' $$version \
+	    "$$(ls | grep -vx -e LICENSE -e service-worker.js | sed 's/.*/, "&"/' | tr -d '\n')" > files.js
+	@touch $@

@@ -1,0 +1,285 @@
+// The page: what is shown goes to the learner, what it says to the cards.
+import { moveToBoard } from "./board.js";
+import { addCard, cards, match, onCards } from "./classes.js";
+import { ask, onProgress } from "./learner.js";
+import * as source from "./source.js";
+
+const MODEL = "backbone.safetensors";
+const PACE = 100; // ms from one picture of a lesson to the next
+const GLANCE = 50; // ms between two predictions
+const part = (id) => document.getElementById(id);
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+let status = { classes: [], undo: null, room: 10 };
+let busy = 1; // what waits for the learner, or is at work with it
+let queue = Promise.resolve();
+let unsaved = false;
+let last = null; // the picture that was looked at
+
+function tell(text, wrong = false) {
+    part("message").textContent = text;
+    part("message").classList.toggle("wrong", wrong);
+}
+
+function hint() {
+    const taught = status.classes.length;
+    const verb = source.drawing() ? "Draw" : "Show";
+    const first = `${verb} something below. Then hold a blue button for a second or two: that teaches it.`;
+    const second = `${source.drawing() ? "Clear, and draw" : "Show"} something else, and hold the other button.`;
+    part("hint").textContent = [first, second][taught] ?? `${verb} either again: it says which. Teach what it gets wrong.`;
+}
+
+// What has changed is shown.
+function update(found, forgetNames = false) {
+    status = found;
+    last = null;
+    match(found.classes, forgetNames);
+    const asked = found.classes.reduce((sum, one) => sum + one.tested, 0);
+    const right = found.classes.reduce((sum, one) => sum + one.right, 0);
+    part("tested").textContent = asked
+        ? `Every fifth picture was not taught but held back, to test it: ${right} of ${asked} are right (${Math.round((100 * right) / asked)} %).`
+        : "";
+    part("digest").textContent = found.digest;
+    part("undo").setAttribute("aria-label", found.undo ? `Undo ${found.undo}` : "Undo");
+    part("undo").title = found.undo ? `Undo ${found.undo}` : "";
+    hint();
+    buttons();
+}
+
+function buttons() {
+    part("undo").disabled = !status.undo;
+    part("save").disabled = part("board").disabled = !status.classes.length;
+    part("add").disabled = cards.length >= status.room;
+    for (const card of cards) card.button.disabled = card.label === null && status.classes.length >= status.room;
+}
+
+// One thing after another; what fails is told, and has changed nothing.
+function work(act) {
+    busy++;
+    queue = queue.then(act).catch((error) => tell(error.message, true)).finally(() => {
+        busy--;
+        last = null;
+        buttons();
+    });
+    return queue;
+}
+
+// A lesson: samples while next() gives pictures and there is room, then learning.
+async function lesson(card, next) {
+    const label = card.label ?? card.name;
+    let n = 0;
+    let room = 1;
+    await ask("lesson", { label });
+    try {
+        for (let picture; room && (picture = await next(n)); ) {
+            room = await ask("see", { picture, label });
+            tell(`${card.name}: ${++n} picture${n > 1 ? "s" : ""}`);
+        }
+        card.label = label;
+        update(await ask("learn"));
+    } catch (error) {
+        update(await ask("undo"));
+        throw error;
+    }
+    unsaved = true;
+    return { n, room };
+}
+
+function teach(card, hold) {
+    return work(async () => {
+        if (source.isBlank()) throw new Error("The paper is empty: draw something, then hold the button.");
+        const began = performance.now();
+        const { n } = await lesson(card, async (n) => {
+            if (n) await sleep(PACE);
+            return n && !hold.on ? null : source.look({ lesson: true });
+        });
+        tell(`Learned ${card.name} from ${n} picture${n > 1 ? "s" : ""}, in ${((performance.now() - began) / 1000).toFixed(1)} s with the pictures.`);
+    });
+}
+
+function teachFiles(card, files) {
+    return work(async () => {
+        const pictures = [];
+        for (const file of files) pictures.push(await source.read(file));
+        const { n, room } = await lesson(card, async (n) => pictures[n]);
+        const more = room ? "" : " That is as many as it learns at once: add the others again.";
+        tell(`Learned ${card.name} from ${n} of ${files.length} pictures.${more}`, !room);
+    });
+}
+
+function rename(card, name) {
+    if (name === card.name) return;
+    const refuse = (why) => {
+        card.name = card.name;
+        tell(why, true);
+    };
+    if (!name) return refuse("A class needs a name.");
+    if (cards.some((other) => other !== card && other.name === name)) return refuse(`There is a class ${name} already.`);
+    if (card.label === null) return void (card.name = name);
+    return work(async () => {
+        try {
+            const found = await ask("rename", { old: card.label, name });
+            card.label = card.name = name;
+            update(found);
+            unsaved = true;
+        } finally {
+            card.name = card.name;
+        }
+    });
+}
+
+function forget(card) {
+    return work(async () => {
+        const found = card.label === null ? status : await ask("forget", { label: card.label });
+        unsaved ||= card.label !== null;
+        tell(card.label === null ? "" : `Forgot ${card.name}. Undo brings it back.`);
+        card.remove();
+        update(found);
+    });
+}
+
+function undo() {
+    return work(async () => {
+        const found = await ask("undo");
+        update(found, !found.undone.startsWith("teaching"));
+        tell(`Undone: ${found.undone}.`);
+    });
+}
+
+async function save() {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([await ask("save")], { type: "application/octet-stream" }));
+    link.download = "taught.safetensors";
+    link.click();
+    URL.revokeObjectURL(link.href);
+    unsaved = false;
+    tell("Saved taught.safetensors, as a board saves it.");
+}
+
+function load(file) {
+    return work(async () => {
+        update(await ask("load", { bytes: new Uint8Array(await file.arrayBuffer()) }), true);
+        tell(`Loaded ${file.name}. Its pictures are not in it: it remembers bits.`);
+    });
+}
+
+// What it says of the picture.
+
+function answer(label, sure) {
+    part("label").textContent = label;
+    part("sure").textContent = sure;
+}
+
+function showNearest(nearest, picture) {
+    part("nearest").classList.toggle("none", !nearest);
+    if (!nearest) return;
+    source.paint(part("memory"), picture);
+    part("alike").textContent = picture ? `Most like, ${Math.round(100 * nearest[1])} % of bits` : `Most like ${nearest[0]}, no picture`;
+}
+
+function showFound({ guess, scores, nearest, picture, ms }) {
+    const best = scores?.[0]?.[0];
+    if (guess) answer(guess[0].replaceAll("_", " "), `untaught, its own guess: ${Math.round(100 * guess[1])} %`);
+    else if (scores?.length === 1) answer(best, "the only thing it knows");
+    else if (scores?.length) answer(best, `${Math.round(100 * scores[0][1])} %`);
+    else answer(nearest?.[0] ?? "–", nearest ? "the most similar" : "");
+    showNearest(nearest, picture);
+    const shares = new Map(scores);
+    for (const card of cards) card.score(card.label === null ? null : (shares.get(card.label) ?? null), best !== undefined && card.label === best);
+    part("speed").textContent = `${ms.toFixed(1)} ms for this answer, ${Math.round(status.bytes / 1024)} KB of RAM as on a board.`;
+}
+
+const same = (a, b) => a && a.every((value, i) => value === b[i]);
+
+async function watch() {
+    for (;;) {
+        await sleep(GLANCE);
+        if (document.hidden) continue;
+        const picture = source.look();
+        source.paint(part("seen"), picture);
+        if (busy || same(last, picture)) continue;
+        last = picture;
+        if (source.isBlank()) {
+            answer("–", "");
+            showNearest(null);
+            for (const card of cards) card.score(null, false);
+            continue;
+        }
+        try {
+            const found = await ask("look", { picture });
+            if (!busy && last === picture) showFound(found);
+        } catch (error) {
+            tell(error.message, true);
+        }
+    }
+}
+
+async function choose(what, file) {
+    try {
+        if (what === "camera") await source.openCamera();
+        if (what === "picture") await source.showPicture(file);
+    } catch (error) {
+        return tell(error.message, true);
+    }
+    source.show(what);
+    part("draw").setAttribute("aria-pressed", what === "draw");
+    part("camera").setAttribute("aria-pressed", what === "camera");
+    part("clear").hidden = what !== "draw";
+    hint();
+}
+
+// Files that are dropped: pictures on a card teach it, on what is shown they are shown, and saved learners are loaded.
+function onDrop(element, act) {
+    element.ondragover = (event) => {
+        event.preventDefault();
+        element.classList.add("over");
+    };
+    element.ondragleave = () => element.classList.remove("over");
+    element.ondrop = (event) => {
+        event.preventDefault();
+        element.classList.remove("over");
+        act(event, [...event.dataTransfer.files]);
+    };
+}
+
+function dropped(event, files) {
+    const state = files.find((file) => file.name.endsWith(".safetensors"));
+    const on = cards.find((card) => card.element.contains(event.target));
+    if (state) return load(state);
+    if (on && files.length) return teachFiles(on, files);
+    if (files.length) return choose("picture", files[0]);
+}
+
+function listen() {
+    onCards({ teach, rename, forget, files: teachFiles });
+    onProgress((epoch, epochs) => tell(`Learning: ${epoch} of ${epochs}`));
+    onDrop(document.body, dropped);
+    part("draw").onclick = () => choose("draw");
+    part("camera").onclick = () => choose("camera");
+    part("picture").onchange = ({ target }) => target.files.length && choose("picture", target.files[0]).then(() => (target.value = ""));
+    part("clear").onclick = source.clear;
+    part("add").onclick = () => {
+        addCard().input.select();
+        buttons();
+    };
+    part("undo").onclick = undo;
+    part("save").onclick = () => work(save);
+    part("load").onchange = ({ target }) => target.files.length && load(target.files[0]).then(() => (target.value = ""));
+    part("board").hidden = !moveToBoard;
+    part("board").onclick = () => work(async () => moveToBoard(await ask("save"), tell));
+    window.onbeforeunload = (event) => unsaved && event.preventDefault();
+}
+
+listen();
+match([], false);
+buttons();
+try {
+    update(await ask("begin", { model: MODEL }));
+    busy = 0;
+    document.documentElement.dataset.ready = "yes"; // for tests
+    watch();
+} catch (error) {
+    part("hint").textContent = "It did not start.";
+    tell(error.message, true);
+}
+navigator.serviceWorker?.register("service-worker.js");

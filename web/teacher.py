@@ -1,0 +1,79 @@
+# What the page asks of MicroPython, by way of worker.js. Pictures and latents come and go by address, the rest as JSON.
+
+import json
+
+import uctypes
+
+import bitreplay
+
+# A Pico has room for a learner of this size.
+SETTINGS = {"replay": 500, "fresh": 100, "classes": 10}
+
+net = me = image = latent = None
+
+
+def begin(model):
+    global net, image, latent
+    net = bitreplay.load(model)
+    image, latent = bytearray(net.image_bytes), bytearray(net.latent_bytes)
+    start()
+    shape = {"image": uctypes.addressof(image), "latent": uctypes.addressof(latent), "latent_bytes": net.latent_bytes}
+    return json.dumps(shape)
+
+
+def start():
+    global me
+    me = bitreplay.Learner(net, **SETTINGS)
+
+
+def see(label):
+    """Takes the picture as a sample, and leaves its latent. Returns how many more can be seen before learn()."""
+    net.latent(image, latent)
+    me.see_latent(latent, label)
+    return me.fresh.capacity - me.fresh.n
+
+
+def learn(tell):
+    me.learn(progress=tell)
+
+
+def look():
+    """What the picture is: the pretrained guess while nothing is known, then scores and the nearest sample's latent."""
+    if not me.labels:
+        return json.dumps({"guess": net.classify(image) if net.labels else None})
+    found = {"scores": me.scores(image) if any(me.head.past) else []}
+    if me.fresh.n + me.replay.n:
+        label, distance, index = me.nearest(image)
+        samples = me.fresh
+        if index >= me.fresh.n:
+            samples, index = me.replay, index - me.fresh.n
+        latent[:] = samples.latent(index)
+        found["nearest"] = [label, 1 - distance / (8 * net.latent_bytes)]
+    return json.dumps(found)
+
+
+def predict():
+    return me.predict(image)[0]
+
+
+def rename(old, new):
+    me.rename(old, new)
+
+
+def forget(label):
+    me.forget(label)
+
+
+def status():
+    counts = me.counts()
+    found = [{"label": label, "kept": counts[label][1], "learned": counts[label][2]} for label in me.labels]
+    return json.dumps({"classes": found, "digest": me.digest(), "room": me.config["classes"], "bytes": me.memory()["total"]})
+
+
+def save(path):
+    me.save(path)
+
+
+def load(path):
+    global me
+    me = bitreplay.Learner.load(net, path)
