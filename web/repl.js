@@ -39,6 +39,9 @@ export class Repl {
   async #listen() {
     try {
       for (let part = await this.reader.read(); !part.done; part = await this.reader.read()) {
+        if (!part.value.length) {
+          continue; // a packet of USB that only ends what was before it
+        }
         const all = new Uint8Array(this.#got.length + part.value.length);
         all.set(this.#got);
         all.set(part.value, this.#got.length);
