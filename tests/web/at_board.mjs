@@ -1,30 +1,47 @@
-// board.js at the serial port of an emulated Pico: node at_board.mjs TCP_PORT, then a line of JSON for each call of it,
-// [name, arguments...], answered by {"value"} or {"error"}. An argument {"file": PATH} is the bytes of a file. What
-// else a name can be is in `others`.
+// board.js at a port, for a line of JSON for each call of it, [name, arguments...], answered by {"value"} or {"error"}:
+//     node at_board.mjs TCP_PORT       that of an emulated Pico
+//     node at_board.mjs FOLDER MODEL   pico.js with what build/web/pico has, and a model
+// An argument {"file": PATH} is the bytes of a file. What else a name can be is in `others`.
 import { webcrypto } from "node:crypto";
 import fs from "node:fs";
 import net from "node:net";
+import path from "node:path";
 import readline from "node:readline";
 import { Duplex } from "node:stream";
 
 import * as boards from "../../web/board.js";
+import { EmulatedPico } from "../../web/pico.js";
 
 globalThis.crypto ??= webcrypto; // of node 18
 
-const socket = net.connect(+process.argv[2], "127.0.0.1");
-socket.on("error", () => {});
-const say = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
-
+const [place, model] = process.argv.slice(2);
 const bytesOf = (file) => new Uint8Array(fs.readFileSync(file));
+let socket, pico;
+if (model) {
+  const { serve } = await import(path.resolve(place, "serve.js"));
+  const { port1, port2 } = new MessageChannel();
+  serve(port1, async (name) => bytesOf(path.join(place, name)));
+  pico = new EmulatedPico({ name: path.basename(model), bytes: bytesOf(model) }, port2);
+} else {
+  socket = net.connect(+place, "127.0.0.1");
+  socket.on("error", () => {});
+}
+const say = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 
 let board;
 const others = {
   // bite: bytes that come first, as of an answer whose beginning was lost.
   async connect({ bite = "" }) {
+    if (pico) {
+      board = await boards.connect(pico);
+      return;
+    }
     const { readable, writable } = Duplex.toWeb(socket);
     const bitten = new TransformStream({ start: (controller) => controller.enqueue(Buffer.from(bite)) });
     board = await boards.connect({ readable: readable.pipeThrough(bitten), writable });
   },
+  disconnect: () => boards.disconnect(board),
+  reset: () => pico.reset(),
   exec: (code) => board.exec(code),
   // Cuts the cable when so many bytes of a call have gone.
   cut: (name, after, ...rest) => boards[name](board, ...rest, (done) => done >= after && socket.destroy()),
