@@ -134,8 +134,8 @@ async function fetchFile(board, path, onProgress = () => {}) {
   return bytes;
 }
 
-// Writes a model where it is used in place, in ROMFS, or on a board without that to its files; returns its path. What was
-// in the board's memory is gone. Meanwhile there is no filesystem in ROMFS, and never half of one.
+// Writes a model where it is used in place, in ROMFS, or on a board without that to its files; returns its path. What
+// was in the board's memory is gone. Meanwhile there is no filesystem in ROMFS, and never half of one.
 export const putModel = alone(async (board, name, bytes, onProgress) => {
   await board.reset();
   const rom = await ask(board, scripts.ROM);
@@ -150,7 +150,7 @@ export const putModel = alone(async (board, name, bytes, onProgress) => {
   }
   const image = romfs(name, bytes);
   if (image.length > rom.bytes) {
-    throw new Error(`${name} needs ${image.length} bytes, and the board's ROMFS has ${rom.bytes}: take a smaller model.`);
+    throw new Error(`${name} needs ${image.length} bytes, and the ROMFS has ${rom.bytes}: take a smaller model.`);
   }
   await writeRom(board, image, rom.block, onProgress);
   await board.reset();
@@ -189,6 +189,11 @@ export async function packageFor(found, read) {
   if (!listing) {
     throw new Error(`There is no package for a board with MicroPython ${found.version} and native modules ${folder}: ` +
       "give the board MicroPython 1.25, or BitReplay's firmware.");
+  }
+  const [major, minor] = found.version.split(".").map(Number);
+  if (found.architecture === "xtensawin" && major === 1 && minor < 24) {
+    throw new Error(`The board's MicroPython ${found.version} frees memory that a native module still uses: give it ` +
+      "MicroPython 1.24 or newer.");
   }
   const { version, urls } = JSON.parse(new TextDecoder().decode(listing));
   const files = {};
@@ -263,8 +268,8 @@ export const moveToBoard = alone(async (board, state, digest, { path = STATE, re
   await replace(board, path, state, onProgress, async (whole) => {
     loaded = await load(board, file.path, whole);
     if (loaded.digest !== digest) {
-      throw new Error(`The board's learner is another than this one (sha256 ${loaded.digest.slice(0, 8)}...): give the ` +
-        "board and this page the same release of BitReplay.");
+      throw new Error(`The board's learner is another than this one (sha256 ${loaded.digest.slice(0, 8)}...): give ` +
+        "the board and this page the same release of BitReplay.");
     }
   });
   return { path, ...loaded };
@@ -281,7 +286,8 @@ async function load(board, model, path) {
   }
 }
 
-// {state, digest}: the learner `me` in the board's memory, as it is now, and its digest(); or what the file has, and null.
+// {state, digest}: the learner `me` in the board's memory, as it is now, and its digest(); or what the file has, and
+// null.
 export const moveFromBoard = alone(async (board, { path = STATE, onProgress } = {}) => {
   const aside = `${path}.moving`;
   try {
@@ -294,8 +300,8 @@ export const moveFromBoard = alone(async (board, { path = STATE, onProgress } = 
   }
 });
 
-// What `me` on the board says of pictures, each as many bytes as its net's images have. next(): the next one, or null to
-// end. onPrediction(label, probability).
+// What `me` on the board says of pictures, each as many bytes as its net's images have. next(): the next one, or null
+// to end. onPrediction(label, probability).
 export const live = alone(async (board, next, onPrediction) => {
   if (!(await ask(board, scripts.HAS_LEARNER))) {
     throw new Error("There is no learner in the board's memory: move one to the board first.");

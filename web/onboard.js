@@ -1,13 +1,22 @@
 // What board.js runs on the board: Python with names of its own, which gets `values` and, as `there`, the
 // names of the board's user, and prints JSON.
 
-export const FREE = `
+// Ends what was cut short before.
+export const REMOVE = `
 import json, os
 path = values["path"]
+try:
+    there.pop("_f").close()
+except Exception:
+    pass
 try:
     os.remove(path)
 except OSError:
     pass
+print("null")
+`;
+
+export const FREE = `${REMOVE}
 stat = os.statvfs(path.rpartition("/")[0] or ("/" if path[0] == "/" else os.getcwd()))
 print(json.dumps(stat[0] * stat[3]))
 `;
@@ -19,15 +28,6 @@ try:
     print(json.dumps(None if found[0] & 0x4000 else found[6]))
 except OSError:
     print("null")
-`;
-
-export const REMOVE = `
-import os
-try:
-    os.remove(values["path"])
-except OSError:
-    pass
-print("null")
 `;
 
 const SHA256 = `
@@ -50,7 +50,8 @@ print(json.dumps(sha256(values["path"])))
 // what an installation puts there last.
 export const LOOK = `${SHA256}
 import sys
-architectures = {2: "x64", 4: "armv6m", 5: "armv6m", 6: "armv6m", 7: "armv7emsp", 8: "armv7emsp", 10: "xtensawin", 11: "rv32imc"}
+architectures = {2: "x64", 4: "armv6m", 5: "armv6m", 6: "armv6m", 7: "armv7emsp", 8: "armv7emsp"}
+architectures.update({10: "xtensawin", 11: "rv32imc"}) # as host_tools/bitreplay_host/device/install.py has them
 mp = sys.implementation
 mpy = getattr(mp, "_mpy", 0)
 path = sys.path[:]
@@ -176,8 +177,8 @@ def recorded(path):
         lines = file.read().split("\\n")
     if lines[0].strip() != values["mark"]:
         return set()
-    ours = [n for n in lines if n == "_bitreplay.mpy" or n.startswith("bitreplay/") and n.count("/") == 1 and n.endswith(".mpy")]
-    return set(ours + [values["record"]])
+    ours = [n for n in lines if n.startswith("bitreplay/") and n.count("/") == 1 and n.endswith(".mpy")]
+    return set(ours + ["_bitreplay.mpy", values["record"]])
 def prepare(lib):
     names, new = values["names"], values["new"]
     for folder in (lib, lib + "/bitreplay"):
@@ -205,7 +206,8 @@ def prepare(lib):
     stat = os.statvfs(lib)
     free = stat[0] * stat[3] + size
     if free < values["bytes"]:
-        return "BitReplay needs %d bytes of files, and %d are free on the board: remove files there." % (values["bytes"], free)
+        text = "BitReplay needs %d bytes of files, and %d are free on the board: remove files there."
+        return text % (values["bytes"], free)
     for path in old:
         if not path.endswith(values["record"]):
             os.remove(path)

@@ -99,10 +99,17 @@ export class Repl {
   }
 
   async #send(bytes) {
-    try {
-      await this.writer.write(Uint8Array.from(bytes));
-    } catch {
+    let timer;
+    const late = new Promise((_, fail) => {
+      timer = setTimeout(() => fail(new Error(SILENT)), 1000 * ANSWER); // a board that hangs takes nothing
+    });
+    const sent = this.writer.write(Uint8Array.from(bytes)).catch(() => {
       throw new Error(BROKEN);
+    });
+    try {
+      await Promise.race([sent, late]);
+    } finally {
+      clearTimeout(timer);
     }
   }
 
@@ -181,13 +188,13 @@ export class Repl {
     await this.#until([CTRL_D], ANSWER);
   }
 
+  // Leaves the board at its friendly prompt.
   async close() {
-    if (!this.#ended) {
-      await this.#send([CTRL_C, CTRL_B]).catch(() => {});
-    }
-    await this.reader.cancel().catch(() => {});
+    const ignore = () => {};
+    await this.#send([CTRL_C, CTRL_B]).catch(() => this.writer.abort().catch(ignore));
+    await this.reader.cancel().catch(ignore);
     this.reader.releaseLock();
     this.writer.releaseLock();
-    await this.port.close?.();
+    await Promise.resolve(this.port.close?.()).catch(ignore);
   }
 }

@@ -1,5 +1,5 @@
-// The emulated Pico at the other end of a port of messages. They are {start: image of ROMFS or null}, {bytes} of its serial
-// port and {reset}; its own are {bytes}, {event: "usb"} when the serial port is there, and {event: "stopped", reason}.
+// The emulated Pico at the other end of a port of messages: {start: image of ROMFS or null}, {bytes} of its serial port,
+// {reset}. Its own are {bytes}, {event: "usb"} when the serial port is there, and {event: "stopped", reason}.
 import { Chip } from "./chip.mjs";
 import { Flash } from "./flash.mjs";
 import { Machine } from "./machine.mjs";
