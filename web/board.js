@@ -55,6 +55,9 @@ export async function connect(port) {
   try {
     await port.open?.({ baudRate: BAUD, bufferSize: 1 << 16 });
   } catch (error) {
+    if (!(error instanceof DOMException)) {
+      throw error; // pico.js says what to do
+    }
     throw new Error(`The port cannot be opened (${error.message}): end what else uses it, or plug the board in again.`);
   }
   const board = new Repl(port);

@@ -7,7 +7,6 @@ const START = () => new Worker(new URL("pico/worker.js", import.meta.url), { typ
 export class EmulatedPico {
   #controller = null; // of the stream that somebody reads; what is said while nobody does is lost
   #told; // {ready, fail} of the promise that its serial port is there
-  #failed = null;
 
   // model: {name, bytes} of a model that is in its ROMFS, or null. worker: what has the messages of one.
   constructor(model = null, worker = START()) {
@@ -36,9 +35,9 @@ export class EmulatedPico {
   }
 
   #fail(reason) {
-    this.#failed = new Error(`the emulated Pico stopped: ${reason ?? "its files are missing"}`);
-    this.#told.fail(this.#failed);
-    this.#controller?.error(this.#failed);
+    const failed = new Error(`The emulated Pico stopped (${reason ?? "its files are missing"}): reload the page.`);
+    this.#told.fail(failed);
+    this.#controller?.error(failed);
     this.#controller = null;
   }
 

@@ -8,6 +8,7 @@ import net from "node:net";
 import path from "node:path";
 import readline from "node:readline";
 import { Duplex } from "node:stream";
+import { Worker } from "node:worker_threads";
 
 import * as boards from "../../web/board.js";
 import { EmulatedPico } from "../../web/pico.js";
@@ -18,10 +19,11 @@ const [place, model] = process.argv.slice(2);
 const bytesOf = (file) => new Uint8Array(fs.readFileSync(file));
 let socket, pico;
 if (model) {
-  const { serve } = await import(path.resolve(place, "serve.js"));
-  const { port1, port2 } = new MessageChannel();
-  serve(port1, async (name) => bytesOf(path.join(place, name)));
-  pico = new EmulatedPico({ name: path.basename(model), bytes: bytesOf(model) }, port2);
+  const worker = new Worker(new URL("as_in_browsers.mjs", import.meta.url), {
+    workerData: path.resolve(place, "worker.js"),
+  });
+  worker.on("message", (data) => worker.onmessage({ data }));
+  pico = new EmulatedPico({ name: path.basename(model), bytes: bytesOf(model) }, worker);
 } else {
   socket = net.connect(+place, "127.0.0.1");
   socket.on("error", () => {});

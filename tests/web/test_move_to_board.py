@@ -245,9 +245,9 @@ def test_a_model_goes_to_romfs(flash_with_model, taught, tmp_path):
 
 
 def test_the_pico_in_the_page(taught):
-    """pico.js, but for the Worker: it boots with a model, gets a learner, and keeps its files over a reset."""
+    """It boots with a model in its Worker, gets a learner, and keeps its files over a reset."""
     (state, digest), _ = taught
-    folder = paths.built("web/pico/serve.js", "web-pico").parent
+    folder = paths.built("web/pico/worker.js", "web-pico").parent
     with Session([folder, MODEL]) as board:
         assert board.call("moveToBoard", state, digest)["digest"] == digest
         board.call("disconnect")
@@ -255,3 +255,10 @@ def test_the_pico_in_the_page(taught):
         board.call("connect", {})
         assert board.call("sameFile", "me.safetensors", state)
         assert board.call("exec", LOAD.format(f"/rom/{MODEL.name}")) == digest
+
+
+def test_a_pico_without_its_files_says_so(tmp_path):
+    folder = paths.built("web/pico/worker.js", "web-pico").parent
+    shutil.copytree(folder, tmp_path / "pico", ignore=lambda *_: ["firmware.bin"])
+    with pytest.raises(AssertionError, match=r"The emulated Pico stopped \(.*firmware.bin.*\): reload the page."):
+        Session([tmp_path / "pico", MODEL])
