@@ -137,12 +137,23 @@ async function fetchFile(board, path, onProgress = () => {}) {
   return bytes;
 }
 
-// Writes a model where it is used in place, in ROMFS, or on a board without that to its files; returns its path. What
-// was in the board's memory is gone. Meanwhile there is no filesystem in ROMFS, and never half of one.
-export const putModel = alone(async (board, name, bytes, onProgress) => {
+// Empties the board's memory by a new start, and refuses to lose `me` that is there, or a file.
+async function restart(board, path, over) {
+  if (!over && (await ask(board, scripts.HAS_LEARNER))) {
+    throw new Error("There is a learner in the board's memory: get it from there first, or allow that it is replaced.");
+  }
+  if (!over && path && (await ask(board, scripts.EXISTS, { path }))) {
+    throw new Error(`There is a ${path} on the board: get it from there first, or allow that it is replaced.`);
+  }
   await board.reset();
+}
+
+// Writes a model where it is used in place, in ROMFS, or on a board without that to its files; returns its path.
+// Meanwhile there is no filesystem in ROMFS, and never half of one. replace: what restart() asks for.
+export const putModel = alone(async (board, name, bytes, { replace: over, onProgress } = {}) => {
   const rom = await ask(board, scripts.ROM);
   if (rom === null) {
+    await restart(board, name, over);
     await replace(board, name, bytes, onProgress);
     return name;
   }
@@ -155,9 +166,10 @@ export const putModel = alone(async (board, name, bytes, onProgress) => {
   if (image.length > rom.bytes) {
     throw new Error(`${name} needs ${image.length} bytes, and the ROMFS has ${rom.bytes}: take a smaller model.`);
   }
+  const path = `/rom/${name}`;
+  await restart(board, path, over);
   await writeRom(board, image, rom.block, onProgress);
   await board.reset();
-  const path = `/rom/${name}`;
   if ((await ask(board, scripts.DIGEST, { path }, LONG)) !== (await sha256(bytes))) {
     throw new Error(`${path} ${DIFFERS}`);
   }
@@ -210,15 +222,15 @@ export async function packageFor(found, read) {
 }
 
 // Puts a package of packageFor() into the board's files, and tries it. Removes only what an installation before put
-// there. What was in the board's memory is gone. onProgress(files done, files in all).
-export const install = alone(async (board, { version, files }, onProgress = () => {}) => {
+// there. replace: what restart() asks for. onProgress(files done, files in all).
+export const install = alone(async (board, { version, files }, { replace: over, onProgress = () => {} } = {}) => {
   // Until the package itself is there, there is none, whatever cuts this short.
   const names = Object.keys(files).sort((a, b) => a.includes("__init__") - b.includes("__init__"));
   const bytes = names.reduce((sum, name) => sum + files[name].length + SPARE, 0);
   if ((await look(board)).frozen) {
     throw new Error("The board's firmware has BitReplay in it: there is nothing to install.");
   }
-  await board.reset();
+  await restart(board, null, over);
   const { lib, error } = await ask(board, scripts.PREPARE, { names, bytes, record: RECORD, mark: MARK, new: NEW });
   if (error) {
     throw new Error(error);
@@ -251,11 +263,11 @@ export function describe(state) {
 }
 
 // Sends a learner, loads it there as `me` on `net`, and compares its digest() with that of the browser's: only then it
-// takes the place of a learner that was there, which needs `replace`. Returns {path, digest, free}, of the board's RAM.
-// What was in the board's memory is gone. The board needs the model: putModel().
+// takes the place of a file that was there, and that, or one in the board's memory, needs `replace`. Returns {path,
+// digest, free}, of the board's RAM. The board needs the model: putModel().
 export const moveToBoard = alone(async (board, state, digest, { path = STATE, replace: over, onProgress } = {}) => {
   const { model } = describe(state);
-  await board.reset();
+  await restart(board, path, over);
   const found = await look(board);
   if (found.bitreplay === null) {
     throw new Error(NO_BITREPLAY);
@@ -263,9 +275,6 @@ export const moveToBoard = alone(async (board, state, digest, { path = STATE, re
   const file = found.files.find((one) => one.sha256 === model);
   if (!file) {
     throw new Error("The board lacks this learner's model: put the model on the board first.");
-  }
-  if (!over && (await ask(board, scripts.EXISTS, { path }))) {
-    throw new Error(`There is a ${path} on the board: get it from there first, or allow that it is replaced.`);
   }
   let loaded;
   await replace(board, path, state, onProgress, async (whole) => {
@@ -292,9 +301,9 @@ async function load(board, model, path) {
 // {state, digest}: the learner `me` in the board's memory, as it is now, and its digest(); or what the file has, and
 // null.
 export const moveFromBoard = alone(async (board, { path = STATE, onProgress } = {}) => {
-  const aside = `${path}.moving`;
+  const aside = path + NEW;
   try {
-    const digest = await ask(board, scripts.SAVE, { path: aside }, LONG);
+    const digest = await save(board, aside);
     const state = await fetchFile(board, digest === null ? path : aside, onProgress);
     describe(state);
     return { state, digest };
@@ -302,6 +311,17 @@ export const moveFromBoard = alone(async (board, { path = STATE, onProgress } = 
     await ask(board, scripts.REMOVE, { path: aside }).catch(() => {});
   }
 });
+
+// Without a learner in memory, null.
+async function save(board, path) {
+  try {
+    return await ask(board, scripts.SAVE, { path }, LONG);
+  } catch (error) {
+    throw error instanceof BoardError
+      ? new Error(`The board cannot save its learner (${error.reason}): remove files there, and repeat this.`)
+      : error;
+  }
+}
 
 // What `me` on the board says of pictures, each as many bytes as its net's images have. next(): the next one, or null
 // to end. onPrediction(label, probability).

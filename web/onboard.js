@@ -107,8 +107,8 @@ print(json.dumps({"digest": there["me"].digest(), "free": gc.mem_free()}))
 const HAS = `
 import json, sys
 me = there.get("me")
-package = sys.modules.get("bitreplay")
-has = bool(package) and isinstance(me, package.Learner)
+# A package whose import failed is among the modules, too.
+has = isinstance(me, getattr(sys.modules.get("bitreplay"), "Learner", ()))
 `;
 
 export const HAS_LEARNER = `${HAS}

@@ -51,6 +51,7 @@ const others = {
   async half(code) {
     await board.writer.write(Buffer.from(`\x05A\x01${code.slice(0, 200)}`));
   },
+  twice: (name) => Promise.all([boards[name](board), boards[name](board)]),
   async sameFile(path, bytes) {
     return Buffer.from(await boards.get(board, path)).equals(Buffer.from(bytes));
   },

@@ -140,9 +140,11 @@ def test_a_learner_moves_there_and_back(pico, taught, tmp_path):
         back = board.call("moveFromBoard")
         assert back["digest"] == board.call("exec", "print(digest)") != digest
         assert back["labels"] == ["class 0", "class 1", "new"]
-        # What was saved is still what was sent, and not replaced unasked.
+        # What was saved is still what was sent, and neither that nor what is in memory is replaced unasked.
         assert board.call("exec", FILES) == "['me.safetensors']"
-        assert "get it from there first, or allow that it is replaced" in board.error("moveToBoard", other, digest)
+        assert "There is a learner in the board's memory: get it from" in board.error("moveToBoard", other, digest)
+        board.call("exec", "del me")
+        assert "There is a me.safetensors on the board: get it from" in board.error("moveToBoard", other, digest)
         assert board.call("sameFile", "me.safetensors", state)
 
 
@@ -238,8 +240,9 @@ def test_a_model_goes_to_romfs(flash_with_model, taught, tmp_path):
     with EmulatedPico(paths.built("rp2/RPI_PICO/firmware.uf2", "firmware")) as pico, Session(pico) as board:
         error = board.error("moveToBoard", state, digest)
         assert error == "The board lacks this learner's model: put the model on the board first."
-        for _ in range(2):
-            assert board.call("putModel", MODEL.name, MODEL) == f"/rom/{MODEL.name}"
+        assert board.call("putModel", MODEL.name, MODEL) == f"/rom/{MODEL.name}"
+        assert "allow that it is replaced" in board.error("putModel", MODEL.name, MODEL)
+        assert board.call("putModel", MODEL.name, MODEL, {"replace": True}) == f"/rom/{MODEL.name}"
         assert board.call("moveToBoard", state, digest)["digest"] == digest
         assert board.call("exec", "print(net.in_place)") == "True"
 
@@ -250,6 +253,7 @@ def test_the_pico_in_the_page(taught):
     folder = paths.built("web/pico/worker.js", "web-pico").parent
     with Session([folder, MODEL]) as board:
         assert board.call("moveToBoard", state, digest)["digest"] == digest
+        assert "busy with something else" in board.error("twice", "check")
         board.call("disconnect")
         board.call("reset")
         board.call("connect", {})
