@@ -266,3 +266,18 @@ def test_a_pico_without_its_files_says_so(tmp_path):
     shutil.copytree(folder, tmp_path / "pico", ignore=lambda *_: ["firmware.bin"])
     with pytest.raises(AssertionError, match=r"The emulated Pico stopped \(.*firmware.bin.*\): reload the page."):
         Session([tmp_path / "pico", MODEL])
+
+
+def test_images_of_romfs_are_the_hosts():
+    """Whatever the length of the name makes of addresses."""
+    program = """
+import { image } from "./web/romfs.js";
+const all = JSON.parse(process.argv[1]).map(([name, size]) => image(name, new Uint8Array(size).fill(7)));
+process.stdout.write(Buffer.concat(all).toString("hex"));
+"""
+    files = [("a" * length, size) for length in (1, 2, 3, 4, 130) for size in (0, 1, 127, 128, 20000)]
+    command = ["node", "--input-type=module", "-e", program, json.dumps(files)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=30)
+    assert done.returncode == 0, done.stderr
+    images = [romfs.build([romfs.file_entry(name, bytes([7]) * size)]) for name, size in files]
+    assert done.stdout == b"".join(images).hex()
