@@ -1,7 +1,7 @@
 // The page: what is shown goes to the learner, what it says to the cards.
-import { moveToBoard } from "./board.js";
 import { addCard, cards, match, onCards } from "./classes.js";
 import { ask, onProgress } from "./learner.js";
+import { hasSerial, toBoard, toPico } from "./move.js";
 import * as source from "./source.js";
 
 const MODEL = "backbone.safetensors";
@@ -48,7 +48,7 @@ function update(found, forgetNames = false) {
 
 function buttons() {
     part("undo").disabled = !status.undo;
-    part("save").disabled = part("board").disabled = !status.classes.length;
+    for (const id of ["save", "board", "pico"]) part(id).disabled = !status.classes.length;
     part("add").disabled = cards.length >= status.room;
     for (const card of cards) card.button.disabled = card.label === null && status.classes.length >= status.room;
 }
@@ -163,6 +163,10 @@ function load(file) {
     });
 }
 
+function move(way) {
+    return work(async () => way({ state: await ask("save"), digest: status.digest }));
+}
+
 // What it says of the picture.
 
 function answer(label, sure) {
@@ -265,8 +269,10 @@ function listen() {
     part("undo").onclick = undo;
     part("save").onclick = () => work(save);
     part("load").onchange = ({ target }) => target.files.length && load(target.files[0]).then(() => (target.value = ""));
-    part("board").hidden = !moveToBoard;
-    part("board").onclick = () => work(async () => moveToBoard(await ask("save"), tell));
+    part("board").hidden = part("replacing").hidden = !hasSerial;
+    part("no-serial").hidden = hasSerial;
+    part("board").onclick = () => move((learner) => toBoard(learner, MODEL, part("replace").checked, tell));
+    part("pico").onclick = () => move((learner) => toPico(learner, MODEL, tell));
     window.onbeforeunload = (event) => unsaved && event.preventDefault();
 }
 

@@ -8,7 +8,9 @@ WEB := $(BUILD)/web
 WEB_MODEL := models/backbone.safetensors
 
 .PHONY: web web-or-not
-web: $(WEB)/.made
+include $(ROOT)/boards/web/pico.mk
+
+web: $(WEB)/.made web-pico
 	@:
 web-or-not:
 	@$(MAKE) --no-print-directory web || echo "The page for browsers is left out: Emscripten cannot be set up here, or does not build it." >&2
@@ -23,7 +25,7 @@ $(WASM)/.made: $(EMSCRIPTEN)/.extracted $(MPY_CROSS) $(MPY_SOURCE) $(C_MODULE) $
 # The service worker keeps these files, and takes others when files.js is another.
 $(WEB)/.made: $(WASM)/.made $(WEB_MODEL) $(call inputs,web/)
 	@rm -rf "$(WEB)" && mkdir -p "$(WEB)"
-	@cp web/* $(WASM)/micropython.mjs $(WASM)/micropython.wasm $(WEB_MODEL) LICENSE "$(WEB)"
+	@cp $(wildcard web/*.*) $(WASM)/micropython.mjs $(WASM)/micropython.wasm $(WEB_MODEL) LICENSE "$(WEB)"
 	@cd "$(WEB)" && version=$$(sha256sum * | sha256sum | cut -c -16) && \
 	    printf 'self.BITREPLAY = { version: "%s", files: ["./"%s] };\n' $$version \
 	    "$$(ls | grep -vx -e LICENSE -e service-worker.js | sed 's/.*/, "&"/' | tr -d '\n')" > files.js
