@@ -94,8 +94,8 @@ export class Card {
             this.score(null, false);
             return;
         }
-        const tested = known.tested ? `; ${known.right} of ${known.tested} held back are right` : "";
-        this.counts.textContent = `taught ${known.learned} times, ${known.kept} remembered${tested}`;
+        const tested = known.tested ? `, ${known.right} of ${known.tested} held back right` : "";
+        this.counts.textContent = `${known.kept} remembered${tested}`;
     }
 
     score(share, best) {
@@ -124,13 +124,20 @@ export function addCard() {
 // Cards as the learner has classes. forgetNames: those that are not taught go, too.
 export function match(classes, forgetNames) {
     const known = new Map(classes.map((one) => [one.label, one]));
+    const lost = cards.filter((card) => card.label !== null && !known.has(card.label));
+    const gained = classes.filter(({ label }) => !cards.some((card) => card.label === label));
+    if (lost.length === 1 && gained.length === 1) {
+        // It has another name now.
+        lost[0].label = gained[0].label;
+        lost[0].name = String(gained[0].label);
+        lost.pop();
+        gained.pop();
+    }
+    for (const card of lost) card.label = null;
     for (const card of cards.slice()) {
-        if (!known.has(card.label)) card.label = null;
         if (card.label === null && (forgetNames || known.has(card.name))) card.remove();
     }
-    for (const { label } of classes) {
-        if (!cards.some((card) => card.label === label)) new Card(String(label), label);
-    }
+    for (const { label } of gained) new Card(String(label), label);
     while (cards.length < 2) addCard();
     for (const card of cards) card.show(known.get(card.label));
 }

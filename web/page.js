@@ -88,12 +88,11 @@ async function lesson(card, next) {
 function teach(card, hold) {
     return work(async () => {
         if (source.isBlank()) throw new Error("The paper is empty: draw something, then hold the button.");
-        const began = performance.now();
         const { n } = await lesson(card, async (n) => {
             if (n) await sleep(PACE);
             return n && !hold.on ? null : source.look({ lesson: true });
         });
-        tell(`Learned ${card.name} from ${n} picture${n > 1 ? "s" : ""}, in ${((performance.now() - began) / 1000).toFixed(1)} s with the pictures.`);
+        tell(`Learned ${card.name} from ${n} picture${n > 1 ? "s" : ""}.`);
     });
 }
 
@@ -178,12 +177,12 @@ function showNearest(nearest, picture) {
     part("nearest").classList.toggle("none", !nearest);
     if (!nearest) return;
     source.paint(part("memory"), picture);
-    part("alike").textContent = picture ? `Most like, ${Math.round(100 * nearest[1])} % of bits` : `Most like ${nearest[0]}, no picture`;
+    part("alike").textContent = picture ? `Most like\n${Math.round(100 * nearest[1])} % of bits` : `Most like a ${nearest[0]}, no picture`;
 }
 
 function showFound({ guess, scores, nearest, picture, ms }) {
     const best = scores?.[0]?.[0];
-    if (guess) answer(guess[0].replaceAll("_", " "), `untaught, its own guess: ${Math.round(100 * guess[1])} %`);
+    if (guess) answer(guess[0].replaceAll("_", " "), `its guess, untaught: ${Math.round(100 * guess[1])} %`);
     else if (scores?.length === 1) answer(best, "the only thing it knows");
     else if (scores?.length) answer(best, `${Math.round(100 * scores[0][1])} %`);
     else answer(nearest?.[0] ?? "–", nearest ? "the most similar" : "");

@@ -8,6 +8,7 @@ import bitreplay
 
 # A Pico has room for a learner of this size.
 SETTINGS = {"replay": 500, "fresh": 100, "classes": 10}
+EPOCHS = 16  # few pictures at a time, and a fast machine
 
 net = me = image = latent = None
 
@@ -34,7 +35,7 @@ def see(label):
 
 
 def learn(tell):
-    me.learn(progress=tell)
+    me.learn(EPOCHS, tell)
 
 
 def look():
@@ -66,8 +67,9 @@ def forget(label):
 
 def status():
     counts = me.counts()
-    found = [{"label": label, "kept": counts[label][1], "learned": counts[label][2]} for label in me.labels]
-    return json.dumps({"classes": found, "digest": me.digest(), "room": me.config["classes"], "bytes": me.memory()["total"]})
+    found = {"room": me.config["classes"], "bytes": me.memory()["total"], "digest": me.digest()}
+    found["classes"] = [{"label": label, "kept": counts[label][1]} for label in me.labels]
+    return json.dumps(found)
 
 
 def save(path):

@@ -33,6 +33,7 @@ COMMANDS = {
     "report": "say what a model and a learner take on a board: RAM and flash",
     "plan": "say which layers a board has room to train, and how long it takes",
     "bench": "time kernels, inference and learning, here or on a board",
+    "web": "teach in the browser: serve the page and open it",
     "emulate": "run an emulated Pico, for whatever works with a serial port",
 }
 

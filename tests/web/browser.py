@@ -24,7 +24,7 @@ class Browser:
         (its_in, self._in), (self._out, its_out) = os.pipe(), os.pipe()
         command = [program, *OPTIONS, f"--user-data-dir={self._profile.name}", *options, "about:blank"]
         # The shell moves the pipes to 3 and 4, where Chromium looks for them.
-        words = ["sh", "-c", f'exec "$@" 3<&{its_in} 4>&{its_out}', "sh", *map(str, command)]
+        words = ["bash", "-c", f'exec "$@" 3<&{its_in} 4>&{its_out}', "bash", *map(str, command)]
         self._process = subprocess.Popen(
             words,
             pass_fds=(its_in, its_out),
@@ -107,7 +107,8 @@ class Browser:
         return value
 
     def open(self, url):
-        """Opens the page, and waits until it is ready."""
+        """Opens the page anew, and waits until it is ready. What was taught is not asked about."""
+        self.js("window.onbeforeunload = null")
         self.send("Page.navigate", url=url)
         self.until("document.documentElement?.dataset.ready")
 
@@ -155,6 +156,13 @@ class Browser:
         self.send("Input.dispatchKeyEvent", type="keyDown", **about)
         time.sleep(seconds)
         self.send("Input.dispatchKeyEvent", type="keyUp", **{"key": key, "windowsVirtualKeyCode": code})
+
+    def touch(self, selector, seconds, nth=0):
+        """Holds a finger on an element."""
+        x, y = self.at(selector, nth=nth)
+        self.send("Input.dispatchTouchEvent", type="touchStart", touchPoints=[{"x": x, "y": y}])
+        time.sleep(seconds)
+        self.send("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
 
     def files(self, selector, paths, nth=0):
         """Chooses files in an input."""

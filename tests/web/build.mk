@@ -22,7 +22,7 @@ $(CHROMIUM)/.extracted: tests/web/chromium.sh
 	@rm -r "$(CHROMIUM)/apt"
 	@cp tests/web/chromium.sh $(CHROMIUM)/chromium
 	@printf '%s\n' '<?xml version="1.0"?>' '<fontconfig><dir>$(CHROMIUM)/usr/share/fonts</dir><cachedir>$(CHROMIUM)/fonts</cachedir>' \
-	    '<alias><family>system-ui</family><prefer><family>Liberation Sans</family></prefer></alias></fontconfig>' > $(CHROMIUM)/fonts.conf
+	    '<match><edit name="family" mode="append_last"><string>Liberation Sans</string></edit></match></fontconfig>' > $(CHROMIUM)/fonts.conf
 	@touch $@
 
 $(AXE)/.packages: tests/web/package.json tests/web/package-lock.json

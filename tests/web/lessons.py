@@ -1,0 +1,41 @@
+"""What tests do with the page, by its buttons."""
+
+import math
+
+RING = [(0.5 + 0.33 * math.cos(a / 5), 0.5 + 0.33 * math.sin(a / 5)) for a in range(33)]
+CROSS = [(0.2, 0.2), (0.8, 0.8)], [(0.8, 0.2), (0.2, 0.8)]
+MESSAGE = "document.getElementById('message').textContent"
+LABEL = "document.getElementById('label').textContent"
+DIGEST = "document.getElementById('digest').textContent"
+
+
+def says(browser, text):
+    """Waits until the page has told this."""
+    browser.until(f"{MESSAGE}.includes({text!r})")
+
+
+def draw(browser, *lines):
+    browser.press("#clear")
+    for line in lines:
+        browser.draw(line)
+
+
+def teach_two(browser):
+    """Teaches a ring and a cross, drawn with the mouse."""
+    draw(browser, RING)
+    browser.press(".teach", 0.5)
+    says(browser, "Learned First thing")
+    draw(browser, *CROSS)
+    browser.press(".teach", 0.5, nth=1)
+    says(browser, "Learned Second thing")
+
+
+def rename(browser, nth, name):
+    browser.js(f"document.querySelectorAll('.name')[{nth}].value = {name!r}")
+    browser.js(f"document.querySelectorAll('.name')[{nth}].dispatchEvent(new Event('change'))")
+    browser.until(f"document.querySelectorAll('.teach')[{nth}].getAttribute('aria-label') === {'Hold to teach ' + name!r}")
+
+
+def teach_files(browser, nth, name, paths):
+    browser.files(".class .file", paths, nth=nth)
+    says(browser, f"Learned {name} from {len(paths)} of {len(paths)} pictures")

@@ -1,0 +1,67 @@
+"""How the page looks: on a phone and a desk, light and dark; that all can use it; and that it asks no other server."""
+
+import threading
+from pathlib import Path
+
+import lessons
+import pytest
+from bitreplay_host import page
+from conftest import BUILD, need
+from PIL import Image
+
+SIZES = {"phone": (390, 844), "tablet": (820, 1000), "desk": (1200, 800)}
+
+
+@pytest.fixture(scope="module")
+def axe():
+    return need("axe/node_modules/axe-core/axe.min.js", "chromium").read_text()
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_all_can_use_it(browser, axe, dark):
+    """axe-core finds nothing serious; nothing is wider than a screen. Screenshots go to build/screens."""
+    lessons.rename(browser, 0, "ring")
+    lessons.rename(browser, 1, "cross")
+    lessons.draw(browser, lessons.RING)
+    browser.press(".teach", 0.6)
+    lessons.says(browser, "Learned ring")
+    lessons.draw(browser, *lessons.CROSS)
+    browser.press(".teach", 0.6, nth=1)
+    lessons.says(browser, "Learned cross")
+    browser.until(f"{lessons.LABEL} === 'cross'")
+    browser.js(axe + "; 0")
+    folder = BUILD / "screens"
+    folder.mkdir(exist_ok=True)
+    for name, (width, height) in SIZES.items():
+        browser.size(width, height, dark)
+        browser.js("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        shot = folder / f"{name}-{'dark' if dark else 'light'}.png"
+        browser.screenshot(shot)
+        corner = Image.open(shot).convert("L").getpixel((2, 2))
+        assert corner < 64 if dark else corner > 192
+        assert browser.js("document.documentElement.scrollWidth <= innerWidth"), name
+        found = browser.js("axe.run().then((found) => found.violations)")
+        serious = [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")]
+        assert serious == [], name
+
+
+def test_all_that_is_kept_is_all_there_is(browser, wasm):
+    """The service worker's list: the files of the page, and no others."""
+    browser.js("navigator.serviceWorker.ready.then(() => 0)")
+    there = {path.name for path in wasm.parent.iterdir()} - {"service-worker.js", "files.js", "LICENSE", ".made"}
+    names = "caches.keys().then((all) => caches.open(all[0])).then((one) => one.keys()).then((all) => all.map((r) => r.url))"
+    kept = {url.rsplit("/", 1)[1] for url in browser.until(names)}
+    assert kept == there | {""}
+
+
+def test_it_works_without_the_server(opened, wasm):
+    server, address = page.server(Path(wasm).parent, 0)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    opened.open(address)
+    opened.js("navigator.serviceWorker.ready.then(() => 0)")
+    server.shutdown()
+    server.server_close()
+    opened.open(address)
+    lessons.teach_two(opened)
+    opened.until(f"{lessons.LABEL} === 'Second thing'")
+    opened.events = []
