@@ -57,6 +57,7 @@ make firmware   for a board, BOARD=RPI_PICO if not given                 build/r
 make natmods    the module as native modules, for stock firmware         build/natmod
 make mip        packages with them, for `mip` and `upload --install`     build/mip
 make release    firmware, packages and models, for a web server          dist
+make web        the page that teaches in a browser, for `bitreplay web`  build/web
 make wheel      the host's package, to be installed anywhere             build/wheel
 make emulator   an emulated Pico, for `bitreplay emulate`                build/emulator
 make data       CIFAR-10 and HAPT (about 190 MB to fetch)                your cache folder
@@ -142,7 +143,7 @@ check: lint unix unix-asan lib data
 
 test-builds: DIST = $(BUILD)/dist
 test-builds: RELEASE_BOARDS = RPI_PICO
-test-builds: lint docs $(VENV)/.pretrain unix unix-asan lib emulator cross release natmod-hosts stock-pico data
+test-builds: lint docs web-or-not chromium-or-not $(VENV)/.pretrain unix unix-asan lib emulator cross release natmod-hosts stock-pico data
 
 test: test-builds
 	@$(PYTEST)

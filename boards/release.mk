@@ -26,12 +26,13 @@ RELEASE := $(BUILD)/release
 release-folder:
 	@$(RELEASE_GUARD)
 
-release: release-folder mip
+release: release-folder mip web-or-not
 	@for board in $(RELEASE_BOARDS); do $(MAKE) --no-print-directory firmware BOARD=$$board; done
 	@# It takes the place of the old one when it is whole.
 	@rm -rf $(RELEASE) && mkdir -p $(RELEASE)/firmware $(RELEASE)/licences
 	@for board in $(RELEASE_BOARDS); do cp $(BUILD)/rp2/$$board/firmware.uf2 $(RELEASE)/firmware/$$board.uf2; done
 	@cp -r $(BUILD)/mip models LICENSE CHANGELOG.md $(RELEASE) && rm $(RELEASE)/mip/.made
+	@[ ! -e $(WEB)/index.html ] || { cp -r $(WEB) $(RELEASE)/web && rm $(RELEASE)/web/.made; }
 	@python3 -c 'import sys, tarfile; tarfile.open(sys.argv[1]).extract("debian/copyright", sys.argv[2])' \
 	    $(SOURCES)/micropython_$(MPY_VERSION)+ds-1.debian.tar.xz $(BUILD)
 	@cat $(MPY)/LICENSE $(BUILD)/debian/copyright > $(RELEASE)/licences/micropython.txt

@@ -2,7 +2,7 @@
 import * as boards from "./board.js";
 import { EmulatedPico } from "./pico.js";
 
-const PACKAGES = "mip/"; // of the release, beside the page
+const PACKAGES = "../mip/"; // of the release, beside the page's folder
 
 export const hasSerial = "serial" in navigator;
 

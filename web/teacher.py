@@ -1,10 +1,9 @@
-# What the page asks of MicroPython, by way of worker.js. Pictures and latents come and go by address, the rest as JSON.
+# What the page asks of MicroPython by way of worker.js. Pictures and latents come and go by address, the rest as JSON.
 
 import json
 
-import uctypes
-
 import bitreplay
+import uctypes
 
 # A Pico has room for a learner of this size.
 SETTINGS = {"replay": 500, "fresh": 100, "classes": 10}
@@ -39,7 +38,7 @@ def learn(tell):
 
 
 def look():
-    """What the picture is: the pretrained guess while nothing is known, then scores and the nearest sample's latent."""
+    """What the picture is: the pretrained guess while nothing is known, then scores and the nearest latent."""
     if not me.labels:
         return json.dumps({"guess": net.classify(image) if net.labels else None})
     found = {"scores": me.scores(image) if any(me.head.past) else []}

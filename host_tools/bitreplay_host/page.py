@@ -22,6 +22,12 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
         ".wasm": "application/wasm",
     }
 
+    def translate_path(self, path):
+        # What a board may lack lies beside the page's folder, as in a release.
+        found = Path(super().translate_path(path))
+        below = found.relative_to(self.directory)
+        return str(Path(self.directory).parent / below if below.parts[:1] == ("mip",) else found)
+
     def end_headers(self):
         self.send_header("Cache-Control", "no-cache")  # after another `make web` the browser asks again
         super().end_headers()

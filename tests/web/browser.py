@@ -10,10 +10,11 @@ import subprocess
 import tempfile
 import time
 
-OPTIONS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --disable-dev-shm-usage --remote-debugging-pipe"
-).split()
+OPTIONS = [
+    *["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"],
+    *["--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage"],
+    "--remote-debugging-pipe",
+]
 
 
 class Browser:
@@ -89,9 +90,7 @@ class Browser:
 
     def js(self, code):
         """The value of an expression, awaited."""
-        reply = self.send(
-            "Runtime.evaluate", expression=code, awaitPromise=True, returnByValue=True, userGesture=True
-        )
+        reply = self.send("Runtime.evaluate", expression=code, awaitPromise=True, returnByValue=True, userGesture=True)
         if "exceptionDetails" in reply:
             raise RuntimeError(reply["exceptionDetails"].get("exception", {}).get("description"))
         return reply["result"].get("value")

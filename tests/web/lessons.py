@@ -33,7 +33,9 @@ def teach_two(browser):
 def rename(browser, nth, name):
     browser.js(f"document.querySelectorAll('.name')[{nth}].value = {name!r}")
     browser.js(f"document.querySelectorAll('.name')[{nth}].dispatchEvent(new Event('change'))")
-    browser.until(f"document.querySelectorAll('.teach')[{nth}].getAttribute('aria-label') === {'Hold to teach ' + name!r}")
+    browser.until(
+        f"document.querySelectorAll('.teach')[{nth}].getAttribute('aria-label') === {'Hold to teach ' + name!r}"
+    )
 
 
 def teach_files(browser, nth, name, paths):

@@ -1,5 +1,5 @@
-# What the page does with lessons, in Python on any MicroPython: lessons.json names the model and [[label, pictures], ...],
-# pictures as 3072 bytes in hexadecimal. Prints the digest after each lesson.
+# What the page does with lessons, in Python on any MicroPython: lessons.json names the model and
+# [[label, pictures], ...], pictures as 3072 bytes in hexadecimal. Prints the digest after each lesson.
 
 import json
 import sys

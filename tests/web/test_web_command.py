@@ -49,7 +49,10 @@ def test_mistakes_are_one_line(folder, capsys):
         taken.listen()
         port = taken.getsockname()[1]
         assert cli.main(["web", "--port", str(port)]) == 2
-    assert capsys.readouterr().err == f"bitreplay: --port {port}: Address already in use; name another one, or 0 for any that is free\n"
+    assert (
+        capsys.readouterr().err
+        == f"bitreplay: --port {port}: Address already in use; name another one, or 0 for any that is free\n"
+    )
     assert cli.main(["web", "--port", "70000"]) == 2
     assert capsys.readouterr().err == "bitreplay: --port must be 0..65535\n"
     (folder / "web" / "index.html").unlink()

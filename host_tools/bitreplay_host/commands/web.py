@@ -20,7 +20,9 @@ EPILOG = """examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
-    parser.add_argument("--port", type=int, default=8000, help="TCP port, 0 for any that is free (default: %(default)s)")
+    parser.add_argument(
+        "--port", type=int, default=8000, help="TCP port, 0 for any that is free (default: %(default)s)"
+    )
     parser.add_argument("--no-open", action="store_true", help="print the address only")
 
 
