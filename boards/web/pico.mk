@@ -2,7 +2,7 @@
 
 WEB_PICO := $(BUILD)/web/pico
 WEB_PICO_MODULES := $(addprefix boards/emulator/,cache.mjs chip.mjs flash.mjs machine.mjs peripherals.mjs snapshot.mjs usb.mjs)
-RP2040JS := $(EMULATOR)/node_modules/rp2040js
+RP2040JS = $(EMULATOR)/node_modules/rp2040js
 
 .PHONY: web-pico
 web-pico: emulator
