@@ -83,6 +83,16 @@ def two_classes_table():
     return [[title(v["method"]), f"{v['mean']:.2f}"] for v in runs("two-classes")]
 
 
+def ten_by_ten_table():
+    for v in runs("cifar100-10x10"):
+        forgetting = "" if v["method"] == "joint" else mean_of("cifar100-10x10", v["method"], "forgetting")
+        yield [title(v["method"]), both(v), mean_of("cifar100-10x10", v["method"], "average"), forgetting]
+
+
+def mean_of(name, method, metric):
+    return f"{statistics.mean(r[metric] for r in measured(name)['runs'] if r['method'] == method):.1f}"
+
+
 def small_table():
     def row(what, method, size, wide):
         small = final("small", method, **({"replay": size} if size else {}))
@@ -266,6 +276,7 @@ TABLES = [
     ("docs/results.md", head_bits_table),
     ("docs/results.md", float_table),
     ("docs/results.md", two_classes_table),
+    ("docs/results.md", ten_by_ten_table),
     ("docs/pico.md", pico_targets),
     ("docs/pico.md", deep_pico_table),
     ("docs/pico.md", deep_pico_gradients),
@@ -307,6 +318,8 @@ def sentences():
         yield "README.md", f"{final(name, method, **settings)['mean']:.1f} %"
     deep = deepest(measured("pico-deep"))
     yield "README.md", f"in {deep['class_s']:.0f} seconds, and {deep['heap_free'] / 1024:.0f} KB of RAM are left"
+    ten, all_at_once = (final("cifar100-10x10", m)["mean"] for m in ("replay_head", "joint"))
+    yield results, f"{all_at_once - ten:.1f} points behind joint training of the same layer"
     reservoir = final("reservoir")
     yield results, f"with 1000 latents ends at {reservoir['mean']:.2f} (std {reservoir['std']:.2f})"
     yield results, f"1000 latents of 128 bytes ({final_bytes('methods'):,} bytes with their labels)"

@@ -45,6 +45,8 @@ MEASUREMENTS: dict[str, str] = {
     "q-f-2": "--methods replay_head --q-f 2",
     "float32": "--methods replay_head --arithmetic integer float32",
     "two-classes": "--step 2 --fresh 0 --seeds 1 --methods naive cwr replay_head",
+    "cifar100-10x10": "--protocol cifar100-10x10 --fresh 320 --replay 2000 --train head "
+    "--methods naive cwr replay_head joint slda ncm",
     "small": "--model small --methods naive cwr replay_head joint --train head --replay 200 1000",
     "digits-small-head": f"{_DIGITS} --fresh 20 --model small --replay-bytes 65536 --methods replay_head",
     "digits-small": f"{_DIGITS} --fresh 20 --model small_8x8 --channels 0.25 --replay-bytes 65536 "
