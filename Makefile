@@ -56,7 +56,7 @@ make lib        the C kernels as a shared library                        build/l
 make firmware   for a board, BOARD=RPI_PICO if not given                 build/rp2/RPI_PICO/firmware.uf2
 make natmods    the module as native modules, for stock firmware         build/natmod
 make mip        packages with them, for `mip` and `upload --install`     build/mip
-make release    firmware, packages and models, for a web server          dist
+make release    firmware, packages, models, page, for a web server       dist
 make web        the page that teaches in a browser, for `bitreplay web`  build/web
 make wheel      the host's package, to be installed anywhere             build/wheel
 make emulator   an emulated Pico, for `bitreplay emulate`                build/emulator

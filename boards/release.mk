@@ -1,4 +1,5 @@
-# What is given to users, in a folder that can be put on a web server as it is: firmware, packages for `mip`, models.
+# What is given to users, in a folder that can be put on a web server as it is: firmware, packages for `mip`, models, and
+# the page that teaches in a browser, where it can be built.
 
 export DIST ?= dist
 RELEASE_BOARDS ?= RPI_PICO RPI_PICO2

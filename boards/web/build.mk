@@ -6,6 +6,7 @@ MPY_BUILDS += webassembly web
 WASM := $(BUILD)/webassembly
 WEB := $(BUILD)/web
 WEB_MODEL := models/backbone.safetensors
+WEB_FILES := $(wildcard $(addprefix web/*.,html css js svg py))
 
 .PHONY: web web-or-not
 include $(ROOT)/boards/web/pico.mk
@@ -13,7 +14,8 @@ include $(ROOT)/boards/web/pico.mk
 web: $(WEB)/.made web-pico
 	@:
 web-or-not:
-	@$(MAKE) --no-print-directory web || echo "The page for browsers is left out: Emscripten cannot be set up here, or does not build it." >&2
+	@$(MAKE) --no-print-directory web || \
+	    { rm -rf "$(WEB)"; echo "The page for browsers is left out: Emscripten cannot be set up here, or does not build it." >&2; }
 
 $(WASM)/.made: $(EMSCRIPTEN)/.extracted $(MPY_CROSS) $(MPY_SOURCE) $(C_MODULE) $(PACKAGE) $(call inputs,boards/web)
 	@$(call fresh,$(@D))
@@ -25,8 +27,9 @@ $(WASM)/.made: $(EMSCRIPTEN)/.extracted $(MPY_CROSS) $(MPY_SOURCE) $(C_MODULE) $
 # The service worker keeps these files, and takes others when files.js is another.
 $(WEB)/.made: $(WASM)/.made $(WEB_MODEL) $(call inputs,web/)
 	@rm -rf "$(WEB)" && mkdir -p "$(WEB)"
-	@cp $(wildcard web/*.*) $(WASM)/micropython.mjs $(WASM)/micropython.wasm $(WEB_MODEL) LICENSE "$(WEB)"
-	@cd "$(WEB)" && version=$$(sha256sum * | sha256sum | cut -c -16) && \
+	@cp $(WEB_FILES) $(WASM)/micropython.mjs $(WASM)/micropython.wasm $(WEB_MODEL) $(WEB) && chmod -x $(WEB)/micropython.wasm
+	@cat LICENSE $(MPY)/LICENSE $(EMSCRIPTEN)/usr/share/doc/emscripten/copyright > $(WEB)/licences.txt
+	@cd "$(WEB)" && export LC_ALL=C && version=$$(sha256sum * | sha256sum | cut -c -16) && \
 	    printf 'self.BITREPLAY = { version: "%s", files: ["./"%s] };\n' $$version \
-	    "$$(ls | grep -vx -e LICENSE -e service-worker.js | sed 's/.*/, "&"/' | tr -d '\n')" > files.js
+	    "$$(ls | grep -vx -e licences.txt -e service-worker.js | sed 's/.*/, "&"/' | tr -d '\n')" > files.js
 	@touch $@

@@ -51,7 +51,7 @@ def test_all_that_is_kept_is_all_there_is(browser, wasm):
     there = {path.name for path in wasm.parent.iterdir() if path.is_file()} - {
         "service-worker.js",
         "files.js",
-        "LICENSE",
+        "licences.txt",
         ".made",
     }
     cached = "caches.keys().then((all) => caches.open(all[0])).then((one) => one.keys())"
