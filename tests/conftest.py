@@ -22,7 +22,8 @@ for name, examples in (("thorough", 120), ("short", 50)):
 settings.load_profile("thorough")
 
 TESTS = Path(__file__).parent
-NEEDS = {"device": "emulator", "natmod": "qemu", "esp32": "toolchain"}  # by folder, what all tests there do
+# By folder, what all tests there do.
+NEEDS = {"device": "emulator", "natmod": "qemu", "esp32": "toolchain", "web": "toolchain"}
 LONGEST = "slow", "emulator", "qemu", "toolchain", "torch"  # in this order
 
 
