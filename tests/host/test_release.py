@@ -47,6 +47,16 @@ def test_what_there_is(sums):
     assert {path.name for path in (DIST / "mip" / mip.ABI).iterdir()} == ARCHITECTURES
 
 
+def test_the_page_is_in_it_where_it_could_be_built(sums):
+    page = ROOT / "build" / "web"
+    if not page.exists():
+        pytest.skip(f"{page} is missing: Emscripten could not be set up")
+    built = {path.name for path in page.iterdir()} - {".made"}
+    assert {name for name in sums if name.startswith("web/")} == {f"web/{name}" for name in built}
+    licences = (DIST / "web" / "licences.txt").read_text()
+    assert all(name in licences for name in ("BitReplay", "MicroPython", "musl"))
+
+
 @pytest.mark.parametrize("arch", sorted(ARCHITECTURES))
 def test_packages(sums, arch, record_property):
     folder = DIST / "mip" / mip.ABI / arch

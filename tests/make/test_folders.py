@@ -126,9 +126,14 @@ def test_builds(clone, make):
     (build / "src" / ".used").write_text(f"{build.resolve()}/src/{micropython().name}\n")
     done = make(clone, "unix", "natmod", "lint", "ARCH=armv6m")
     assert done.returncode == 0, done.stdout + done.stderr
+    pages = []
+    if (ROOT / "build" / "web" / ".made").exists():
+        (build / "emscripten").symlink_to(ROOT / "build" / "emscripten")
+        assert make(clone, "web").returncode == 0
+        pages = [f"web/{path.name}" for path in (ROOT / "build" / "web").iterdir()]
     run = [build / "unix" / "micropython", "-c", "import bitreplay; print(bitreplay.__version__)"]
     assert subprocess.run(run, capture_output=True, text=True, check=True).stdout.strip()
-    for name in ("unix/micropython", "natmod/armv6m/_bitreplay.mpy"):
+    for name in ("unix/micropython", "natmod/armv6m/_bitreplay.mpy", *pages):
         assert (build / name).read_bytes() == (ROOT / "build" / name).read_bytes()
 
 

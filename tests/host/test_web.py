@@ -1,5 +1,6 @@
 """`bitreplay web`: the page on this machine, and what can be wrong told in a line."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -21,7 +22,8 @@ def folder(tmp_path, monkeypatch):
 
 def test_the_page_is_served_until_ctrl_c(folder):
     command = [sys.executable, "-m", "bitreplay_host.cli", "web", "--port", "0", "--no-open"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment(folder)) as process:
+    environment = {**os.environ, "BITREPLAY_BUILD": str(folder)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         address = process.stdout.readline().split()[0]
         types = {}
         for name in "", "page.js", "micropython.mjs", "micropython.wasm":
@@ -35,12 +37,6 @@ def test_the_page_is_served_until_ctrl_c(folder):
         "micropython.mjs": "text/javascript",
         "micropython.wasm": "application/wasm",
     }
-
-
-def environment(folder):
-    import os
-
-    return {**os.environ, "BITREPLAY_BUILD": str(folder)}
 
 
 def test_mistakes_are_one_line(folder, capsys):
