@@ -26,7 +26,7 @@ function hint() {
     const verb = source.drawing() ? "Draw" : "Show";
     const first = `${verb} something below. Then hold a blue button for a second or two: that teaches it.`;
     const second = `${source.drawing() ? "Clear, and draw" : "Show"} something else, and hold the other button.`;
-    part("hint").textContent = [first, second][taught] ?? `${verb} either again: it says which. Teach what it gets wrong.`;
+    part("hint").textContent = [first, second][taught] ?? `${verb} one of them again: it says which. Teach what it gets wrong.`;
 }
 
 // What has changed is shown.
@@ -157,7 +157,8 @@ async function save() {
 
 function load(file) {
     return work(async () => {
-        update(await ask("load", { bytes: new Uint8Array(await file.arrayBuffer()) }), true);
+        const bytes = new Uint8Array(await file.arrayBuffer());
+        update(await ask("load", { bytes, name: file.name }), true);
         tell(`Loaded ${file.name}. Its pictures are not in it: it remembers bits.`);
     });
 }

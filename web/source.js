@@ -127,6 +127,7 @@ function place(event) {
 clear();
 Object.assign(pen, { lineWidth: INK, lineCap: "round", lineJoin: "round", strokeStyle: "#101418" });
 paper.onpointerdown = (event) => {
+    if (event.button) return;
     paper.setPointerCapture(event.pointerId);
     pen.beginPath();
     pen.moveTo(...place(event));

@@ -9,6 +9,7 @@ const EVERY = 5;
 const TESTS = 20; // pictures of a class
 const STEPS = 30; // that can be undone
 const PICTURES = 5000;
+const FOLDER = "/loaded/"; // for what is loaded, by the name that its user knows
 
 let mp, python, shape;
 const pictures = new Map(); // of a latent, as text
@@ -27,6 +28,7 @@ function put(picture) {
 async function begin({ model }) {
     const [code, bytes] = await Promise.all([fetched("teacher.py", "text"), fetched(model, "arrayBuffer")]);
     mp = await loadMicroPython({ pystack: 16384, heapsize: 4 << 20, stdout: (line) => console.log(line) });
+    mp.FS.mkdir(FOLDER);
     mp.FS.writeFile("/model.safetensors", new Uint8Array(bytes));
     mp.runPython(code);
     python = Object.fromEntries(CALLS.map((name) => [name, mp.globals.get(name)]));
@@ -83,9 +85,13 @@ function undo() {
     return what;
 }
 
-function restore(bytes) {
-    mp.FS.writeFile("/restored.safetensors", bytes);
-    python.load("/restored.safetensors");
+function restore(bytes, name = "before") {
+    mp.FS.writeFile(FOLDER + name, bytes);
+    try {
+        python.load(FOLDER + name);
+    } finally {
+        mp.FS.unlink(FOLDER + name);
+    }
 }
 
 function see({ picture, label }) {
@@ -119,8 +125,8 @@ function forget({ label }) {
     return test();
 }
 
-function load({ bytes }) {
-    restore(bytes);
+function load({ bytes, name }) {
+    restore(bytes, name);
     tests = [];
     shown = new Map();
     return status();
@@ -153,6 +159,6 @@ onmessage = async ({ data }) => {
     } catch (error) {
         // MicroPython's traceback ends in "ValueError: what is wrong".
         const line = error.message.trim().split("\n").pop();
-        postMessage({ id: data.id, error: line.replace(/^\w*(Error|Exception): /, "") });
+        postMessage({ id: data.id, error: line.replace(/^\w*(Error|Exception): /, "").replace(FOLDER, "") });
     }
 };

@@ -125,7 +125,7 @@ def test_mistakes_are_told_in_a_line_and_change_nothing(browser, pictures, tmp_p
     bad = tmp_path / "bad.safetensors"
     bad.write_bytes(b"nothing of the kind")
     browser.files("#load", [bad])
-    says(browser, "restored.safetensors")
+    says(browser, "bad.safetensors: ")
     text = tmp_path / "text.png"
     text.write_text("no picture")
     browser.files(".class .file", [pictures["cross"][0], text], nth=1)
