@@ -7,17 +7,8 @@ from pathlib import Path
 import pytest
 from bitreplay_host import page
 from browser import Browser
+from builds import BUILD, need
 from PIL import Image, ImageDraw
-
-ROOT = Path(__file__).resolve().parents[2]
-BUILD = Path(os.environ.get("BITREPLAY_BUILD", ROOT / "build"))
-
-
-def need(file, goal):
-    """A file of the build; without it a test skips, as not every machine can have it."""
-    if not (BUILD / file).exists():
-        pytest.skip(f"{BUILD / file} is missing: run `make {goal}`, where Debian's packages can be fetched")
-    return BUILD / file
 
 
 @pytest.fixture(scope="session")

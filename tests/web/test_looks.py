@@ -6,7 +6,7 @@ from pathlib import Path
 import lessons
 import pytest
 from bitreplay_host import page
-from conftest import BUILD, need
+from builds import BUILD, need
 from PIL import Image
 
 SIZES = {"phone": (390, 844), "tablet": (820, 1000), "desk": (1200, 800)}

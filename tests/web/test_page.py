@@ -7,10 +7,10 @@ from pathlib import Path
 
 import lessons
 import pytest
+from builds import ROOT
 from lessons import CROSS, DIGEST, LABEL, RING, says, teach_files, teach_two
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parents[2]
 MODEL = ROOT / "models" / "backbone.safetensors"
 
 
