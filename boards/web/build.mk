@@ -14,8 +14,8 @@ include $(ROOT)/boards/web/pico.mk
 web: $(WEB)/.made web-pico
 	@:
 web-or-not:
-	@$(MAKE) --no-print-directory web || \
-	    { rm -rf "$(WEB)"; echo "The page for browsers is left out: Emscripten cannot be set up here, or does not build it." >&2; }
+	@if $(MAKE) --no-print-directory emscripten 2> $(BUILD)/emscripten.log; then $(MAKE) --no-print-directory web; else \
+	    rm -rf "$(WEB)"; echo "The page for browsers is left out: Emscripten cannot be fetched. Why is in $(BUILD)/emscripten.log" >&2; fi
 
 $(WASM)/.made: $(EMSCRIPTEN)/.extracted $(MPY_CROSS) $(MPY_SOURCE) $(C_MODULE) $(PACKAGE) $(call inputs,boards/web)
 	@$(call fresh,$(@D))

@@ -9,7 +9,8 @@ AXE := $(BUILD)/axe
 chromium: $(CHROMIUM)/.extracted $(AXE)/.packages
 	@:
 chromium-or-not:
-	@$(MAKE) --no-print-directory chromium || echo "Tests of the page in a browser are left out: Chromium cannot be set up here." >&2
+	@$(MAKE) --no-print-directory chromium 2> $(BUILD)/chromium.log || \
+	    echo "Tests of the page in a browser are left out: Chromium cannot be fetched. Why is in $(BUILD)/chromium.log" >&2
 
 # Its libraries come with it; the C library is the host's, as it is of the same release.
 $(CHROMIUM)/.extracted: tests/web/chromium.sh
