@@ -53,7 +53,6 @@ make setup      the Python environment, with the command `bitreplay`    build/ve
 make unix       MicroPython's unix port with BitReplay in it             build/unix/micropython
 make unix-asan  the same with the sanitizers and failing allocations     build/unix-asan/micropython
 make lib        the C kernels as a shared library                        build/libbitreplay.so
-make web        the page that teaches in a browser, for `bitreplay web`  build/web
 make firmware   for a board, BOARD=RPI_PICO if not given                 build/rp2/RPI_PICO/firmware.uf2
 make natmods    the module as native modules, for stock firmware         build/natmod
 make mip        packages with them, for `mip` and `upload --install`     build/mip

@@ -51,7 +51,7 @@ def test_the_page_is_in_it_where_it_could_be_built(sums):
     page = ROOT / "build" / "web"
     if not page.exists():
         pytest.skip(f"{page} is missing: Emscripten could not be set up")
-    built = {path.name for path in page.iterdir()} - {".made"}
+    built = {str(path.relative_to(page)) for path in page.rglob("*") if path.is_file()} - {".made"}
     assert {name for name in sums if name.startswith("web/")} == {f"web/{name}" for name in built}
     licences = (DIST / "web" / "licences.txt").read_text()
     assert all(name in licences for name in ("BitReplay", "MicroPython", "musl"))

@@ -1,7 +1,7 @@
 """What was taught in the page, moved to the emulated Pico that runs in it."""
 
 import pytest
-from conftest import need
+from builds import need
 
 pytestmark = pytest.mark.emulator
 
