@@ -25,7 +25,7 @@ $(WASM)/.made: $(EMSCRIPTEN)/.extracted $(MPY_CROSS) $(MPY_SOURCE) $(C_MODULE) $
 	@touch $@
 
 # The service worker keeps these files, and takes others when files.js is another.
-$(WEB)/.made: $(WASM)/.made $(WEB_MODEL) $(call inputs,web/)
+$(WEB)/.made: $(WASM)/.made $(WEB_MODEL) $(if $(wildcard web/.),$(call inputs,web/))
 	@rm -rf "$(WEB)" && mkdir -p "$(WEB)"
 	@cp $(WEB_FILES) $(WASM)/micropython.mjs $(WASM)/micropython.wasm $(WEB_MODEL) $(WEB) && chmod -x $(WEB)/micropython.wasm
 	@cat LICENSE $(MPY)/LICENSE $(EMSCRIPTEN)/usr/share/doc/emscripten/copyright > $(WEB)/licences.txt

@@ -31,6 +31,16 @@ def load(path):
     the bytes that were needed, OSError the file that could not be read.
     """
     path = check_path(path)
+    try:
+        return _load(path)
+    except MemoryError as error:
+        hint = shadow()
+        if not hint or hint in str(error):
+            raise
+        raise MemoryError("%s: %s%s" % (path, error, hint))
+
+
+def _load(path):
     view, file = safetensors.open_view(path)
     metadata, tensors = safetensors.parse(path, view, file)
     check_fields(path, metadata, FORMAT, VERSION, FIELDS, OPTIONAL, WRITER)

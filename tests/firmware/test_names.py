@@ -26,7 +26,7 @@ def shown_by_help(output):
 
 def test_help_of_the_package_shows_no_more(micropython):
     shown = shown_by_help(micropython("import bitreplay\nhelp(bitreplay)"))
-    assert shown == ["Learner", "Network", "ctrl_c", "heap", "load", "plan"]
+    assert shown == ["Learner", "Network", "ctrl_c", "heap", "load", "logmel", "plan", "record", "window"]
 
 
 def test_a_learner_shows_what_is_for_users(micropython, model):

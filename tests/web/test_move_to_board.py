@@ -22,7 +22,7 @@ CHUNK = 2048
 TEACH = """
 import sys, bitreplay
 net = bitreplay.load(sys.argv[1])
-me = bitreplay.Learner(net, replay=300, fresh=100, classes=4)
+me = bitreplay.Learner(net, replay=200, fresh=50, classes=4)
 for c in range(int(sys.argv[3])):
     for n in range(25):
         me.see(bytes([(i * (c + 3) + 31 * n) & 255 for i in range(net.image_bytes)]), "class %d" % c)
