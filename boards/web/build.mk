@@ -14,6 +14,7 @@ include $(ROOT)/boards/web/pico.mk
 web: $(WEB)/.made web-pico
 	@:
 web-or-not:
+	@mkdir -p "$(BUILD)"
 	@if $(MAKE) --no-print-directory emscripten 2> $(BUILD)/emscripten.log; then $(MAKE) --no-print-directory web; else \
 	    rm -rf "$(WEB)"; echo "The page for browsers is left out: Emscripten cannot be fetched. Why is in $(BUILD)/emscripten.log" >&2; fi
 

@@ -5,7 +5,7 @@ from array import array
 
 import _bitreplay as kernels
 
-from . import budget, state, strange
+from . import budget, state
 from .above import Above
 from .checks import check_buffer, check_label, check_share, plain
 from .fixed import rows
@@ -103,6 +103,8 @@ class Inside(Learning):
 
     def _is_strange(self, share):
         """Whether the first row's latent is stranger than all but this share of the replayed samples."""
+        from . import strange  # where the package is in RAM, only those who ask give it some
+
         near = array("i", bytes(4 * strange.NEAR * len(self.labels)))
         found = memoryview(self.head.scores)[:2]
         if self._strange is None:

@@ -9,6 +9,7 @@ AXE := $(BUILD)/axe
 chromium: $(CHROMIUM)/.extracted $(AXE)/.packages
 	@:
 chromium-or-not:
+	@mkdir -p "$(BUILD)"
 	@$(MAKE) --no-print-directory chromium 2> $(BUILD)/chromium.log || \
 	    echo "Tests of the page in a browser are left out: Chromium cannot be fetched. Why is in $(BUILD)/chromium.log" >&2
 
