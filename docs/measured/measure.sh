@@ -60,7 +60,7 @@ measure() {
         firmware-small) file bench --board emulated "${small[@]}" --replay 200 --fresh 50 ;;
         pico-small) file bench --board emulated "${small[@]}" ;;
         stock-small) stock bench "${small[@]}" --replay 200 --fresh 50 ;;
-        stock-memory) stock report "${small[@]}" --replay 200 --fresh 50 ;;
+        stock-memory) stock report "${small[@]}" --train head --replay 200 --fresh 50 ;;
         instructions) file bench --board instructions ;;
         demo) folder demo ;;
         equal-bytes) experiment equal-bytes runs ;;
