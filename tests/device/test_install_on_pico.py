@@ -148,6 +148,7 @@ def test_a_users_module_is_not_removed(bitreplay, stock_pico, mpremote, packages
     assert mpremote(stock_pico, "exec", "import os; print(os.listdir('/lib/bitreplay'))") == "['learner.py']"
 
 
+@pytest.mark.slow  # it installs several times over an emulated serial port: more than a minute
 def test_what_is_imported_instead_is_named(bitreplay, stock_pico, mpremote, packages):
     """And what mip had put there is replaced."""
     mpremote(stock_pico, "mip", "install", packages / "6.3" / "armv6m" / "package.json")
@@ -185,6 +186,7 @@ def test_power_cut_while_installing(bitreplay, emulator, stock_image, mpremote, 
         assert mpremote(pico, "exec", names) == f"['_bitreplay.mpy', 'bitreplay'] {modules + 1}"  # and the record
 
 
+@pytest.mark.slow  # it installs several times over an emulated serial port: more than a minute
 def test_a_board_with_its_files_in_flash(bitreplay, stock_pico, mpremote, small_model, packages, tmp_path):
     """As an STM32 has them; here /lib is in sys.path, too, where no files can be."""
     (tmp_path / "boot.py").write_text(IN_FLASH)
