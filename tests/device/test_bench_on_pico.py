@@ -103,5 +103,6 @@ def check_gradients(gradients):
     for kind in "dW", "dX":
         lines = [g for g in gradients if g["gradient"] == kind]
         tables, signs = ({g["q_b"]: g[f"{name}_us"] for g in lines} for name in ("tables", "sign_and_add"))
-        assert tables[2] == pytest.approx(tables[4], rel=0.06) and tables[4] < tables[16] < signs[16]
+        # What MicroPython takes around the calls differs by some 30 us, whatever their number.
+        assert tables[2] == pytest.approx(tables[4], rel=0.06, abs=50) and tables[4] < tables[16] < signs[16]
         assert min(signs.values()) == pytest.approx(max(signs.values()), rel=0.06)
