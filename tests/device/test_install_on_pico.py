@@ -93,7 +93,7 @@ def test_upload_installs(bitreplay, stock_pico, mpremote, small_model, packages,
         assert (
             status == 0 and out.startswith("/lib/bitreplay and /lib/_bitreplay.mpy for armv6m: ") and "in RAM>" in out
         )
-    status, out, _ = bitreplay(stock_pico, "verify", "--model", small_model, "--repeats", "4")
+    status, out, _ = bitreplay(stock_pico, "verify", "--model", small_model, "--repeats", "2")
     assert (status, out.splitlines()[-1]) == (0, "every bit matches")
     assert (
         sum(line.endswith(" ok") for line in out.splitlines()) == len(reference.KERNELS) + 4 * 5

@@ -234,10 +234,13 @@ class Board:
 
     def sha256(self, path: str) -> str:
         """The digest, in hex, of a file as the board reads it."""
-        with progress("checking", self.size(path) or 0) as bar:
-            for line in self.run("sha256.py", {"path": path}):
-                bar.update(line.get("done", bar.n) - bar.n)
-        return line["sha256"]
+        size, step = self.size(path) or 0, 16 * CHUNK
+        self.exec(f"import hashlib; h = hashlib.sha256(); b = memoryview(bytearray({CHUNK})); f = open({path!r}, 'rb')")
+        with progress("checking", size) as bar:
+            for start in range(0, size, step):
+                self.exec(f"for _ in range({step // CHUNK}): n = h.update(b[:f.readinto(b)])")
+                bar.update(min(step, size - start))
+        return self.exec("from binascii import hexlify; f.close(); print(hexlify(h.digest()).decode()); del b, f, h")
 
     def soft_reset(self) -> None:
         """Starts MicroPython anew."""
