@@ -235,7 +235,8 @@ class Board:
     def sha256(self, path: str) -> str:
         """The digest, in hex, of a file as the board reads it."""
         size, step = self.size(path) or 0, 16 * CHUNK
-        self.exec(f"import hashlib; h = hashlib.sha256(); b = memoryview(bytearray({CHUNK})); f = open({path!r}, 'rb')")
+        begin = f"h = hashlib.sha256(); b = memoryview(bytearray({CHUNK})); f = open({path!r}, 'rb')"
+        self.exec("import hashlib; " + begin)
         with progress("checking", size) as bar:
             for start in range(0, size, step):
                 self.exec(f"for _ in range({step // CHUNK}): n = h.update(b[:f.readinto(b)])")
