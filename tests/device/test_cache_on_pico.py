@@ -123,7 +123,7 @@ def test_without_the_model_the_counters_are_0(pico, mpremote):
 
 def test_bench_prints_misses(tmp_path, capsys):
     out = tmp_path / "cache.json"
-    arguments = ["bench", "--board", "emulated", "--cache", "--train", "head", "--replay", "8", "--fresh", "4"]
+    arguments = ["bench", "--board", "emulated", "--flash-cache", "--train", "head", "--replay", "8", "--fresh", "4"]
     model = models.tiny_model(tmp_path / "tiny.safetensors")
     assert cli.main([*arguments, "--model", model, "--out", str(out)]) == 0, capsys.readouterr().err
     printed = capsys.readouterr().out
@@ -134,6 +134,6 @@ def test_bench_prints_misses(tmp_path, capsys):
 
 def test_another_chip_counts_no_misses(pico, small_model, monkeypatch, capsys):
     monkeypatch.setattr(Board, "machine", lambda board: "Raspberry Pi Pico2 with RP2350")
-    assert cli.main(["bench", "--port", pico.port, "--cache", "--model", str(small_model)]) == 2
-    told = "Raspberry Pi Pico2 with RP2350 is no RP2040, whose counters are read; leave it out"
-    assert capsys.readouterr().err == f"bitreplay: --cache: {told}\n"
+    assert cli.main(["bench", "--port", pico.port, "--flash-cache", "--model", str(small_model)]) == 2
+    told = "Raspberry Pi Pico2 with RP2350 is no RP2040 and has no such counters; leave it out"
+    assert capsys.readouterr().err == f"bitreplay: --flash-cache: {told}\n"

@@ -1,10 +1,10 @@
 """Time the kernels, inference and learning: on the unix port, an emulated Pico, or a board that is connected.
 
-On a board, times are given in cycles of its clock. Those of the emulated Pico should be those of the chip for code in
-SRAM, as all loops are; what runs from flash, which is MicroPython, is a lower bound, as misses of the cache in front
-of it take no time. With --cache they do, by a model, and the misses of each call are counted. A learner of the head is
-taught a class, and one of the layers that --train names. On the unix port times are of this machine and this moment:
-only ratios from one run can be compared. A call's own cost in MicroPython is included. `--board instructions` counts
+On a board, times are in cycles of its clock. For code in SRAM, where all loops are, the emulated Pico counts as the
+chip should. For code in flash, which is MicroPython, it gives a lower bound, as misses of the flash's cache take no
+time. With --flash-cache they do, by a model, and the misses of each call are counted. Two learners are taught a class:
+one trains the head, the other the layers that --train names. On the unix port, times are of this machine and this
+moment: compare only ratios from one run. The cost of a call in MicroPython is included. `--board instructions` counts
 the instructions of the kernels in native modules, for the processors of boards, under QEMU.
 """
 
@@ -24,11 +24,11 @@ from . import options
 EPILOG = """examples:
   bitreplay bench
   bitreplay bench --repeats 200 --out quiet.json
-  bitreplay bench --board emulated      some minutes, as a class is taught there; docs/pico.md keeps what it prints
+  bitreplay bench --board emulated      takes minutes: it teaches a class; docs/pico.md has the result
   bitreplay bench --board emulated --model small --train all --channels 0.25
-  bitreplay bench --board emulated --cache   what the flash's cache misses, too
-  bitreplay bench --board instructions  after `make natmods`; docs/natmod.md keeps what it prints
-  bitreplay bench --port /dev/ttyACM0   a board with BitReplay, to which the model is uploaded
+  bitreplay bench --board emulated --flash-cache       counts the misses of the flash's cache, too
+  bitreplay bench --board instructions  after `make natmods`; docs/natmod.md has the result
+  bitreplay bench --port /dev/ttyACM0   a board with BitReplay; uploads the model to it
 """
 
 
@@ -43,8 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_train(parser)
     for name, what in ("replay", "latents that are replayed"), ("fresh", "images of a class that is taught"):
         parser.add_argument(f"--{name}", type=int, help=f"{what} (default: what a Pico has room for)")
-    help = "count misses of the flash's cache, on an RP2040; an emulated one waits for them, by a model"
-    parser.add_argument("--cache", action="store_true", help=help)
+    help = "count misses of the flash's cache, on an RP2040; an emulated one also waits for them, by a model"
+    parser.add_argument("--flash-cache", action="store_true", help=help)
     parser.add_argument("--repeats", type=int, help="of each kernel (default: 30; on a board 1, as all are alike)")
     options.add_out(parser)
 
@@ -54,8 +54,8 @@ def run(args: argparse.Namespace) -> None:
         raise UserError("--repeats must be at least 1")
     if args.port and args.board:
         raise UserError("--port and --board exclude each other")
-    if args.cache and not (args.port or args.board == "emulated"):
-        raise UserError("--cache counts on an RP2040: add --board emulated, or --port")
+    if args.flash_cache and not (args.port or args.board == "emulated"):
+        raise UserError("--flash-cache counts on an RP2040: add --board emulated, or --port")
     net = models.load(args.model)
     learners = choose(args, net)
     options.check_out(args.out)
@@ -64,8 +64,8 @@ def run(args: argparse.Namespace) -> None:
         text = instructions.describe(result)
     elif args.board == "emulated" or args.port:
         emulated = args.board == "emulated"
-        with connected(emulated, args.port, args.cache) as board:
-            result = bench.bench_board(board, emulated, args.model, learners, args.repeats or 1, args.cache)
+        with connected(emulated, args.port, args.flash_cache) as board:
+            result = bench.bench_board(board, emulated, args.model, learners, args.repeats or 1, args.flash_cache)
         text = bench.describe(result)
     else:
         result = bench.bench_unix(args.model, learners, options.micropython(args), args.repeats or 30)

@@ -1,9 +1,9 @@
 """Run an emulated Pico: the firmware image that a board gets, its flash and its serial port, without a board.
 
-Everything that works with a Pico's serial port works with this one: mpremote, a terminal, the other commands. With a
-command after --, that is run, {port} in it replaced by the port, and the exit status is its own. Else the Pico runs
-until Ctrl-C. The instructions and their cycles are those of the chip; contention for the bus and the second core are
-not emulated, and the cache of the flash only with --cache.
+Everything that works with a Pico's serial port works with this one: mpremote, a terminal, the other commands. A command
+after -- is run with {port} replaced by the port, and its exit status is returned. Otherwise the Pico runs until Ctrl-C.
+The instructions and their cycles are those of the chip. Contention for the bus and the second core are not emulated;
+the flash's cache is, with --flash-cache.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ..errors import UserError
 
 EPILOG = """examples:
   bitreplay emulate                               prints how to connect; Ctrl-C ends it
-  bitreplay emulate --flash pico.bin              what is written to flash is there the next time
+  bitreplay emulate --flash pico.bin              the file keeps the flash for the next time
   bitreplay emulate --link /tmp/pico              and in another terminal: mpremote connect /tmp/pico
   bitreplay emulate -- mpremote connect {port} run script.py
 """
@@ -30,9 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     default = "what `make firmware` built, or what is in the file of --flash"
     parser.add_argument("--image", type=Path, help=f"UF2 file with the firmware (default: {default})")
-    parser.add_argument("--flash", type=Path, help="file that keeps the flash, made if it is missing")
+    parser.add_argument("--flash", type=Path, help="file that keeps the flash; created if it is missing")
     parser.add_argument("--link", type=Path, help="make this a symbolic link to the port")
-    parser.add_argument("--cache", action="store_true", help="also emulate the flash's cache, by a model of it")
+    parser.add_argument("--flash-cache", action="store_true", help="also emulate the flash's cache, by a model of it")
     parser.add_argument("words", metavar="COMMAND", nargs="*", help="after --: what to run, with {port} in it")
 
 
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     image = args.image
     if image is None and not (args.flash and args.flash.exists()):
         image = built_image("name it with --image")
-    with EmulatedPico(image, args.flash, cache=args.cache) as pico, _link(args.link, pico.port) as name:
+    with EmulatedPico(image, args.flash, cache=args.flash_cache) as pico, _link(args.link, pico.port) as name:
         if args.words:
             return subprocess.call([word.replace("{port}", name) for word in args.words])
         print(f"mpremote connect {name}    or {pico.url}; Ctrl-C ends it", flush=True)

@@ -59,7 +59,7 @@ def bench_board(
     board.need_bitreplay()
     machine = board.machine()
     if cache and not machine.endswith(" with RP2040"):
-        raise UserError(f"--cache: {machine} is no RP2040, whose counters are read; leave it out")
+        raise UserError(f"--flash-cache: {machine} is no RP2040 and has no such counters; leave it out")
     path = with_model(board, model)
     clock = int(board.exec("import machine; print(machine.freq())"))
 

@@ -197,8 +197,8 @@ def test_misses_are_printed_where_they_were_counted(lines):
 
 @pytest.mark.parametrize("board", [[], ["--board", "unix"], ["--board", "instructions"]])
 def test_only_a_board_has_a_cache_to_count(board, capsys):
-    assert cli.main(["bench", "--cache", *board]) == 2
-    assert capsys.readouterr().err == "bitreplay: --cache counts on an RP2040: add --board emulated, or --port\n"
+    assert cli.main(["bench", "--flash-cache", *board]) == 2
+    assert capsys.readouterr().err == "bitreplay: --flash-cache counts on an RP2040: add --board emulated, or --port\n"
 
 
 @pytest.mark.parametrize("clock", [None, 125_000_000])
