@@ -128,6 +128,8 @@ def claims():
     small = [final("equal-bytes", m, replay=n)["mean"] for m, n in (("replay_head", 4036), ("replay_int8", 511))]
     yield f"{small[0]:.1f} % with bits, {small[1]:.1f} % with int8"
     yield f"{small[1] - small[0]:.1f} points lost"
+    times = [ratio(measured("pico"), q_b) for q_b in (2, 4)]
+    yield f"by tables against sign-and-add, {times[0]:.1f} and {times[1]:.1f} times"
     at = [final("equal-bytes", m, replay=n)["mean"] for m, n in (("replay_head", 252), ("replay_int8", 31))]
     yield f"by {at[0] - at[1]:.1f} points at 16 KB"
 
