@@ -51,6 +51,7 @@ def plot(
     xs = list(range(1, len(classes) + 1)) if again else list(classes)
     figure, axes = _figure()
     step = (xs[-1] - xs[0]) / len(xs)
+    ends = {}
     for i, (name, curve, (color, style)) in enumerate(zip(curves, curves.values(), _looks(curves), strict=True)):
         at = [x + step * _aside(i, len(curves)) for x in xs[-len(curve) :]] if spreads else xs[-len(curve) :]
         if len(curve) == 1:
@@ -60,7 +61,7 @@ def plot(
             axes.plot(at, curve, color=color, linestyle=style, marker="o", markersize=size, linewidth=wide)
         if spreads and name in spreads:
             _bars(axes, at, curve, spreads[name], color)
-    ends = {name: curve[-1] for name, curve in curves.items()}
+        ends[name] = at[-1], curve[-1]
     _finish(axes, ends, (0, 100), title + (BARS if spreads else ""), "experience" if again else "classes seen")
     axes.set_ylabel("test accuracy on the classes seen (%)")
     axes.set_xticks(xs[:: -(-len(xs) // MANY)])
@@ -84,6 +85,7 @@ def over(
     whole = {name: sorted(points) for name, points in lines.items()}
     whole |= {name: [(at, *value) for at in (xs[0], xs[-1])] for name, value in flat.items()}
     step = math.log(xs[-1] / xs[0]) / len(xs) / 4
+    ends = {}
     for i, (name, points, (color, style)) in enumerate(zip(whole, whole.values(), _looks(whole), strict=True)):
         at, means, stds = zip(*points, strict=True)
         if name in flat:
@@ -94,10 +96,11 @@ def over(
             axes.plot(moved, means, color=color, linestyle=style, marker="o", markersize=4)
         if None not in stds:
             _bars(axes, moved, means, stds, color)
+        ends[name] = moved[-1], means[-1]
     values = [mean + side * (std or 0) for points in whole.values() for _, mean, std in points for side in (-1, 1)]
     margin = max(1.0, 0.08 * (max(values) - min(values)))
     limits = max(0.0, min(values) - margin), min(100.0, max(values) + margin)
-    _finish(axes, {name: points[-1][1] for name, points in whole.items()}, limits, title + BARS, x)
+    _finish(axes, ends, limits, title + BARS, x)
     axes.set(ylabel="final test accuracy (%)", xscale="log")
     ticks: list[float] = xs[:1]
     for place in xs:
@@ -137,24 +140,35 @@ def _bars(axes, at, means, stds, color):
 
 
 def _finish(axes, ends, limits, title, xlabel):
-    """Names the lines right of their ends, one above the other."""
-    gap, last = (limits[1] - limits[0]) * 0.045, -1e9
-    for value, name in sorted((value, name) for name, value in ends.items()):
+    """Names the lines right of their ends, (x, y): a thin line joins a name and its end, as names move apart."""
+    names = sorted(ends, key=lambda name: ends[name][1])
+    gap = (limits[1] - limits[0]) * 0.045
+    for name, place in zip(names, _places([ends[name][1] for name in names], gap, limits[0]), strict=True):
         method, *words = name.split()
-        last = max(value, last + gap)
         axes.annotate(
-            f"{' '.join([TITLES[method], *words])}  {value:.1f}",
-            (1, last),
-            xycoords=axes.get_yaxis_transform(),
-            xytext=(4, 0),
-            textcoords="offset points",
+            f"{' '.join([TITLES[method], *words])}  {ends[name][1]:.1f}",
+            ends[name],
+            xytext=(1.02, place),
+            textcoords=axes.get_yaxis_transform(),
             va="center",
             color=COLORS[method],
             annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": COLORS[method], "linewidth": 0.8, "shrinkA": 1, "shrinkB": 4},
         )
     axes.set(title=title, xlabel=xlabel, ylim=limits)
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _places(values, gap, low):
+    """Where names of sorted values go, a gap apart and not below low: those that would overlap, around their mean."""
+    groups = []  # (middle, how many)
+    for value in values:
+        groups.append((max(value, low), 1))
+        while len(groups) > 1 and groups[-1][0] - groups[-2][0] < gap * (groups[-1][1] + groups[-2][1]) / 2:
+            (b, m), (a, n) = groups.pop(), groups.pop()
+            groups.append((max((a * n + b * m) / (n + m), low + gap * (n + m - 1) / 2), n + m))
+    return [middle + gap * (i - (n - 1) / 2) for middle, n in groups for i in range(n)]
 
 
 def _save(figure, path):

@@ -38,8 +38,8 @@ class World:
 
 
 WORLDS = (
-    World("CIFAR-10, near the pretraining's world", ClassIncremental()),
-    World("Quick, Draw!, far from it", ClassIncremental("quickdraw", first=10, step=10, samples=75)),
+    World("CIFAR-10: like the pretraining", ClassIncremental()),
+    World("Quick, Draw!: unlike the pretraining", ClassIncremental("quickdraw", first=10, step=10, samples=75)),
 )
 
 

@@ -57,7 +57,7 @@ def test_plot(curves, tmp_path, monkeypatch):
         return plot(self, *arguments, **settings)
 
     def record_name(self, text, place, **settings):
-        names.append((place[1], text))
+        names.append((settings["xytext"][1], text))
         return annotate(self, text, place, **settings)
 
     monkeypatch.setattr(Axes, "plot", record)
@@ -74,6 +74,20 @@ def test_plot(curves, tmp_path, monkeypatch):
     for name, curve in curves.items():
         method, *words = name.split()
         assert f"{' '.join([TITLES[method], *words])}  {float(curve[-1]):.1f}" in [text for _, text in names]
+
+
+@pytest.mark.parametrize(
+    ("values", "wanted"),
+    [
+        ([10, 50], [10, 50]),
+        ([36, 40, 41], [33, 39, 45]),
+        ([1, 2], [0, 6]),
+        ([0, 8, 9], [-0.0, 6, 12]),
+    ],
+    ids=["far apart", "around their mean", "not below the axis", "one pushes the next"],
+)
+def test_names_lie_at_their_values_or_close_to_them(values, wanted):
+    assert plots._places(values, 6, 0) == pytest.approx(wanted)
 
 
 @pytest.fixture
