@@ -1,9 +1,9 @@
 """Run an emulated Pico: the firmware image that a board gets, its flash and its serial port, without a board.
 
 Everything that works with a Pico's serial port works with this one: mpremote, a terminal, the other commands. A
-command after -- is run with {port} replaced by the port, and its exit status is returned. Otherwise the Pico runs until
-Ctrl-C. The instructions and their cycles are those of the chip. Contention for the bus and the second core are not
-emulated; the flash's cache is, with --flash-cache.
+command after -- is run with {port} replaced by the port, and its exit status is returned. Otherwise the Pico runs
+until Ctrl-C. The instructions and their cycles are those of the chip. Contention for the bus and the second core are
+not emulated; the flash's cache is, with --flash-cache.
 """
 
 from __future__ import annotations

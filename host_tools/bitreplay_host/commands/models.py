@@ -15,6 +15,16 @@ EPILOG = """examples:
 """
 
 
+LEGEND = """
+bytes            of the file: in flash where the board has ROMFS, else in RAM
+image            height x width x channels, uint8
+latent           what is kept of an image, in bits; the replay memory takes its bytes, and 1 for the label, per sample
+layers to train  binary layers above the latent: the most that `train` can be, besides the head
+RAM to run       scratch for an inference; a learner takes more: bitreplay plan MODEL
+own classes      of the pretrained head: known before anything is taught (bitreplay start)
+"""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
 
@@ -28,6 +38,9 @@ def run(args: argparse.Namespace) -> None:
         numbers = net.latent_bytes, trainer.most(net), net.scratch_bytes, classes
         rows.append([path.stem, path.stat().st_size, *shapes, *numbers])
     sizes = ["bytes", "image", "latent", "bytes a latent"]
-    head = ["model", *sizes, "layers to train", "bytes of RAM to run", "own classes"]
+    head = ["model", *sizes, "layers to train", "RAM to run", "own classes"]
     print(table(head, rows))
-    print(f"\nin {paths.MODELS}; the .md file beside each tells how it was trained, and how well it does")
+    print(LEGEND)
+    print(
+        f"in {paths.MODELS}; README.md there says which to choose, NAME.md how it was trained and how accurate it is"
+    )
