@@ -43,7 +43,7 @@ include tests/web/build.mk
 include tests/natmod/build.mk
 
 define HELP
-make demo       teach the unix port of MicroPython new classes, and plot what it keeps
+make demo       teach MicroPython on this machine new classes, and plot its accuracy
 make check      before a commit: lint, kernels, learner and host tools; two minutes when all is built, on two idle cores
 make test       what CI runs: that, emulated boards and processors, PyTorch, firmware
 make test-all   that and what takes long

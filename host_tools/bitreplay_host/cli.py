@@ -16,39 +16,39 @@ from .errors import UserError, printable
 # name: one line of help
 COMMANDS = {
     "models": "list the models that come with BitReplay",
-    "data": "fetch and verify CIFAR-10, CIFAR-100 or HAPT",
-    "pretrain": "train a binary backbone on CIFAR-100, with PyTorch",
+    "data": "fetch and verify a dataset: CIFAR-10, spoken digits, drawings, ...",
+    "pretrain": "train a binary backbone on CIFAR-100 or your pictures, with PyTorch",
     "export": "turn a trained backbone into a model that boards can load",
-    "evaluate": "test a model's pretrained classes, beside PyTorch",
-    "demo": "teach the unix port of MicroPython new classes, and plot what it keeps",
-    "experiment": "run the papers' protocols: CSV, JSON and plots",
+    "evaluate": "test a model's pretrained classes, and compare it with PyTorch",
+    "demo": "teach MicroPython on this machine new classes, and plot its accuracy",
+    "experiment": "run a continual-learning protocol: tables, CSV, JSON and plots",
     "start": "make a learner that knows a model's own classes",
-    "unknown": "measure how well a learner tells what it was not taught",
+    "unknown": "measure how well a learner recognizes what it was not taught",
     "verify": "compare the unix port or a board with the NumPy reference, bit for bit",
     "flash": "put firmware on a Pico, Pico 2 or ESP32",
-    "upload": "put a model on a connected board",
-    "images": "turn photographs into what a board's learner takes",
+    "upload": "put a model, or BitReplay itself, on a connected board",
+    "images": "convert photographs for a board's learner",
     "teach": "teach a learner labelled pictures, here or on a board, and test it",
-    "learner": "look at a saved learner, change it, merge it, test it",
-    "report": "say what a model and a learner take on a board: RAM and flash",
+    "learner": "show, change, merge or test a saved learner",
+    "report": "measure the RAM and flash of a model and a learner on a board",
     "plan": "say which layers a board has room to train, and how long it takes",
     "bench": "time kernels, inference and learning, here or on a board",
     "web": "teach in the browser: serve the page and open it",
-    "emulate": "run an emulated Pico, for whatever works with a serial port",
+    "emulate": "run an emulated Pico, with a serial port",
 }
 
 LONGEST = 300  # characters of what the user is told
 
 EPILOG = """examples:
   bitreplay data cifar10        fetch CIFAR-10 into the cache
-  bitreplay demo                see it learn, here, without a board
+  bitreplay demo                teach it here, without a board
   bitreplay COMMAND --help      what a command does, its options and examples
 
 settings, from the environment:
-  BITREPLAY_BUILD               folder with what `make` built (default: build/ of the clone that this runs from)
-  BITREPLAY_CACHE               folder for what is fetched (default: the system's for caches)
+  BITREPLAY_BUILD               folder with what `make` built (default: build/ of this clone)
+  BITREPLAY_CACHE               folder for datasets and latents (default: in the user's cache folder)
 
-exit status: 0 done, 1 a comparison failed, 2 something to put right (one line says what), 3 a bug, 130 Ctrl-C
+exit status: 0 done, 1 a comparison failed, 2 a mistake to correct (one line says which), 3 a bug, 130 Ctrl-C
 """
 
 

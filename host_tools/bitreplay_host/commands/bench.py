@@ -41,11 +41,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_micropython(parser)
     options.add_model(parser)
     options.add_train(parser)
-    for name, what in ("replay", "latents that are replayed"), ("fresh", "images of a class that is taught"):
+    for name, what in ("replay", "latents in the replay memory"), ("fresh", "images of the class that is taught"):
         parser.add_argument(f"--{name}", type=int, help=f"{what} (default: what a Pico has room for)")
     help = "count misses of the flash's cache, on an RP2040; an emulated one also waits for them, by a model"
     parser.add_argument("--flash-cache", action="store_true", help=help)
-    parser.add_argument("--repeats", type=int, help="of each kernel (default: 30; on a board 1, as all are alike)")
+    parser.add_argument(
+        "--repeats", type=int, help="runs of each kernel (default: 30; on a board 1, as all take the same time)"
+    )
     options.add_out(parser)
 
 

@@ -1,17 +1,17 @@
 """Fetch and verify a dataset: CIFAR-10, CIFAR-100, Fashion-MNIST, Quick, Draw!, spoken digits, CORe50 or HAPT.
 
 Leaves four .npy files in DIR, DATASET_{train,test}_{images,labels}.npy (images: n x 32 x 32 x 3, uint8, RGB; labels:
-n, uint8), and DATASET.sha256 with their hashes, which `sha256sum -c` understands. What is there already is checked
-and kept; a download that was cut off goes on where it stopped.
+n, uint8), and DATASET.sha256 with their hashes, for `sha256sum -c`. Files that exist are checked and kept; an
+interrupted download continues where it stopped.
 
-CORe50 is not fetched: --from names the folder with its unpacked archives, whose 128 x 128 pixels are scaled down. Its
-50 objects are core50, its ten categories core50_categories, its lists of batches core50_nc.npy and others. There
-are no sums to compare it with; each image of its lists must be there.
+CORe50 is not fetched: --from names the folder with its unpacked archives. Its 128 x 128 pixels are scaled down. Its 50
+objects become core50, its ten categories core50_categories, its lists of batches core50_nc.npy and others. There are
+no hashes to compare it with; each image of its lists must be there.
 
-HAPT is of another kind, windows of an accelerometer and a gyroscope: hapt_{windows,labels,people,recordings}.npy.
+HAPT has no images, but windows of an accelerometer and a gyroscope: hapt_{windows,labels,people,recordings}.npy.
 
 CIFAR-10 and CIFAR-100 were made by Alex Krizhevsky, Vinod Nair and Geoffrey Hinton, who state no licence for them.
-Use them here, but do not pass them on. Fashion-MNIST was made by Zalando Research (MIT), Quick, Draw! by Google (CC BY
+Use them, but do not pass them on. Fashion-MNIST was made by Zalando Research (MIT), Quick, Draw! by Google (CC BY
 4.0), the Free Spoken Digit Dataset by Zohar Jackson and others (CC BY-SA 4.0), HAPT by Jorge Reyes-Ortiz and others
 (UCI, CC BY 4.0), CORe50 by Vincenzo Lomonaco and Davide Maltoni (CC BY 4.0). Grey pictures have three equal channels;
 spoken digits are spectrograms, 32 bands by 32 frames. Of Quick, Draw! there are 40 classes.

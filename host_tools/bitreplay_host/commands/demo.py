@@ -1,8 +1,8 @@
-"""Teach two worlds to the shipped models on the unix port, as a board would meet them.
+"""Teach two datasets to the shipped models on the unix port, class by class, as on a board.
 
-CIFAR-10's photographs, two classes and then one at a time; drawings of Quick, Draw!, ten classes at a time. With
-binary latent replay, the head alone or with three binary layers below it, beside three baselines. Prints tables and
-what it needs in bytes; writes results.json, two plots and the deep learner's state.
+The datasets are CIFAR-10's photographs, two classes and then one at a time, and drawings of Quick, Draw!, ten classes
+at a time. Compares binary latent replay, with the head alone or with three binary layers below it, and three
+baselines. Prints tables of accuracy and bytes; writes results.json, two plots and the deep learner's state.
 """
 
 from __future__ import annotations

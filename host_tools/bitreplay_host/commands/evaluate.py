@@ -1,4 +1,4 @@
-"""Test a model's pretrained head: the integers on the unix port, and beside them PyTorch's float net.
+"""Test a model's pretrained head: the integers on the unix port and, to compare, PyTorch's float net.
 
 Prints the integer net's accuracy on CIFAR-100, whose classes must be the model's labels. With --checkpoint also
 PyTorch's, folded (the 16-bit slopes that export writes, in float64) and as trained (batch norm in float32), and how

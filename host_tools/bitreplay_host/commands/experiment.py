@@ -9,14 +9,14 @@ an experience are worse at the end than when they were first learned; backward t
 results.json also has each learner's matrix: the accuracy after each experience (rows) on the classes of each so far
 (columns, which are "groups").
 
-Each learner that has ended is kept in OUT/cells. After Ctrl-C the same command goes on where it was; one with other
-settings takes those learners from there that are the same in all, down to the bits of model, dataset and program.
+Each finished learner is kept in OUT/cells. After Ctrl-C the same command continues where it was. A command with other
+settings reuses only learners that are the same in everything, down to the bits of model, dataset and program.
 
-replay_int8 and replay_float32 keep, instead of a latent's bits, the int8 values that they are signs of, the latter in
-32 bits each; the head is trained in float32, to be compared with replay_head --arithmetic float32 at equal
---replay-bytes. Three methods train nothing and are computed in NumPy: ncm, the nearest class mean; nearest, the
-nearest replayed latent; slda, streaming linear discriminant analysis. All methods of a seed meet the same samples in
-the same order, whatever the model.
+replay_int8 and replay_float32 keep the int8 values whose signs are a latent's bits, the latter in 32 bits each. The
+head is trained in float32: compare them with replay_head --arithmetic float32 at equal --replay-bytes. Three methods
+train nothing and are computed in NumPy: ncm, the nearest class mean; nearest, the nearest replayed latent; slda,
+streaming linear discriminant analysis. All methods of a seed meet the same samples in the same order, whatever the
+model.
 """
 
 from __future__ import annotations

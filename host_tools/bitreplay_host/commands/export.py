@@ -3,9 +3,9 @@
 Folds batch norm into 16-bit slopes, packs the binary weights and writes a .safetensors file. `bitreplay evaluate`
 tells how well the integers agree with PyTorch.
 
-With --latent the model is cut at a block, from a checkpoint or from a model that was exported before: the latent is
-what that block's binary convolution reads, and the layers from there on can be trained on the board. The levels that
-stand in for the shortcut there are those of a net that was trained so; else means over the first 1000
+With --latent the net of a checkpoint or of an exported model is cut at a block: the latent is what that block's binary
+convolution reads, and the layers from there on can be trained on the board. Levels, two a channel, replace the
+shortcut across the cut. They come from the net if it was trained with this cut, else from means over the first 1000
 training images of --data, which costs some accuracy.
 """
 

@@ -1,7 +1,7 @@
 """Put firmware on a Pico or Pico 2, BitReplay's or any other UF2 file; or a firmware.bin on an ESP32, S3 or C3.
 
 A board in BOOTSEL mode is a drive; the firmware is copied to it. If no such drive is mounted, a connected board with
-MicroPython is asked to become one. A board without MicroPython: hold its button BOOTSEL while you plug it in.
+MicroPython is switched to this mode. If the board has no MicroPython, hold its button BOOTSEL while you plug it in.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ EPILOG = """examples:
   bitreplay flash --drive /media/me/RPI-RP2
   bitreplay flash firmware.bin --port /dev/ttyUSB0
 
-Files on the board stay if its firmware before had them in the same place. BitReplay has them in the last 1024 KB of
-a Pico's flash, MicroPython's own firmware in the last 1408 KB: from one to the other they are lost. First copy them:
+Files on the board stay if its old firmware had them in the same place. BitReplay has them in the last 1024 KB of
+a Pico's flash, MicroPython's own firmware in the last 1408 KB: changing the firmware loses them. First copy them:
   mkdir my_files && mpremote cp -r : my_files
 """
 

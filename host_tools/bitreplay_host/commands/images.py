@@ -1,12 +1,12 @@
-"""Turn photographs into what a board's learner takes: OUT/NAME.rgb, side x side x 3 bytes, RGB, without a header.
+"""Convert photographs for a board's learner: OUT/NAME.rgb, side x side x 3 bytes, RGB, without a header.
 
-The largest square in the middle of each photograph is scaled down; what is transparent becomes white. --cifar10 gives
-pictures to try it with: so many training images of each class, named after it. On the board such a file is read whole:
+The largest square in the middle of each photograph is scaled down; transparent pixels become white. --cifar10 N gives
+pictures to try it with: N training images of each class, named after it. On the board, read such a file with
 open(path, "rb").read().
 
-Of a folder all pictures are taken, and its tree is kept: FOLDER/mug/1.jpg becomes OUT/mug/1.rgb. Where more is named
-than one folder, each folder keeps its name as well, and files go to OUT itself. Where two would have one name, the
-second becomes NAME-2.rgb, the third NAME-3.rgb, in the order in which they are given.
+A folder is converted with its tree: FOLDER/mug/1.jpg becomes OUT/mug/1.rgb. If you name more than one folder, each
+keeps its name as well; single files go to OUT itself. If two files would have the same name, the second becomes
+NAME-2.rgb, the third NAME-3.rgb, in the order in which they are given.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "JPEG, PNG or another common format; a folder of them; or a pattern, for shells that do not expand it"
     parser.add_argument("photos", metavar="PHOTO", type=Path, nargs="*", help=text)
     parser.add_argument(
-        "--cifar10", metavar="N", type=int, help="so many of each class of CIFAR-10 (bitreplay data cifar10)"
+        "--cifar10", metavar="N", type=int, help="N images of each class of CIFAR-10 (bitreplay data cifar10)"
     )
     parser.add_argument("--side", type=int, default=SIDE, help="pixels, as the model has them (default: %(default)s)")
     add_data(parser, "--dir")

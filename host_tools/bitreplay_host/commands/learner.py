@@ -1,9 +1,9 @@
-"""Look at a learner that was saved, change it, and test it: classes, samples, settings.
+"""Show a saved learner (classes, samples, settings), change it, or test it.
 
-What changes it is done in this order, by the learner's own methods: --classes, --rename, --forget, --merge. The result
-takes FILE's place when it is whole, or goes to OUT. --merge teaches it the samples that another learner on the same
-model keeps, fresh ones and its replay memory, but for those that it has as well. What the other's weights became is
-not merged: two heads have no sum that would mean anything.
+Changes are made in this order, by the learner's own methods: --classes, --rename, --forget, --merge. The result
+replaces FILE when it is complete, or goes to OUT. --merge teaches it the samples that another learner on the same
+model keeps, fresh and replayed, unless it has them already. The other's weights are not merged: the sum of two heads
+means nothing.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ EPILOG = """examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     parser.add_argument("file", metavar="FILE", type=Path, help="what `bitreplay teach` or me.save() wrote")
-    parser.add_argument("--rename", action="append", default=[], metavar="OLD=NEW", help="gives a class another label")
+    parser.add_argument("--rename", action="append", default=[], metavar="OLD=NEW", help="give a class another label")
     parser.add_argument(
-        "--forget", action="append", default=[], metavar="LABEL", help="removes a class and its samples"
+        "--forget", action="append", default=[], metavar="LABEL", help="remove a class and its samples"
     )
-    parser.add_argument("--classes", type=int, metavar="N", help="room for so many, 2..255; it can only grow")
-    parser.add_argument("--merge", type=Path, metavar="OTHER", help="learns the samples of another learner")
+    parser.add_argument("--classes", type=int, metavar="N", help="room for N classes, 2..255; it can only grow")
+    parser.add_argument("--merge", type=Path, metavar="OTHER", help="learn the samples of another learner")
     parser.add_argument("--epochs", type=int, default=4, help="of --merge (default: %(default)s)")
     text = "test it on labelled pictures, a folder for each class or an .npz, as `bitreplay teach` takes them"
     parser.add_argument("--evaluate", type=Path, metavar="FOLDER", help=text)
     text = f"that it was taught on: {options.MODEL} (default: the shipped one that it was)"
     parser.add_argument("--model", type=paths.model, help=text)
-    parser.add_argument("-o", "--out", type=Path, help="file for what changes (default: FILE)")
+    parser.add_argument("-o", "--out", type=Path, help="file of the changed learner (default: FILE)")
 
 
 def run(args: argparse.Namespace) -> None:

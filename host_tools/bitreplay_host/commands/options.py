@@ -16,8 +16,8 @@ from ..errors import UserError, as_user_error
 from ..experiments.latents import Places
 
 LATENT_HELP = (
-    "where only bits go on, and what is above can be trained on a board: block0, block1, ..., the bits of this block; "
-    "latent, those after the last"
+    "where the model is cut; the layers above can be trained on a board: block0, block1, ..., at the bits of this "
+    "block; latent, at those after the last"
 )
 MODEL = "a file, or the name of a shipped model, see `bitreplay models`"
 
@@ -30,7 +30,7 @@ def add_model(parser: argparse.ArgumentParser, name: str = "--model", **more: An
 
 def add_port(parser: argparse._ActionsContainer, default: str | None = "auto") -> None:
     """--port; without a default there need not be a board."""
-    text = "of a board: /dev/ttyACM0, COM3, socket://host:port, id:SERIAL; auto, the first one on USB"
+    text = "a board's port: /dev/ttyACM0, COM3, socket://host:port, id:SERIAL; auto, the first one on USB"
     parser.add_argument("--port", default=default, help=text + (" (default)" if default else ""))
 
 
@@ -43,11 +43,11 @@ def micropython(args: argparse.Namespace) -> Path:
     return args.micropython or paths.built("unix/micropython", "unix", "name it with --micropython")
 
 
-def add_train(parser: argparse._ActionsContainer, default: str = "1, or head where there is none") -> None:
+def add_train(parser: argparse._ActionsContainer, default: str = "1, or head if the model has none") -> None:
     """What train() reads."""
-    text = "layers of the model that are trained: head, all, or how many binary ones from the top"
+    text = "layers to train: head, all, or how many binary layers from the top"
     parser.add_argument("--train", type=layers, help=f"{text} (default: {default})")
-    text = "share of their output channels that is trained, above 0 and at most 1 (default: %(default)s)"
+    text = "share of their output channels to train, above 0 and at most 1 (default: %(default)s)"
     parser.add_argument("--channels", type=float, default=1.0, help=text)
 
 
@@ -73,7 +73,9 @@ def add_places(parser: argparse.ArgumentParser) -> None:
     """What places() reads."""
     add_micropython(parser)
     add_data(parser)
-    parser.add_argument("--cache", type=Path, default=paths.LATENTS, help="for latents (default: %(default)s)")
+    parser.add_argument(
+        "--cache", type=Path, default=paths.LATENTS, help="folder of computed latents (default: %(default)s)"
+    )
 
 
 def places(args: argparse.Namespace) -> Places:
@@ -82,11 +84,11 @@ def places(args: argparse.Namespace) -> Places:
 
 def add_out(parser: argparse.ArgumentParser) -> None:
     """What check_out() and write() read."""
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write what is printed as JSON, too")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="also write the result as JSON")
 
 
 def check_out(path: Path | None) -> None:
-    """UserError if a file, unless it is None, cannot be written; told before what is to be in it takes minutes."""
+    """UserError if a file, unless it is None, cannot be written: told before the minutes that its content may take."""
     if path is None:
         return
     if path.is_dir():

@@ -1,9 +1,9 @@
-"""Say which layers of a model a board has room to train, before anything is made or allocated there.
+"""Say which layers of a model a board has room to train. No board is needed.
 
 For the head alone, and for as many binary layers from the top and shares of their channels as can be trained: the
 bytes of RAM, by the formula of the learner itself; whether they fit; and the seconds that a class takes, from the
-cycles of an emulated Pico, or by a formula of what there is to compute. One choice is recommended: the most layers of
-which a quarter of the channels can be trained, then the most channels. No board is needed.
+cycles of an emulated Pico, or by a formula of what there is to compute. One choice is recommended: the most layers
+of which a quarter of the channels can be trained, then the most channels.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""Say what a model and a learner take on a board: RAM by formula and as measured, and flash.
+"""Measure what a model and a learner take on a board: RAM, by formula and as measured, and flash.
 
-Puts the model on the board, unless it is there, loads it, makes a learner with the settings that are given, and looks
-at the heap before and after. Nothing that a learner needs is allocated later. `bitreplay plan` says the bytes of other
-settings, and the time they take, without a board.
+Puts the model on the board unless it is there, loads it, makes a learner with the given settings, and compares the
+heap before and after. A learner allocates everything when it is made. The formula has the learner's buffers; measured
+bytes include Python's objects. `bitreplay plan` predicts bytes and times of other settings, without a board: its
+bytes are the sum of this command's formulas for the model and the learner.
 """
 
 from __future__ import annotations

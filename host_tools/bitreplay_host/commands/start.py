@@ -1,7 +1,7 @@
-"""Make the state of a learner that knows a model's own classes, and has images of them for replay.
+"""Make the state of a learner that knows a model's own classes, with images of them to replay.
 
-The dataset must have the classes of the model's pretrained head. The learner has the default settings but for those
-given here; a board loads it with Learner.load(net, path), and can then be taught more classes.
+The dataset must have the classes of the model's pretrained head. The learner has the default settings except those
+given here. A board loads it with Learner.load(net, path), and can then be taught more classes.
 """
 
 from __future__ import annotations

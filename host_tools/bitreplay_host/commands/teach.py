@@ -1,13 +1,13 @@
 """Teach a learner labelled pictures, here or on a board, and test it on some that it was not shown.
 
-FOLDER has a folder for each class, named by it, with pictures in it and in folders in it. Or it has train and test,
-each with such folders. An .npz will do, too, with the arrays images (uint8, n x height x width x 3) and labels. A
-share of each class is held back for the test; a picture's bytes and --seed decide which, so that few change sides when
-you add pictures and teach again.
+FOLDER has a folder for each class, named after it, with pictures. Or it has train and test, each with such folders. An
+.npz works as well, with the arrays images (uint8, n x height x width x 3) and labels. A share of each class is held
+back for the test. A picture's bytes and --seed decide which, so that few change sides when you add pictures and teach
+again.
 
-The learner is saved to OUT, and what it took for what to OUT's name with .confusion.png. Every target computes the
-same bits: latents, 128 bytes a picture, are computed here, and a board is sent those. It learns them and saves the
-learner under the same name in its own files. What it learned is compared, bit for bit, with what a learner here did.
+The learner is saved to OUT, and a picture of its mistakes to OUT's name with .confusion.png. Every target computes the
+same bits. So latents, 128 bytes a picture, are computed here and sent to the board, which learns them and saves the
+learner under the same name in its own files. The result is compared, bit for bit, with that of a learner here.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Measure how well a learner tells images of classes that it was not taught: predict(image, unknown=SHARE).
+"""Measure how well a learner recognizes images of classes that it was not taught: predict(image, unknown=SHARE).
 
 Half of the dataset's classes, drawn by the seed, are taught at once to a learner of the head on the unix port. Prints
-the area under the curve of known against unknown test images (50 % is chance), the accuracy on known classes where
+the area under the ROC curve of known against unknown test images (50 % is chance), the accuracy on known classes if
 nothing is refused, and how many known and unknown images are refused.
 """
 
@@ -30,7 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--test", type=int, default=100, help="test images a class (default: %(default)s)")
     parser.add_argument("--replay", type=int, default=500, help="latents kept (default: %(default)s)")
     parser.add_argument("--epochs", type=int, help="default: until learn() ends")
-    parser.add_argument("--share", type=float, default=0.05, help="of known images, to refuse (default: %(default)s)")
+    parser.add_argument(
+        "--share", type=float, default=0.05, help="share of known images to refuse (default: %(default)s)"
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="default: 1 2 3")
     options.add_places(parser)
 

@@ -1,10 +1,9 @@
 """Put a model, or BitReplay itself, on a connected board.
 
-Where the board has a ROMFS partition, as BitReplay's firmware for the Pico has, the model goes there, to /rom: it is
-used in place and takes no RAM. The models that are there stay, unless one has the same name or --only is given; but
-when writing is cut short, /rom is empty until the next upload.
-Elsewhere it becomes a file in / or, on boards that have their files there, in /flash: it is read into RAM to be used.
-What was written is read back and compared.
+Where the board has a ROMFS partition, as BitReplay's firmware for the Pico has, the model goes there, to /rom. It is
+used in place and takes no RAM. Other models stay, unless one has the same name or --only is given. If writing is
+interrupted, /rom is empty until the next upload. On other boards the model becomes a file in / or, if the board has
+its files there, in /flash. It is read into RAM to be used. What was written is read back and compared.
 """
 
 from __future__ import annotations
@@ -32,10 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     parser.add_argument("model", metavar="MODEL", nargs="?", type=paths.model, help=options.MODEL)
     options.add_port(parser)
-    parser.add_argument("--name", help="of the model on the board (default: the file's)")
-    parser.add_argument("--only", action="store_true", help="remove what else is in the ROMFS partition")
+    parser.add_argument("--name", help="the model's name on the board (default: the file's)")
+    parser.add_argument("--only", action="store_true", help="remove everything else from the ROMFS partition")
     parser.add_argument(
-        "--install", action="store_true", help="first the package and its native module, to the board's lib"
+        "--install", action="store_true", help="first install the package and its native module, in the board's lib"
     )
     parser.add_argument("--packages", type=Path, help="the folder mip of a release (default: what `make mip` left)")
 

@@ -1,10 +1,10 @@
 """Compare a target with the NumPy reference, bit for bit.
 
-Every kernel gets golden vectors, made by --seed and answered by the reference; then learners are taught for a moment
-here (CPython and NumPy) and there, and their digests are compared after each step: one with the model, and with a
-small synthetic one those that train the head, all of its layers, and a quarter of their channels. A wrong bit is
-located: kernel, call, argument, index. The target is MicroPython's unix port or, with --port, a connected board, which
-gets the model unless it has it. Exit status 1 if anything differs.
+Every kernel gets inputs that --seed draws, and must give the reference's results. Then learners are taught briefly,
+here (CPython and NumPy) and on the target, and their digests are compared after each step: one learner with the model,
+and three with a small synthetic model, which train the head, all layers, and a quarter of their channels. A wrong bit
+is located: kernel, call, argument, index. The target is MicroPython's unix port or, with --port, a connected board;
+the model is uploaded unless it is there. Exit status 1 if anything differs.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Teach in the browser: serve the page that `make web` built to this machine, and open it.
 
-MicroPython and the learner run in the page; nothing leaves the browser. What is saved there is a state file as a board
-saves it. The page needs no server of a certain kind: the folder build/web can be put on any (https, for the camera).
+MicroPython and the learner run in the page; nothing leaves the browser. It saves a state file that boards load.
+Any web server can serve the folder build/web (https, for the camera).
 """
 
 from __future__ import annotations

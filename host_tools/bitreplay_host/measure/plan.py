@@ -252,10 +252,9 @@ def describe(
         )
     head = ["train", "channels", "bytes", "in one piece", "bytes left", "fits", "a minibatch, ms", "a class, s", ""]
     text += table(head, rows) + "\n\n"
-    text += (
-        f"bytes: the learner's buffers and {net.scratch_bytes} for the network to run; left: less Python's objects.\n"
-    )
-    text += f"hardly: less than {SPARE} bytes are left. Times: {times(name, found)}\n\n"
+    text += f"bytes: the learner's buffers, and {net.scratch_bytes} to run the network; `bitreplay report` has both.\n"
+    text += "bytes left: of the heap, without these bytes and Python's objects, which are estimated.\n"
+    text += f"fits: hardly, if less than {SPARE} bytes are left. Times: {times(name, found)}\n\n"
     if best is None:
         return text + reason(found)
     return text + f"recommended: {call(best, settings)}"
