@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from learners import learned
 from synthetic import teach
 
-# CWR*: Lomonaco, Maltoni and Pellegrini 2020. Avalanche's CWRStarPlugin.consolidate_weights computes the same, except
-# that it leaves `past` at 0 after the first time that a class is seen, which the paper does not.
+# CWR*: Lomonaco, Maltoni and Pellegrini 2020. tests/host/experiments/test_avalanche.py compares with Avalanche itself.
 
 
 def published(cw, tw, past, cur):
