@@ -26,6 +26,8 @@ EPILOG = """examples:
   bitreplay pretrain --data spectrograms.npz --no-flip --widths 32 32 64 64 128 --out speech.pt
   bitreplay pretrain --widths 32 32 64 64 128 --cutmix 0 --out small.pt
   bitreplay pretrain --init models/backbone.safetensors --latent block5 --above --cutmix 0 --epochs 15 --out deep.pt
+  bitreplay pretrain --net float --epochs 30 --out twin.pt
+  bitreplay pretrain --teacher twin.pt --out taught.pt
   bitreplay export backbone.pt backbone.safetensors
 """
 
@@ -39,7 +41,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--folded", action="store_true", help="of a checkpoint's net: with batch norm as integers, as it is exported"
     )
-    parser.add_argument("--net", choices=KINDS, default=KINDS[0], help="kind of the blocks (default: %(default)s)")
+    parser.add_argument(
+        "--net",
+        choices=KINDS,
+        default=KINDS[0],
+        help="kind of the blocks; float, with real weights and ReLU, is a teacher (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--teacher",
+        metavar="CHECKPOINT",
+        type=Path,
+        help="learn what this net, trained on the same --data, makes of each image, beside its class",
+    )
     parser.add_argument(
         "--widths",
         type=int,
@@ -94,6 +107,7 @@ def settings(args: argparse.Namespace) -> Settings:
         directory=args.dir,
         image=args.image,
         flip=not args.no_flip,
+        teacher=args.teacher,
         widths=args.widths,
         epochs=args.epochs,
         rate=args.rate,

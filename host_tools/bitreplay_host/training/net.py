@@ -209,6 +209,9 @@ class Net(nn.Module):
     height and width, multiples of 16, and channels. A net of 0 classes has no head.
     """
 
+    block, layer = Block, TrainableLayer
+    decay = 0.0  # of what is trained, a step, times the rate
+
     def __init__(
         self, classes=100, groups=2, widths=WIDTHS, latent=LATENT, norm=True, style="reactnet", image=(32, 32, 3)
     ):
@@ -216,9 +219,9 @@ class Net(nn.Module):
         self.image, kind = image, STYLES[style]
         affine = functools.partial(Affine, slope=kind.slope, learned=kind.learned) if norm else Slopes
         self.stem = Stem(widths[0], affine, image[2])
-        self.blocks = nn.ModuleList(Block(a, b, affine, b // a, kind) for a, b in itertools.pairwise(widths))
+        self.blocks = nn.ModuleList(self.block(a, b, affine, b // a, kind) for a, b in itertools.pairwise(widths))
         self.threshold = nn.Parameter(torch.zeros(widths[-1]), requires_grad=kind.learned)
-        self.trainable = TrainableLayer(widths[-1], groups, affine)
+        self.trainable = self.layer(widths[-1], groups, affine)
         self.head = nn.Parameter(torch.randn(classes, widths[-1]) * 0.05)
         self.integer = False  # whether it computes just what the integers do
         self.cut(latent)

@@ -14,6 +14,7 @@ from torch import nn
 from . import WIDTHS
 from .affine import Affine
 from .net import LATENT, Binary, Net, Stem, TrainableLayer, sign
+from .twin import FLOAT, FloatNet
 
 PLAIN = "vgg"
 
@@ -98,4 +99,5 @@ class PlainNet(Net):
 
 def make(kind, norm=True, **arguments):
     """The net of a kind, one of training.KINDS, with the arguments of Net."""
-    return PlainNet(**arguments) if kind == PLAIN else Net(norm=norm, style=kind, **arguments)
+    special = {PLAIN: PlainNet, FLOAT: FloatNet}
+    return special[kind](**arguments) if kind in special else Net(norm=norm, style=kind, **arguments)

@@ -17,11 +17,12 @@ import torch.nn.functional as F
 from tqdm import tqdm
 
 from ..errors import UserError
-from . import data
+from . import data, distil
 from .net import LATENT, to_input
 from .plain import PLAIN, make
 from .restore import checkpoint, has_norm, is_model, weights_to_train
 from .steps import LABEL_SMOOTHING, Steps
+from .twin import FLOAT
 
 KEPT = "epochs", "rate", "cutmix", "flip", "batch", "seed", "net", "latent", "above"  # settings, in checkpoints
 HELD_BACK = 20  # one of so many training images is for validation
@@ -34,7 +35,7 @@ class Settings:
 
     folded: start from the folded net of a checkpoint `init`. net: one of training.KINDS. widths, latent: as Net takes
     them. above: train only what lies above the latent. rate: the peak for binary weights. cutmix: share of the
-    minibatches. compile: by torch.compile, which needs a C++ compiler.
+    minibatches. teacher: a checkpoint to learn from. compile: by torch.compile, which needs a C++ compiler.
     """
 
     out: Path
@@ -53,6 +54,7 @@ class Settings:
     above: bool = False
     image: tuple[int, int, int] | None = None
     flip: bool = True
+    teacher: Path | None = None
     compile: bool = True
 
 
@@ -96,6 +98,11 @@ def _check(settings: Settings) -> None:
         raise UserError(f"{settings.out} would be the log: give --out another ending, for example .pt")
     if settings.folded and (not settings.init or is_model(settings.init) or settings.net == PLAIN):
         raise UserError(f"--folded needs --init with a checkpoint; a model is folded already, a {PLAIN} folds exactly")
+    if settings.net == FLOAT:
+        if settings.above or settings.latent != LATENT:
+            raise UserError(f"--net {FLOAT} has no latent: leave out --latent and --above")
+        if settings.init and is_model(settings.init):
+            raise UserError(f"--net {FLOAT} needs --init with a checkpoint: a model has signs for weights")
     if settings.init and settings.out.exists():
         raise UserError(f"{settings.out} is there already: go on with it without --init, or choose another --out")
 
@@ -116,6 +123,7 @@ class Training:
         torch.manual_seed(settings.seed)
         self.generator = torch.Generator().manual_seed(settings.seed)
         self._load()
+        self.teacher = distil.teacher(settings.teacher, self.labels, self.image) if settings.teacher else None
         widths = settings.widths
         steps = [b / a for a, b in zip(widths, widths[1:], strict=False) if a > 0]
         if any(w < 32 or w % 32 for w in widths) or sorted(steps) != [1.0] * (len(widths) - 3) + [2.0, 2.0]:
@@ -153,7 +161,8 @@ class Training:
     def _kept(self) -> dict:
         """The settings that a checkpoint keeps, as training cannot go on with others."""
         kept = {name: getattr(self.settings, name) for name in KEPT}
-        return kept | {"widths": list(self.settings.widths), "image": list(self.image)}
+        kept |= {"widths": list(self.settings.widths), "image": list(self.image)}
+        return kept | {"teacher": str(self.settings.teacher or "none")}
 
     def _parts(self):
         """What a checkpoint keeps the state of, beside the generator."""
@@ -198,6 +207,8 @@ class Training:
         settings = self.settings
         settings.out.parent.mkdir(parents=True, exist_ok=True)
         step_net = torch.compile(self.net) if settings.compile else self.net
+        if self.teacher and settings.compile:
+            self.teacher.compile()
         while self.epoch < settings.epochs:
             start, loss = time.time(), self._one_epoch(step_net)
             accuracy, seconds = self.accuracy(), time.time() - start
@@ -206,7 +217,10 @@ class Training:
             with settings.out.with_suffix(".log").open("a") as log:
                 log.write(line + "\n")
             self._save()
-        print(f"{settings.out}; next: bitreplay export {settings.out} {settings.out.with_suffix('.safetensors')}")
+        after = f"export {settings.out} {settings.out.with_suffix('.safetensors')}"
+        if settings.net == FLOAT:
+            after = f"pretrain --teacher {settings.out} --out taught.pt"
+        print(f"{settings.out}; next: bitreplay {after}")
 
     def _one_epoch(self, step_net) -> float:
         total = 0.0
@@ -226,10 +240,13 @@ class Training:
             others = labels[order]
         with torch.autocast("cpu", torch.bfloat16):
             scores = step_net(to_input(images)).float()
+            taught = self.teacher(to_input(images)).float() if self.teacher else None
         loss = share * F.cross_entropy(scores, labels, label_smoothing=LABEL_SMOOTHING)
         if share < 1:
             loss = loss + (1 - share) * F.cross_entropy(scores, others, label_smoothing=LABEL_SMOOTHING)
-        return loss
+        if taught is None:
+            return loss
+        return distil.TRUTH * loss + (1 - distil.TRUTH) * distil.loss(scores, taught)
 
     def accuracy(self) -> float:
         """Percent right of the images held back, in float32."""
