@@ -210,7 +210,6 @@ class Net(nn.Module):
     """
 
     block, layer = Block, TrainableLayer
-    decay = 0.0  # of what is trained, a step, times the rate
 
     def __init__(
         self, classes=100, groups=2, widths=WIDTHS, latent=LATENT, norm=True, style="reactnet", image=(32, 32, 3)

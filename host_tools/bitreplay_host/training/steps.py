@@ -19,12 +19,7 @@ class Steps:
         self.binary = [layer.weight for layer in [*net.blocks, net.trainable]]
         known = {id(p) for p in self.binary}
         other = [p for p in net.parameters() if id(p) not in known]
-        self.optimizer = torch.optim.Adam(
-            [{"params": self.binary}, {"params": other}],
-            betas=(0.9, 0.99),
-            weight_decay=net.decay,
-            decoupled_weight_decay=True,
-        )
+        self.optimizer = torch.optim.Adam([{"params": self.binary}, {"params": other}], betas=(0.9, 0.99))
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
             self.optimizer,
             [rate, rate * 2 / 3],

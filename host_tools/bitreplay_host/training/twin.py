@@ -38,7 +38,6 @@ class FloatNet(Net):
     """As Net; its weights have the same names. It cannot be cut or exported."""
 
     block, layer = FloatBlock, FloatLayer
-    decay = 0.05  # chosen on validation images
 
     def last(self, x):
         return relu(average(x, 2), self.threshold)
