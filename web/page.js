@@ -1,7 +1,7 @@
 // The page: what is shown goes to the learner, what it says to the cards.
 import { addCard, cards, match, onCards } from "./classes.js";
 import { ask, onProgress } from "./learner.js";
-import { hasSerial, toBoard, toPico } from "./move.js";
+import * as moves from "./move.js";
 import * as source from "./source.js";
 
 const MODEL = "backbone.safetensors";
@@ -15,6 +15,7 @@ let busy = 1; // what waits for the learner, or is at work with it
 let queue = Promise.resolve();
 let unsaved = false;
 let last = null; // the picture that was looked at
+let live = false; // whether a board answers
 
 function tell(text, wrong = false) {
     part("message").textContent = text;
@@ -53,8 +54,9 @@ function buttons() {
     for (const card of cards) card.button.disabled = card.label === null && status.classes.length >= status.room;
 }
 
-// One thing after another; what fails is told, and has changed nothing.
+// One thing after another; what fails is told, and has changed nothing. A board that answers stops.
 function work(act) {
+    live = false;
     busy++;
     queue = queue.then(act).catch((error) => tell(error.message, true)).finally(() => {
         busy--;
@@ -164,7 +166,53 @@ function load(file) {
 }
 
 function move(way) {
-    return work(async () => way({ state: await ask("save"), digest: status.digest }));
+    return work(async () => onDevice(await way({ state: await ask("save"), digest: status.digest })));
+}
+
+function onDevice(machine) {
+    part("device").hidden = false;
+    part("machine").textContent = `${machine}:`;
+}
+
+function fromBoard(which = async () => {}) {
+    return work(async () => {
+        await which();
+        const { state, digest, machine } = await moves.fromBoard(tell);
+        const found = await ask("load", { bytes: state, name: "the board's learner" });
+        update(found, true);
+        unsaved = true;
+        onDevice(machine);
+        const same = digest === found.digest ? ", the same in every bit" : ""; // a file has no digest there
+        tell(`This is what the ${machine} knows${same}.`);
+    });
+}
+
+// The board answers until the button is pressed again, or there is something else to do.
+function letItAnswer() {
+    if (live) return void (live = false);
+    return work(async () => {
+        live = true;
+        part("live").setAttribute("aria-pressed", true);
+        for (const card of cards) card.score(null, false);
+        showNearest(null);
+        const machine = part("machine").textContent.slice(0, -1);
+        answer("…", `the ${machine} answers`);
+        let n = 0;
+        tell(`The pictures go to the ${machine}.`);
+        const next = async () => {
+            while (live && (document.hidden || source.isBlank())) await sleep(GLANCE);
+            return live ? source.look() : null;
+        };
+        try {
+            await moves.live(next, (label, share) => {
+                answer(label, `${Math.round(100 * share)} %, says the ${machine}`);
+                tell(`The ${machine} has answered ${++n} time${n > 1 ? "s" : ""}.`);
+            });
+        } finally {
+            live = false;
+            part("live").setAttribute("aria-pressed", false);
+        }
+    });
 }
 
 // What it says of the picture.
@@ -181,15 +229,16 @@ function showNearest(nearest, picture) {
     part("alike").textContent = picture ? `Most like\n${Math.round(100 * nearest[1])} % of bits` : `Most like a ${nearest[0]}, no picture`;
 }
 
-function showFound({ guess, scores, nearest, picture, ms }) {
+function showFound({ guess, scores, unknown, nearest, picture, ms }) {
     const best = scores?.[0]?.[0];
     if (guess) answer(guess[0].replaceAll("_", " "), `its guess, untaught: ${Math.round(100 * guess[1])} %`);
+    else if (unknown) answer("Unknown", `if it is known, then ${best}`);
     else if (scores?.length === 1) answer(best, "the only thing it knows");
     else if (scores?.length) answer(best, `${Math.round(100 * scores[0][1])} %`);
     else answer(nearest?.[0] ?? "–", nearest ? "the most similar" : "");
     showNearest(nearest, picture);
     const shares = new Map(scores);
-    for (const card of cards) card.score(card.label === null ? null : (shares.get(card.label) ?? null), best !== undefined && card.label === best);
+    for (const card of cards) card.score(card.label === null ? null : (shares.get(card.label) ?? null), best !== undefined && !unknown && card.label === best);
     part("speed").textContent = `${ms.toFixed(1)} ms for this answer, ${Math.round(status.bytes / 1024)} KB of RAM as on a board.`;
 }
 
@@ -269,10 +318,13 @@ function listen() {
     part("undo").onclick = undo;
     part("save").onclick = () => work(save);
     part("load").onchange = ({ target }) => target.files.length && load(target.files[0]).then(() => (target.value = ""));
-    part("board").hidden = part("replacing").hidden = !hasSerial;
-    part("no-serial").hidden = hasSerial;
-    part("board").onclick = () => move((learner) => toBoard(learner, MODEL, part("replace").checked, tell));
-    part("pico").onclick = () => move((learner) => toPico(learner, MODEL, tell));
+    for (const id of ["board", "replacing", "from"]) part(id).hidden = !moves.hasSerial;
+    part("no-serial").hidden = moves.hasSerial;
+    part("board").onclick = () => move((learner) => moves.toBoard(learner, MODEL, part("replace").checked, tell));
+    part("pico").onclick = () => move((learner) => moves.toPico(learner, MODEL, tell));
+    part("from").onclick = () => fromBoard(moves.choose);
+    part("back").onclick = () => fromBoard();
+    part("live").onclick = letItAnswer;
     window.onbeforeunload = (event) => unsaved && event.preventDefault();
 }
 

@@ -8,6 +8,7 @@ import uctypes
 # A Pico has room for a learner of this size.
 SETTINGS = {"replay": 500, "fresh": 100, "classes": 10}
 EPOCHS = 16  # few pictures at a time, and a fast machine
+REFUSED = 0.05  # of what is known, for the sake of what is not
 
 net = me = image = latent = None
 
@@ -38,10 +39,15 @@ def learn(tell):
 
 
 def look():
-    """What the picture is: the pretrained guess while nothing is known, then scores and the nearest latent."""
+    """What the picture is: the pretrained guess while nothing is known, then scores, whether it is unknown, the nearest latent."""
     if not me.labels:
         return json.dumps({"guess": net.classify(image) if net.labels else None})
     found = {"scores": me.scores(image) if any(me.head.past) else []}
+    net.latent(image, latent)
+    try:
+        found["unknown"] = me.predict_latent(latent, REFUSED)[0] is None
+    except ValueError:
+        pass  # a single class, or too few samples, tell nothing of it
     if me.fresh.n + me.replay.n:
         label, distance, index = me.nearest(image)
         samples = me.fresh

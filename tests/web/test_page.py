@@ -79,6 +79,18 @@ def test_drawings_are_told_apart_after_two_holds(browser):
     assert "held back" in browser.js("document.getElementById('tested').textContent")
 
 
+def test_what_was_not_taught_is_unknown(browser, pictures, tmp_path):
+    for nth, name in enumerate(pictures):
+        teach_files(browser, nth, f"{'First' if not nth else 'Second'} thing", pictures[name])
+    strange = tmp_path / "strange.png"
+    Image.effect_noise((32, 32), 200).convert("RGB").save(strange)
+    browser.files("#picture", [strange])
+    shows(browser, "Unknown")
+    assert browser.js("document.querySelectorAll('.best').length") == 0
+    browser.files("#picture", pictures["cross"][:1])
+    shows(browser, "Second thing")
+
+
 def test_undo_rename_and_forget_put_right_what_was_taught(browser):
     teach_two(browser)
     before = browser.js(DIGEST)

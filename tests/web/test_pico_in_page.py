@@ -2,8 +2,11 @@
 
 import pytest
 from builds import need
+from lessons import DIGEST, LABEL, MESSAGE, says
 
 pytestmark = pytest.mark.emulator
+
+SURE = "document.getElementById('sure').textContent"
 
 
 def test_the_pico_in_the_page_gets_what_was_taught(browser, pictures):
@@ -20,3 +23,17 @@ def test_the_pico_in_the_page_gets_what_was_taught(browser, pictures):
     assert said.startswith("It is on the Raspberry Pi Pico") and said.endswith(
         f"the same in every bit: {digest[:16]}."
     )
+
+    # It answers there, until something else is done; what it knows comes back.
+    browser.files("#picture", pictures["cross"][:1])
+    browser.press("#live")
+    browser.until(f"{SURE}.endsWith('says the Raspberry Pi Pico') && {LABEL} === 'Second thing'", 60)
+    browser.files("#picture", pictures["ring"][:1])
+    browser.until(f"{SURE}.endsWith('says the Raspberry Pi Pico') && {LABEL} === 'First thing'", 60)
+    assert browser.js("document.getElementById('live').getAttribute('aria-pressed')") == "true"
+    browser.press(".forget")
+    says(browser, "Forgot First thing")
+    assert browser.js("document.getElementById('live').getAttribute('aria-pressed')") == "false"
+    browser.press("#back")
+    browser.until(f"{MESSAGE} === 'This is what the Raspberry Pi Pico knows, the same in every bit.'", 60)
+    assert browser.js(DIGEST) == digest
