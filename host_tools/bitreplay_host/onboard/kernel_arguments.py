@@ -171,13 +171,17 @@ def global_avg_pool(n, channels):
     return [_buffer("x", "b", n * channels), _output("y", "b", channels)]
 
 
-def pool(shape):
+def avg_pool(shape):
     height, width, channels, size_h, size_w, repeat = shape
     return [
         _shape("shape", POOL, shape),
         _buffer("x", "b", height * width * channels),
         _output("y", "b", height // size_h * (width // size_w) * channels * repeat),
     ]
+
+
+def max_pool(shape):
+    return avg_pool(shape)
 
 
 def max_pool_bits(shape):
@@ -377,41 +381,10 @@ def bconv2d_dw(geometry, samples, count, bits):
     ]
 
 
-KERNELS = {
-    "conv2d": conv2d,
-    "bconv2d": bconv2d,
-    "bconv2d_masks": bconv2d_masks,
-    "bconv2d_sign": bconv2d_sign,
-    "binarize": binarize,
-    "near_threshold": near_threshold,
-    "expand": expand,
-    "global_avg_pool": global_avg_pool,
-    "avg_pool": pool,
-    "max_pool": pool,
-    "max_pool_bits": max_pool_bits,
-    "add": add,
-    "dense": dense,
-    "nearest": nearest,
-    "logmel": logmel,
-    "logmel_image": logmel_image,
-    "random": random,
-    "softmax": softmax,
-    "head_backward": head_backward,
-    "head_update": head_update,
-    "head_quantize": head_quantize,
-    "head_begin": head_begin,
-    "head_add": head_add,
-    "head_sum": head_sum,
-    "consolidate": consolidate,
-    "transpose": transpose,
-    "dot_tables": dot_tables,
-    "dot_signs": dot_signs,
-    "update_weights": update_weights,
-    "avg_pool_backward": avg_pool_backward,
-    "gradient_mask": gradient_mask,
-    "gradient_add": gradient_add,
-    "expand_backward": expand_backward,
-    "gradient_record": gradient_record,
-    "bconv2d_dx": bconv2d_dx,
-    "bconv2d_dw": bconv2d_dw,
-}
+LAYERS = conv2d, bconv2d, bconv2d_masks, bconv2d_sign, binarize, near_threshold, expand, global_avg_pool, add, dense
+POOLS = avg_pool, max_pool, max_pool_bits
+OTHERS = random, nearest, logmel, logmel_image
+HEAD = softmax, head_backward, head_update, head_quantize, head_begin, head_add, head_sum, consolidate
+SIGNS = transpose, dot_tables, dot_signs, update_weights
+GRADIENTS = avg_pool_backward, gradient_mask, gradient_add, expand_backward, gradient_record, bconv2d_dx, bconv2d_dw
+KERNELS = {kernel.__name__: kernel for kernel in LAYERS + POOLS + OTHERS + HEAD + SIGNS + GRADIENTS}
