@@ -46,7 +46,7 @@ async function ask(board, script, values = {}, seconds = undefined) {
   try {
     return JSON.parse(answer);
   } catch {
-    throw new Error("The board's answer is garbled: end what else prints on its port, and repeat this.");
+    throw new Error("The board's answer is garbled: close what else prints on its port, and repeat this.");
   }
 }
 
@@ -58,7 +58,7 @@ export async function connect(port) {
     if (!(error instanceof DOMException)) {
       throw error; // pico.js says what to do
     }
-    throw new Error(`The port cannot be opened (${error.message}): end what else uses it, or plug the board in again.`);
+    throw new Error(`The port cannot be opened (${error.message}): close what else uses it, or plug the board in again.`);
   }
   const board = new Repl(port);
   try {

@@ -183,7 +183,7 @@ def prepare(lib):
     names, new = values["names"], values["new"]
     for folder in (lib, lib + "/bitreplay"):
         if kind(folder) == "file":
-            return folder + " is on the board and no folder: rename it, and repeat this."
+            return folder + " is on the board and is not a folder: rename it, and repeat this."
         if kind(folder) is None:
             os.mkdir(folder)
     for name in names:
@@ -200,7 +200,7 @@ def prepare(lib):
             continue
         known = name in listed or name.endswith(new)
         if kind(path) == "folder" or not known and not (name.endswith(".mpy") and first(path) == b"M"):
-            return path + " is on the board and not BitReplay's: rename it, and repeat this."
+            return path + " is on the board and does not belong to BitReplay: rename it, and repeat this."
         old.append(path)
         size += os.stat(path)[6]
     stat = os.statvfs(lib)

@@ -7,7 +7,7 @@ const TRY = 3;
 const BANNER = "raw REPL; CTRL-B to exit\r\n>";
 const [CTRL_A, CTRL_B, CTRL_C, CTRL_D, CTRL_E] = [1, 2, 3, 4, 5];
 const [R, PROMPT] = [82, 62];
-const SILENT = "The board does not answer as MicroPython does: end what else uses its port, press its reset button, " +
+const SILENT = "The board does not answer as MicroPython does: close what else uses its port, press its reset button, " +
   "or give it firmware.";
 const BROKEN = "The connection broke off: plug the board in again, and repeat this.";
 

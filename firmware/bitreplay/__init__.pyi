@@ -32,7 +32,7 @@ def load(path: str | PathLike[str]) -> Network:
     """The Network in a model file. ValueError names the field or tensor that is wrong."""
 
 def heap() -> _Heap:
-    """Bytes of the heap: used, free, and the largest block that is free in one piece."""
+    """Bytes of the heap: used, free, and the largest free block."""
 
 def plan(
     net: Network, replay: int = 500, fresh: int = 100, classes: int = 10
@@ -40,7 +40,7 @@ def plan(
     """Prints what a learner would need with each choice of train and channels; returns [(train, channels, bytes)]."""
 
 def ctrl_c(code: int) -> None:
-    """micropython.kbd_intr(code): -1 for a program that reads binary data from stdin. learn() puts it back."""
+    """micropython.kbd_intr(code), restored after learn(): -1 for a program that reads binary data from stdin."""
 
 class _LogMel:
     """The last second of sound as a picture, 32 x 32 x channels."""
@@ -51,16 +51,16 @@ class _LogMel:
     hop: int  # samples from one column to the next
 
     def add(self, samples: ReadableBuffer) -> None:
-        """The next hop samples of a stream, int16: the picture moves on by a column."""
+        """Takes the next hop samples of a stream, int16: the picture moves by one column."""
 
     def loudness(self) -> float:
-        """Of the newest column: the logarithm of the power of its loudest band to the base 2."""
+        """The base-2 logarithm of the power in the loudest band of the newest column."""
 
     def image(self) -> bytearray:
-        """The picture, in a buffer that is used again."""
+        """The picture, in a buffer that the next call overwrites."""
 
     def of(self, samples: ReadableBuffer) -> bytearray:
-        """The picture of a recording, int16: of its middle second, or with silence around it."""
+        """The picture of a recording, int16: of its middle second, or padded with silence."""
 
 class _Window:
     """The last readings of sensors as a picture, 32 x 32 x 3."""
@@ -70,10 +70,10 @@ class _Window:
     hop: int
 
     def add(self, values: Sequence[float]) -> bool:
-        """A reading, x, y, z of each sensor. Returns whether a picture is due."""
+        """Takes a reading, x, y, z of each sensor. Returns True every hop readings, when a picture is due."""
 
     def image(self) -> bytearray:
-        """The picture, in a buffer that is used again."""
+        """The picture, in a buffer that the next call overwrites."""
 
 class _Record:
     """An .npy file that grows row by row."""
@@ -84,13 +84,13 @@ class _Record:
     rows: int
 
     def append(self, row: ReadableBuffer | list[int] | list[float] | tuple[float, ...]) -> None:
-        """A row: a buffer of this type, or its numbers."""
+        """Appends a row: a buffer of this type, or its numbers."""
 
     def flush(self) -> None:
-        """From now on numpy.load() finds these rows, even if power fails."""
+        """Makes all rows so far readable by numpy.load(), even after a power cut."""
 
     def close(self) -> None:
-        """As flush(); nothing can be appended any more."""
+        """Flushes and closes the file."""
 
     def __enter__(self) -> Self: ...
     def __exit__(self, *_: object) -> None: ...
@@ -99,10 +99,10 @@ def logmel(rate: int = 8000, channels: int = 3) -> _LogMel:
     """Sound as images. rate: 8000 or 16000 samples a second. docs/numbers.md (Sound)"""
 
 def window(units: Sequence[float] = (256, 128), samples: int = 128, hop: int = 64) -> _Window:
-    """Sensors with three axes as images. units: of each, how much of what it reads is one of 256 levels."""
+    """Sensors with three axes as images. units: for each, the reading that is one of 256 levels."""
 
 def record(path: str | PathLike[str], shape: int | Sequence[int], dtype: str = "uint8") -> _Record:
-    """An .npy file of rows, new or to be continued. dtype: uint8, int8, uint16, int16, uint32, int32 or float32."""
+    """An .npy file of rows, new or continued. dtype: uint8, int8, uint16, int16, uint32, int32 or float32."""
 
 class Network:
     """A pretrained model, ready to run. Made by load()."""
@@ -134,7 +134,7 @@ class Network:
         """(label, probability) by the pretrained head."""
 
 class Learner:
-    """Learns classes, and keeps what it knew, from the latents of a Network."""
+    """Learns classes from the latents of a Network, and replays old ones so as not to forget."""
 
     net: Network
     labels: list[_Label]
@@ -166,15 +166,15 @@ class Learner:
         conv_rate: float = 0.005,
         start: bool = False,
     ) -> None:
-        """replay: latents kept. fresh: samples seen before learn(). classes: capacity for labels. train: the head, or
-        also so many layers from the top; channels: the share of them. start: with the model's own classes.
-        docs/learning.md"""
+        """replay: latents kept. fresh: the most samples before a learn(). classes: the most labels. train: "head", or
+        also that many binary layers from the top; channels: the share of their channels. start: with the model's own
+        classes. docs/learning.md"""
 
     def see(self, image: ReadableBuffer, label: _Label) -> None:
         """Keeps the latent of an image (uint8, net.image_bytes) as a fresh sample of a label."""
 
     def see_latent(self, latent: ReadableBuffer, label: _Label) -> None:
-        """As see(), for a latent that was computed before."""
+        """As see(), for a latent that net.latent() computed."""
 
     def undo(self) -> _Label:
         """Takes back the last see() since the last learn(); returns its label."""
@@ -186,53 +186,55 @@ class Learner:
         """Removes a class: its samples, and what the head learned of it."""
 
     def counts(self) -> dict[_Label, tuple[int, int, int]]:
-        """{label: (fresh samples, replayed samples, samples learned, every time counted)}"""
+        """{label: (fresh samples, replayed samples, samples learned, counted each time)}"""
 
     def nearest(self, image: ReadableBuffer) -> tuple[_Label, int, int]:
-        """(label, bits that differ, index) of the most similar sample; it needs no learn()."""
+        """(label, bits that differ, index) of the most similar sample. Needs no learn()."""
 
     def nearest_latent(self, latent: ReadableBuffer) -> tuple[_Label, int, int]:
-        """As nearest(), for a latent that was computed before."""
+        """As nearest(), for a latent that net.latent() computed."""
 
     def scores(self, image: ReadableBuffer) -> list[tuple[_Label, float]]:
         """[(label, probability)] of all classes that were learned, the most probable first."""
 
     @overload
     def predict(self, image: ReadableBuffer) -> tuple[_Label, float]:
-        """(label, probability) of the likeliest class; before learn() nearest()'s, with the share of equal bits."""
+        """(label, probability) of the most probable class. Before learn(): nearest()'s label, and the share of equal
+        bits."""
 
     @overload
     def predict(self, image: ReadableBuffer, unknown: float | None) -> tuple[_Label | None, float]:
-        """The label of what is stranger than all but this share of known images, such as 0.05, is None."""
+        """unknown: a share, such as 0.05. The label is None if the image is stranger than all but this share of known
+        images."""
 
     @overload
     def predict_latent(self, latent: ReadableBuffer) -> tuple[_Label, float]:
-        """As predict(), for a latent that was computed before."""
+        """As predict(), for a latent that net.latent() computed."""
 
     @overload
     def predict_latent(self, latent: ReadableBuffer, unknown: float | None) -> tuple[_Label | None, float]:
-        """As predict(), for a latent that was computed before."""
+        """As predict(), for a latent that net.latent() computed."""
 
     def learn(
         self, epochs: int | None = None, progress: bool | Callable[[int, int, float], object] | None = True
     ) -> None:
-        """Learns the fresh samples with the replayed ones; without epochs until no more become right. progress: True
-        prints; or f(epoch, epochs, percent)."""
+        """Learns the fresh samples with the replayed ones. Without epochs it stops by itself, after 4 to 20.
+        progress: True prints; or f(epoch, epochs, percent)."""
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Writes the learner to a file, whole or not at all."""
+        """Writes the learner to a file. A power cut leaves the old file or the new one."""
 
     @classmethod
     def load(
         cls, net: Network, path: str | PathLike[str], *, replay: int = ..., fresh: int = ..., classes: int = ...
     ) -> Self:
-        """The learner that save() wrote, on the same model; with room for more, if you say so."""
+        """The learner that save() wrote, on the same model. replay, fresh and classes can be made larger."""
 
     def digest(self) -> str:
         """sha256 (hex) of all that was seen and learned."""
 
     def memory(self) -> _Memory:
-        """Bytes of each kind of buffer, and in all."""
+        """Bytes of each kind of buffer, and the total."""
 
     def buffers(self) -> dict[str, int]:
         """Bytes of each buffer: "part.buffer"."""

@@ -10,7 +10,7 @@ import sys
 
 
 def refuse():
-    raise RuntimeError("the network is in use by a call that has not returned, its own or a learner's; wait for it")
+    raise RuntimeError("the network is in use by another call, its own or a learner's; wait until it returns")
 
 
 if sys.implementation.name != "micropython":

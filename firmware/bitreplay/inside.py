@@ -52,7 +52,7 @@ class Inside(Learning):
             return self.labels.index(label)
         if len(self.labels) == self.config["classes"]:
             raise ValueError(
-                "label: %r would be class %d of classes=%d; save it, and Learner.load(net, path, classes=N) is larger"
+                "label: %r would be class %d, with room for classes=%d; save() and Learner.load(net, path, classes=N)"
                 % (label, len(self.labels) + 1, len(self.labels))
             )
         state.check_room(self, label)
@@ -75,7 +75,7 @@ class Inside(Learning):
         label = plain(label)
         check_label(label)
         if label not in self.labels:
-            raise ValueError("label: there is no class %r; counts() has those that there are" % (label,))
+            raise ValueError("label: there is no class %r; counts() lists the classes" % (label,))
         return self.labels.index(label)
 
     def _nearest(self):

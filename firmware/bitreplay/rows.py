@@ -61,7 +61,7 @@ class Record:
         elif len(head) < HEADER or _header(self._descr, self.shape, self._told(head)) != head:
             file.close()
             raise ValueError(
-                "path: %s is there, but not of rows %s of %s that record() wrote; give another name"
+                "path: %s exists, but record() did not write it with rows %s of %s; give another name"
                 % (self.path, self.shape, self.dtype)
             )
         # Rows that power failed before they were counted are whole; what is left of one is written over.

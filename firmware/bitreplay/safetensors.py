@@ -63,7 +63,7 @@ def open_view(path):
                 "multiple of 4, to use it in place" % (path, size)
             )
         if _moved(file.readinto, data) != size:
-            fail(path, "file", "could not be read to its end; try again")
+            fail(path, "file", "could not be read completely; try again")
     return memoryview(data), None
 
 
@@ -100,7 +100,7 @@ def fill(path, tensor, buffer):
     with open(path, "rb") as file:
         file.seek(tensor.offset)
         if _moved(file.readinto, buffer) != tensor.size:
-            fail(path, "file", "expected %d bytes at %d; did it change?" % (tensor.size, tensor.offset))
+            fail(path, "file", "expected %d bytes at %d; was the file changed?" % (tensor.size, tensor.offset))
 
 
 def _address(view):
@@ -115,7 +115,11 @@ def _data_start(path, head, size):
         fail(path, "file", "%d bytes are too few for a safetensors file; copy it again" % size)
     length = struct.unpack("<Q", head)[0]
     if length > MAX_HEADER:
-        fail(path, "header", "its length is %d bytes, at most %d are read; is it safetensors?" % (length, MAX_HEADER))
+        fail(
+            path,
+            "header",
+            "its length is %d bytes, but at most %d are allowed; is it safetensors?" % (length, MAX_HEADER),
+        )
     if length > size - 8:
         fail(path, "header", "its length is %d bytes, but only %d follow; copy the file again" % (length, size - 8))
     if length % 4:
@@ -175,7 +179,7 @@ def _tensor(path, name, entry):
         fail(path, name, "data_offsets must be a list of two integers, begin <= end")
     offset, size = offsets[0], offsets[1] - offsets[0]
     if count(shape) * SIZES[dtype] != size:
-        fail(path, name, "its shape and dtype do not make the bytes that data_offsets tells; export the file again")
+        fail(path, name, "its shape and dtype do not give the size in data_offsets; export the file again")
     if offset % SIZES[dtype]:
         fail(path, name, "is not aligned to %d bytes; export the file again, larger elements first" % SIZES[dtype])
     return Tensor(dtype, tuple(shape), offset, size)
@@ -277,7 +281,7 @@ def _write_header(path, file, metadata, tensors, size):
 
 def _write(path, file, data):
     if _moved(file.write, data) != len(data):
-        fail(path, "file", "could not be written to its end; is there room?")
+        fail(path, "file", "could not be written completely; is there room?")
 
 
 # Files. A save goes to path + ".new", which then takes the place of path. That rename is one step on littlefs and

@@ -115,7 +115,9 @@ class LogMel:
         kept = self.frame - self.hop
         self._check(samples)
         if len(samples) != self.hop:
-            raise ValueError("samples: must be %d, from one column to the next, got %d" % (self.hop, len(samples)))
+            raise ValueError(
+                "samples: must be %d, the hop from one column to the next, got %d" % (self.hop, len(samples))
+            )
         self.samples[:kept] = self.samples[self.hop :]
         memoryview(self.samples)[kept:] = memoryview(samples)
         self._column()
@@ -152,5 +154,5 @@ class LogMel:
             memoryview(self.samples)[:0] = memoryview(samples)[:0]
         except (TypeError, ValueError):
             raise TypeError(
-                'samples: must be of 16 bits with a sign, such as array("h"), got ' + type(samples).__name__
+                'samples: must be signed integers of 16 bits, such as array("h"), got ' + type(samples).__name__
             )

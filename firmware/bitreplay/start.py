@@ -15,7 +15,7 @@ def check_start(net, settings):
         if number > 255:
             raise ValueError("start: the model has %d classes, a learner 255 at most; leave it out" % number)
         raise ValueError(
-            "classes: the model has %d of its own; give more, as new ones need room, or leave start out" % number
+            "classes: the model has %d of its own; give more, to have room for new ones, or leave start out" % number
         )
     for c in range(number):
         size = max([abs(weight) for weight in _row(net, c)])

@@ -47,7 +47,7 @@ def check_room(learner, label):
     size = header_bytes(_metadata(learner, learner.labels + [label]), tensors) + 64 + 16 * len(tensors)
     if size > MAX_HEADER:
         raise ValueError(
-            "label: with it a saved learner's header would have up to %d bytes, at most %d are read; use shorter ones"
+            "label: with it a saved learner's header could have %d bytes, at most %d are allowed; use shorter labels"
             % (size, MAX_HEADER)
         )
 
@@ -178,16 +178,16 @@ def _config(net, path):
     check_fields(path, metadata, FORMAT, VERSION, FIELDS, (), WRITER)
     if metadata["model"] != net.digest:
         digests = metadata["model"][:8], net.digest[:8]
-        fail(path, "model", "the learner is one of another model (sha256 %s..., this one has %s...)" % digests)
+        fail(path, "model", "the learner belongs to another model (sha256 %s..., this one has %s...)" % digests)
     return parse_field(path, metadata, "config", "{}", WRITER)
 
 
 def _grown(config, larger):
     for name, value in larger.items():
         if name not in ("replay", "fresh", "classes"):
-            raise TypeError("%s: does not grow; only replay, fresh and classes do" % name)
+            raise TypeError("%s: cannot be changed; only replay, fresh and classes can grow" % name)
         if plain(value) < config.get(name, 0):
-            raise ValueError("%s: the learner in the file has %d, which can only grow" % (name, config[name]))
+            raise ValueError("%s: the learner in the file has %d; give as many or more" % (name, config[name]))
         config[name] = value
     return config
 

@@ -97,7 +97,8 @@ class Part:
         number = (g[3] * int(config["channels"] * 1000 + 0.5) + 500) // 1000
         if number == 0:
             raise ValueError(
-                "channels: %.3g of the %d of %s is none; give more" % (config["channels"], g[3], self.layer.name)
+                "channels: %.3g of the %d channels of %s is less than one; give more"
+                % (config["channels"], g[3], self.layer.name)
             )
         # Evenly spread, so that every group has its share.
         self.channels = array("H", [i * g[3] // number for i in range(number)])

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 
 class UserError(Exception):
-    """Something that the user can put right. The message, one line, says what is wrong and what to do."""
+    """A mistake that the user can correct. The message, one line, says what is wrong and what to do."""
 
 
 class ScriptError(Exception):

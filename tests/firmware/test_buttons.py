@@ -131,7 +131,7 @@ def test_a_step_that_fails_is_told_and_the_next_follows(teach, tmp_path):
     capacity, button, (leds, kept, known, experiences) = teach(
         AGAIN, tmp_path / "me.safetensors", labels, held, "[110, 250, 200]"
     )
-    assert "would be class 4 of classes=3" in capacity and "button 4 has no label" in button
+    assert "would be class 4, with room for classes=3" in capacity and "button 4 has no label" in button
     assert known == ["dark", "light", "grey"] and experiences == 2 and not kept and leds[-2:] == [1, None]
 
 

@@ -71,8 +71,14 @@ TRAIN = 'train: must be "head", "all" or how many binary layers from the top, go
         ({"channels": True}, "channels: must be"),
         ({"channels": float("nan")}, "channels: must be"),
         ({"channels": "half"}, "channels: must be a number above 0 and at most 1, got 'half'"),
-        ({"train": 1, "channels": 0.001}, "channels: 0.001 of the 64 of bconv2d6 is none; give more"),
-        ({"train": "all", "channels": 0.01}, "channels: 0.01 of the 32 of bconv2d1 is none; give more"),
+        (
+            {"train": 1, "channels": 0.001},
+            "channels: 0.001 of the 64 channels of bconv2d6 is less than one; give more",
+        ),
+        (
+            {"train": "all", "channels": 0.01},
+            "channels: 0.01 of the 32 channels of bconv2d1 is less than one; give more",
+        ),
     ],
     ids=str,
 )
@@ -85,7 +91,7 @@ def test_layers_and_channels_that_cannot_be_trained(deep_net, settings, message)
 def test_the_smallest_share_that_leaves_a_channel(deep_net):
     me = Learner(deep_net, train="all", channels=1 / 64)
     assert [list(part.channels) for part in me.trainer.parts] == [[0], [0], [0]]
-    with pytest.raises(ValueError, match="channels: 0.015 of the 32 of bconv2d1 is none"):
+    with pytest.raises(ValueError, match="channels: 0.015 of the 32 channels of bconv2d1 is less than one"):
         Learner(deep_net, train="all", channels=0.015)
     # Of what is not trained no channel is missed.
     Learner(deep_net, channels=0.001)
@@ -174,7 +180,9 @@ def test_too_many_classes_and_too_many_samples(net):
     for label in ("a", 1, "1"):
         me.see_latent(bytes(16), label)
     before = me.digest()
-    with pytest.raises(ValueError, match=r"'d' would be class 4 of classes=3; .*load\(net, path, classes=N\)"):
+    with pytest.raises(
+        ValueError, match=r"'d' would be class 4, with room for classes=3; .*load\(net, path, classes=N\)"
+    ):
         me.see_latent(bytes(16), "d")
     assert me.digest() == before
     me.see_latent(bytes(16), "a")

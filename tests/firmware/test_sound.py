@@ -101,11 +101,11 @@ for call in (
 @pytest.mark.parametrize("port", ["micropython", "cpython"])
 def test_what_is_refused(request, port):
     lines = request.getfixturevalue(port)(REFUSED).splitlines()
-    kind = 'samples: must be of 16 bits with a sign, such as array("h"), got '
+    kind = 'samples: must be signed integers of 16 bits, such as array("h"), got '
     assert lines == [
         "rate: must be 8000 or 16000, got 44100",
         "channels: must be an integer, 1..16, got 17",
-        "samples: must be 248, from one column to the next, got 10",
+        "samples: must be 248, the hop from one column to the next, got 10",
         *(kind + name for name in ("bytearray", "NoneType", "list")),
     ]
 

@@ -56,7 +56,10 @@ def test_scales_that_do_not_fit(tmp_path, weight, shift):
 
 def test_what_cannot_start(headed, tmp_path):
     for arguments, message in (
-        ({"classes": 2}, "classes: the model has 3 of its own; give more, as new ones need room, or leave start out"),
+        (
+            {"classes": 2},
+            "classes: the model has 3 of its own; give more, to have room for new ones, or leave start out",
+        ),
         ({"q_f": 4}, "start: the weights of class 'mug', up to 116, do not fit q_f=4"),
         ({"start": 1}, "start: must be True or False, got 1"),
     ):

@@ -103,7 +103,7 @@ BAD = [
     (changed("metadata", "version", "1.0"), "version: "),
     (
         changed("metadata", "model", "0" * 64),
-        "model: the learner is one of another model (sha256 00000000..., this one",
+        "model: the learner belongs to another model (sha256 00000000..., this one",
     ),
     (changed("metadata", "model", None), "model: is missing"),
     (changed("metadata", "experiences", None), "experiences: is missing"),
@@ -141,7 +141,7 @@ BAD = [
     (settings(train=1), "bconv2d3.weight: is a tensor that this learner does not have"),
     (settings(train=3), "bconv2d1.weight: is missing; it must be I8 (16, 288)"),
     (settings(channels=0), "config: channels: must be a number above 0 and at most 1, got 0"),
-    (settings(channels=0.01), "config: channels: 0.01 of the 32 of bconv2d3 is none; give more"),
+    (settings(channels=0.01), "config: channels: 0.01 of the 32 channels of bconv2d3 is less than one; give more"),
     (settings(channels=0.25), "bconv2d3.weight: is I8 (16, 288), but the learner has I8 (8, 288)"),
     (settings(channels="half"), "config: channels: must be"),
     (settings(cwr=None), "config: cwr: must be true or false"),

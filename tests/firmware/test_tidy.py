@@ -153,9 +153,9 @@ def test_what_cannot_grow(net, tmp_path):
     me = taught(net)
     me.save(path)
     for larger, error, message in (
-        ({"classes": 4}, ValueError, "classes: the learner in the file has 5, which can only grow"),
+        ({"classes": 4}, ValueError, "classes: the learner in the file has 5; give as many or more"),
         ({"replay": 256 << 10}, ValueError, "replay: must be an integer, 0..32768"),
-        ({"q_b": 8}, TypeError, "q_b: does not grow; only replay, fresh and classes do"),
+        ({"q_b": 8}, TypeError, "q_b: cannot be changed; only replay, fresh and classes can grow"),
     ):
         with pytest.raises(error, match=message):
             Learner.load(net, path, **larger)

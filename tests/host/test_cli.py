@@ -104,7 +104,7 @@ MISTAKES = {
     "experiment --epochs 2000000": "--epochs 1..1000000",
     "experiment --train 2 --methods joint --model SIGNS": "train: of 2 binary layers only the upper 1 can",
     "experiment --channels 0": "channels: must be a number above 0 and at most 1, got 0",
-    "experiment --channels 0.01": "channels: 0.01 of the 32 of tail is none; give more",
+    "experiment --channels 0.01": "channels: 0.01 of the 32 channels of tail is less than one; give more",
     "experiment --arithmetic float32 --methods naive --model SIGNS": "float32 has no bconv2d_sign",
     "evaluate HEADLESS": "the model has no pretrained head",
     "evaluate MUGS": "MUGS: its labels are not CIFAR-100's classes",
@@ -120,7 +120,7 @@ MISTAKES = {
     "bench --model TEXT": "TEXT: ",
     "verify --model TEXT": "TEXT: ",
     "learner NOWHERE": "NOWHERE: there is no such file; name what",
-    "teach NOWHERE": "NOWHERE: there is no such folder or file; name a folder with a folder of pictures a class",
+    "teach NOWHERE": "NOWHERE: there is no such folder or file; name a folder with a folder of pictures",
     "teach FOLDER": "FOLDER has no folders in it: make one for each class",
     "verify --micropython NOWHERE": "NOWHERE: No such file or directory; run `make unix` first",
 }

@@ -227,7 +227,9 @@ def test_a_board_without_bitreplay_gets_it(taught, tmp_path):
             "exec", "import os; os.mkdir('/lib'); f = open('/lib/_bitreplay.mpy', 'w'); f.write('mine'); f.close()"
         )
         packages = str(paths.built("mip", "mip"))
-        assert "/lib/_bitreplay.mpy is on the board and not BitReplay's" in board.error("installFrom", packages)
+        assert "/lib/_bitreplay.mpy is on the board and does not belong to BitReplay" in board.error(
+            "installFrom", packages
+        )
         board.call("exec", "import os; os.remove('/lib/_bitreplay.mpy')")
         board.call("installFrom", packages)
         assert board.call("putModel", MODEL.name, MODEL) == MODEL.name

@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     changes = args.rename or args.forget or args.classes is not None or args.merge
     if args.out and not changes:
-        raise UserError("-o is for what changes: add --rename, --forget, --classes or --merge")
+        raise UserError("-o is for a changed learner: add --rename, --forget, --classes or --merge")
     if args.out and args.out.resolve() != args.file.resolve() and (args.out.exists() or args.out.is_symlink()):
         raise UserError(f"{args.out} is there already: name another file with -o")
     options.check_out(args.out)

@@ -120,7 +120,7 @@ def _read_list(path, number, rows, found):
     for line in path.read_text().split("\n"):
         if name := line.split(" ")[0].strip():
             if name not in rows:
-                raise UserError(f"{path}: {name} is no training image that is there: unpack the archives again")
+                raise UserError(f"{path}: {name} is not a training image that is there: unpack the archives again")
             if found[rows[name]] >= 0:
                 raise UserError(f"{path}: {name} was in batch {found[rows[name]]}, too: take the official lists")
             found[rows[name]] = number

@@ -38,7 +38,7 @@ def ensure(name, directory, source, archive_name, fetch, read, keys):
         return files
     for path in files.values():
         if path.exists() and not _is_npy(path):
-            raise UserError(f"{path} would be written, and is no array: remove it, or choose another folder")
+            raise UserError(f"{path} would be overwritten, and is not an array: remove it, or choose another folder")
     directory.mkdir(parents=True, exist_ok=True)
     archive = source or _downloads(directory, name) / archive_name
     if not archive.exists():
@@ -64,7 +64,7 @@ def _downloads(directory, name):
     """The folder for what is fetched, made if need be."""
     folder = directory / f"{name}.download"
     if folder.is_symlink():
-        raise UserError(f"{folder} is a link: remove it, as what is fetched is put there for a moment")
+        raise UserError(f"{folder} is a link: remove it, as fetched files are put there for a moment")
     folder.mkdir(exist_ok=True)
     return folder
 

@@ -103,7 +103,7 @@ def _wav(path):
             found = file.getframerate(), file.getnchannels(), file.getsampwidth()
             samples = np.frombuffer(file.readframes(file.getnframes()), "<i2")
     except (wave.Error, EOFError, ValueError) as error:
-        raise UserError(f"{path} is no WAV file that can be read ({error}): clone {_REPOSITORY} again") from error
+        raise UserError(f"{path} is not a WAV file that can be read ({error}): clone {_REPOSITORY} again") from error
     if found != (RATE, 1, 2) or not samples.size:
         raise UserError(f"{path} must have samples of 8 kHz, one channel and 16 bits: clone {_REPOSITORY} again")
     return samples

@@ -49,12 +49,14 @@ def load(path: Path, shape: Shape = SHAPE) -> tuple[np.ndarray, np.ndarray, list
         raise UserError(f"the model takes samples of shape {shape}, which no picture has: choose another --model")
     if path.is_dir():
         if parts(path):
-            raise UserError(f"{path} has train and test in it: name one of them")
+            raise UserError(f"{path} has the folders train and test: name one of them")
         found = _folder(path, shape)
     elif path.exists():
         found = _archive(path, shape)
     else:
-        raise UserError(f"{path}: there is no such folder or file; name a folder with a folder of pictures a class")
+        raise UserError(
+            f"{path}: there is no such folder or file; name a folder with a folder of pictures for each class"
+        )
     for name in found[2]:
         with as_user_error():
             check_label(name)
@@ -101,7 +103,7 @@ def _folders(path: Path) -> list[Path]:
 def _folder(path: Path, shape: Shape) -> tuple[np.ndarray, np.ndarray, list[str]]:
     classes = {folder: images.files(folder) for folder in _folders(path)}
     if not classes:
-        raise UserError(f"{path} has no folders in it: make one for each class, named by it, with its pictures")
+        raise UserError(f"{path} has no folders in it: make one for each class, named after it, with its pictures")
     loose = [one for one in path.iterdir() if one.is_file() and not images.is_hidden(Path(one.name))]
     others = loose + [file for files in classes.values() for file in files if not images.is_picture(file)]
     chosen = [
@@ -111,7 +113,7 @@ def _folder(path: Path, shape: Shape) -> tuple[np.ndarray, np.ndarray, list[str]
     if kinds and not chosen:
         kind = min(kinds)
         raise UserError(f"{path} has {kind} files, for which {FRONT_ENDS[kind]} is still missing: give pictures")
-    _tell([str(file) for file in sorted(others)], "by their names no pictures, and")
+    _tell([str(file) for file in sorted(others)], "no pictures by their names, and")
     counts = np.bincount([number for number, _ in chosen], minlength=len(classes))
     for folder, count in zip(classes, counts, strict=True):
         if count == 0:

@@ -145,7 +145,9 @@ class Board:
             names = json.loads(self.exec(code)) if folder else []
             if not folder or not ours.issuperset(names):
                 self._folder = False
-                raise UserError(f"{self._place} is on the board and not BitReplay's: rename it, and repeat this")
+                raise UserError(
+                    f"{self._place} is on the board and does not belong to BitReplay: rename it, and repeat this"
+                )
             for name in names:
                 self.remove(f"{self._place}/{name}")
 
@@ -329,7 +331,7 @@ class Board:
             yield
         except (TransportError, struct.error, _Silence):
             raise UserError(
-                f"{self.port} does not answer as MicroPython does; end what else uses it, press the board's reset "
+                f"{self.port} does not answer as MicroPython does; close what else uses it, press the board's reset "
                 "button, or give it firmware: bitreplay flash"
             ) from None
         except OSError as error:
@@ -344,7 +346,7 @@ def _connect(port):
     if port.startswith("/") and not os.path.exists(port):
         raise UserError(f"there is no {port}; `mpremote connect list` lists the ports there are")
     if os.path.exists(port) and not os.access(port, os.R_OK | os.W_OK):
-        raise UserError(f"{port} is not yours to use; on most systems, join the group dialout and log in again")
+        raise UserError(f"{port} may not be opened by you; on most systems, join the group dialout and log in again")
     state = State()
     try:
         do_connect(state, argparse.Namespace(device=[port]))

@@ -151,7 +151,7 @@ class EmulatedPico:
         # Not forever at a time: Ctrl-C is noticed between two waits.
         left = 1.0 if deadline is None else deadline - time.monotonic()
         if left <= 0:
-            raise UserError(f"the emulated Pico gave no sign of {what or 'life'}")
+            raise UserError(f"the emulated Pico does not answer: there was no {what or 'sign of life'}")
         self._news.wait(min(left, 1.0))
 
     def _forget(self):

@@ -26,9 +26,9 @@ BAUD = 460800
 CHIPS = {0: ("ESP32", 0x1000), 5: ("ESP32-C3", 0), 9: ("ESP32-S3", 0)}
 PORT_ERRORS = {
     errno.ENOENT: "is not there; `mpremote connect list` lists the ports there are",
-    errno.EACCES: "is not yours to use; on most systems, join the group dialout and log in again",
-    errno.EAGAIN: "is in use; end what else has it open",
-    errno.EBUSY: "is in use; end what else has it open",
+    errno.EACCES: "may not be opened by you; on most systems, join the group dialout and log in again",
+    errno.EAGAIN: "is in use; close what else has it open",
+    errno.EBUSY: "is in use; close what else has it open",
 }
 
 

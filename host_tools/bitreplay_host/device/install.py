@@ -136,7 +136,7 @@ def clear(board: Board, lib: str, contents: dict[str, bytes]) -> bool:
     """
     for path in (lib, f"{lib}/bitreplay"):
         if board.is_folder(path) is False:
-            raise UserError(f"{path} is on the board and no folder: rename it, and repeat this")
+            raise UserError(f"{path} is on the board and is not a folder: rename it, and repeat this")
         board.exec(f"import os\ntry: os.mkdir({path!r})\nexcept OSError: pass")
     for file in contents:
         source = f"{lib}/{file.removesuffix('.mpy')}.py"
@@ -150,7 +150,7 @@ def clear(board: Board, lib: str, contents: dict[str, bytes]) -> bool:
         known = path.removeprefix(f"{lib}/") in listed or path.endswith(NEW)
         # mip leaves no record of what it installs.
         if is_folder or not known and not (path.endswith(".mpy") and first == [ord("M")]):
-            raise UserError(f"{path} is on the board and not BitReplay's: rename it, and repeat this")
+            raise UserError(f"{path} is on the board and does not belong to BitReplay: rename it, and repeat this")
     free = board.free_bytes(lib) + sum(size for _, size, *_ in old.values())
     needed = sum(map(len, contents.values())) + SPARE * len(contents)
     if free < needed:

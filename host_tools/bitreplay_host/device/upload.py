@@ -45,7 +45,9 @@ def file_name(name: str) -> str:
 def to_files(board: Board, path: str, content: bytes) -> None:
     """Writes the model to the board's files, from where it will be read into RAM."""
     if board.is_folder(path) is not None and not is_model(board, path):
-        raise UserError(f"{path} is on the board and no model of BitReplay's: move it, or upload with another --name")
+        raise UserError(
+            f"{path} is on the board and is not a model of BitReplay: move it, or upload with another --name"
+        )
     board.remove(path + NEW)
     ram = int(board.exec("import gc; gc.collect(); print(gc.mem_free())"))
     if len(content) > ram:
@@ -109,13 +111,13 @@ class Partition:
         try:
             kept = [entry for entry in romfs.entries(old) if entry.name != name] if old else []
         except ValueError:
-            raise UserError("what is in the ROMFS partition cannot be kept; --only replaces it") from None
+            raise UserError("the ROMFS partition has content that cannot be kept; --only replaces it") from None
         image = romfs.build([*kept, romfs.file_entry(name, content)])
         if len(image) > self.size:
             others = ", ".join(f"{entry.name} ({entry.size})" for entry in kept)
             raise UserError(
                 f"{name} ({len(content)} bytes) does not fit in the ROMFS partition ({self.size} bytes)"
-                + (f" beside {others}; --only removes what is there" if kept else "; take a smaller model")
+                + (f" beside {others}; --only removes them" if kept else "; take a smaller model")
             )
         self.write(image, old)
 

@@ -87,5 +87,5 @@ class Pupil:
         self.board.exec("import gc; del teacher; gc.collect()")
         if self.board.sha256(self.path) != hashlib.sha256(expected).hexdigest():
             raise UserError(
-                f"{self.path} is not what a learner here became: `bitreplay verify --port` says where a board differs"
+                f"{self.path} differs from the learner taught here: `bitreplay verify --port` says where and how"
             )

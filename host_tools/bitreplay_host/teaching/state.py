@@ -143,7 +143,7 @@ def test(me: bitreplay.Learner, images: np.ndarray, labels: np.ndarray, names: l
     if unknown:
         raise UserError(f"the learner has no class {unknown[0]!r}: --rename one, or leave that folder out")
     if not me.experiences:
-        print("nothing was learned yet: the most similar sample tells", file=sys.stderr)
+        print("nothing was learned yet: predictions are those of the most similar sample", file=sys.stderr)
     numbers = [me.labels.index(find(me, name)) for name in names]
     shown = tqdm(images, desc="predicting", unit="image", disable=None, leave=False)
     with as_user_error():

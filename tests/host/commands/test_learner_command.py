@@ -64,7 +64,7 @@ def test_it_grows(run, refused, taught):
     digest = taught().digest()
     assert run("learner", STATE, "--classes", "20")[0] == 0
     assert taught().config["classes"] == 20 and taught().digest() != digest
-    assert "classes: the learner in the file has 20, which can only grow" in refused(
+    assert "classes: the learner in the file has 20; give as many or more" in refused(
         "learner", STATE, "--classes", "5"
     )
     assert "2..255, got 256" in refused("learner", STATE, "--classes", "256")
@@ -121,7 +121,7 @@ def test_mistakes_are_one_line_and_change_nothing(refused, taught, small_model):
         "new: there is a class 'mug' already": [STATE, "--rename", "cup=mug"],
         "label: must be a str of 1..64 characters": [STATE, "--rename", "cup="],
         "there is no class 'pot'": [STATE, "--rename", "cup=x", "--forget", "pot"],
-        "-o is for what changes": [STATE, "-o", "x.safetensors"],
+        "-o is for a changed learner": [STATE, "-o", "x.safetensors"],
         "other.safetensors is there already": [STATE, "--forget", "cup", "-o", "other.safetensors"],
         "epochs: must be an integer": [STATE, "--merge", "other.safetensors", "--epochs", "0"],
     }

@@ -85,7 +85,7 @@ def test_a_learner_goes_on(run, refused, photos, small_model, tmp_path):
     assert me.labels[2:] == ["pot"] and me.replay.n == 20 and me.experiences == 2
     assert me.config["replay"] == 600 and me.config["fresh"] == 30
     assert "were fixed when the learner was made" in refused("teach", photos, "--add", "--train", "1")
-    assert "can only grow" in refused("teach", photos, "--add", "--replay", "10")
+    assert "give as many or more" in refused("teach", photos, "--add", "--replay", "10")
     assert "is not there, and --add" in refused("teach", photos, "--add", "-o", "none.safetensors")
 
 

@@ -182,7 +182,7 @@ def test_a_folder_for_downloads_that_is_a_link(tmp_path):
 
 def test_a_file_of_that_name_that_is_no_array(bins, tmp_path):
     (tmp_path / "cifar10_test_labels.npy").write_text("mine")
-    with pytest.raises(UserError, match="cifar10_test_labels.npy would be written, and is no array"):
+    with pytest.raises(UserError, match="cifar10_test_labels.npy would be overwritten, and is not an array"):
         cifar.cifar10(tmp_path, bins)
     assert (tmp_path / "cifar10_test_labels.npy").read_text() == "mine"
 

@@ -50,7 +50,7 @@ def test_what_cannot_be_read_is_named_and_left_out(folder, capsys):
     assert len(labelled.load(folder, SHAPE)[0]) == 3
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 5
-    assert "2 files are by their names no pictures, and left out" in lines
+    assert "2 files are no pictures by their names, and left out" in lines
     assert lines[-2].endswith("broken .jpg is not a picture that can be read")
     assert lines[-1] == "1 file is unreadable, and left out"
 
@@ -87,7 +87,7 @@ def test_train_and_test_are_kept_apart(folder, tmp_path):
     found = labelled.load_split(whole, SHAPE)
     assert found.names == ["a cup", "mug"] and found.labels.tolist() == [0, 1, 1, 1]
     assert found.held.tolist() == [False, False, False, True]
-    assert "has train and test in it: name one of them" in told(whole)
+    assert "has the folders train and test: name one of them" in told(whole)
     paint(whole / "test" / "dish" / "9.png", "white")
     with pytest.raises(UserError, match="test.dish: there is no such class in train"):
         labelled.load_split(whole, SHAPE)

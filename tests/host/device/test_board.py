@@ -115,7 +115,9 @@ def test_a_users_folder_or_file_is_not_ours(line, files, names):
     before = sorted(files.rglob("*"))
     with Board(line.port) as board:
         for _ in range(2):
-            with pytest.raises(UserError, match=f"^/{FOLDER} is on the board and not BitReplay's: rename it"):
+            with pytest.raises(
+                UserError, match=f"^/{FOLDER} is on the board and does not belong to BitReplay: rename it"
+            ):
                 list(board.run("echo.py", {}))
     assert sorted(files.rglob("*")) == before
     assert all(path.read_text() == "mine" for path in before if path.is_file())

@@ -131,7 +131,7 @@ def test_no_board(file, complaint, tmp_path, monkeypatch):
 
 def test_a_port_in_use(file, complaint):
     with Rom("esp32") as rom, serial.Serial(rom.port, exclusive=True):
-        assert f"{rom.port} is in use; end what else has it open" in complaint(
+        assert f"{rom.port} is in use; close what else has it open" in complaint(
             file(firmware("esp32")), "--port", rom.port
         )
 

@@ -40,7 +40,9 @@ def test_a_model_replaces_a_model(board, files, small_model):
 )
 def test_what_is_no_model_stays(board, files, small_model, there):
     (files / "me.safetensors").write_bytes(there)
-    with pytest.raises(UserError, match=r"^/me.safetensors is on the board and no model of BitReplay's: .* --name$"):
+    with pytest.raises(
+        UserError, match=r"^/me.safetensors is on the board and is not a model of BitReplay: .* --name$"
+    ):
         upload.to_files(board, "/me.safetensors", small_model.read_bytes())
     assert (files / "me.safetensors").read_bytes() == there
     assert [path.name for path in files.iterdir()] == ["me.safetensors"]
