@@ -195,7 +195,10 @@ def test_refuses_header(path, header, size, message):
         (b"\x02\0\0\0\0\0\0", "file: 7 bytes are too few"),
         (bytes(8), "header: not the JSON"),
         (struct.pack("<Q", 8), "header: its length is 8 bytes, but only 0 follow"),
-        (struct.pack("<Q", 65537) + b"{}" + b" " * 65535, "header: its length is 65537 bytes, at most 65536 are read"),
+        (
+            struct.pack("<Q", 65537) + b"{}" + b" " * 65535,
+            "header: its length is 65537 bytes, but at most 65536 are allowed",
+        ),
         (struct.pack("<Q", 2**64 - 1) + b"{}", "header: its length is 18446744073709551615 bytes"),
         (struct.pack("<Q", 2) + b"{}", "header: its length, 2 bytes, leaves no tensor aligned"),
     ],

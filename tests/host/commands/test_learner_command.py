@@ -48,7 +48,7 @@ def test_a_shipped_model_is_found_by_its_digest(tmp_path, capsys, refused, small
     assert cli.main(["learner", str(path), "--forget", "7"]) == 0
     assert cli.main(["learner", str(path), "--forget", "5"]) == 2
     assert "there are two classes 5, an integer and a string" in capsys.readouterr().err
-    assert "the learner is one of another model" in refused("learner", path)
+    assert "the learner belongs to another model" in refused("learner", path)
 
 
 def test_classes_are_renamed_and_forgotten(run, taught):

@@ -142,7 +142,7 @@ def change(path, old, new):
         (lambda nc, images: (nc / "train_batch_01_filelist.txt").unlink(), "run0 has no list of batch 1"),
         (
             lambda nc, images: change(nc / "train_batch_02_filelist.txt", "s1/o6/", "s1/o7/"),
-            "s1/o7/C_01_06_000.png is no training image",
+            "s1/o7/C_01_06_000.png is not a training image",
         ),
         (
             lambda nc, images: change(nc / "train_batch_01_filelist.txt", name(1, 1, 0), name(1, 2, 0)),
@@ -150,7 +150,7 @@ def change(path, old, new):
         ),
         (lambda nc, images: (nc / "train_batch_01_filelist.txt").write_text("\n"), "filelist.txt names no image"),
         (lambda nc, images: (images / name(2, 6, 1)).write_bytes(b"no png"), "C_02_06_001.png cannot be read"),
-        (lambda nc, images: (images / name(2, 6, 1)).unlink(), "C_02_06_001.png is no training image"),
+        (lambda nc, images: (images / name(2, 6, 1)).unlink(), "C_02_06_001.png is not a training image"),
         (lambda nc, images: images.rename(images.with_name("other")), "has no files such as s1/o1"),
         (lambda nc, images: [path.unlink() for path in nc.glob("train*")], "has no train_batch_00_filelist"),
     ],

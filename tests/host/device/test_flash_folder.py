@@ -66,7 +66,7 @@ def test_what_is_in_the_way_or_too_large_is_told(line, small_model, capsys):
     with Board(line.port) as board:
         board.exec("open('/flash/me.safetensors', 'w').close()")
     for name, told in (
-        ("me", "/flash/me.safetensors is on the board and no model"),
+        ("me", "/flash/me.safetensors is on the board and is not a model"),
         ("you", "/flash/you.safetensors has"),
     ):
         assert cli.main(["upload", str(small_model), "--name", name, "--port", line.port]) == 2
