@@ -2,39 +2,15 @@
 
 import re
 
-import bitreplay
 import numpy as np
 import pytest
 from bitreplay_host import cli
-from synthetic_data import make_dataset
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
 
-from bitreplay_host.training import evaluate, export, pretrain, restore  # noqa: E402
+from bitreplay_host.training import export, pretrain, restore  # noqa: E402
 from bitreplay_host.training import net as torch_net  # noqa: E402
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A folder with a cifar100 of 40 + 40 images, of as many classes."""
-    folder = tmp_path_factory.mktemp("cifar100")
-    make_dataset(folder, "cifar100", 1, 1, side=32)
-    for path in folder.iterdir():
-        np.save(path, np.load(path)[:40])
-    return folder
-
-
-@pytest.fixture
-def train(folder, capsys):
-    """A function: trains two epochs of three steps to a checkpoint; returns exit status, output and errors."""
-
-    def train(out, *more):
-        line = ["pretrain", "--dir", folder, "--out", out, "--epochs", 2, "--batch", 12, "--no-compile", *more]
-        status = cli.main([str(part) for part in line])
-        return status, *capsys.readouterr()
-
-    return train
 
 
 def weights(path):
@@ -365,47 +341,3 @@ def test_what_cannot_be_folded(train, tmp_path, model, more):
     files = {"MODEL": model[0], "CHECKPOINT": tmp_path / "old.pt"}
     status, _, error = train(tmp_path / "new.pt", "--folded", *(files.get(word, word) for word in more), *SMALL)
     assert status == 2 and "--folded needs --init with a checkpoint" in error and error.count("\n") == 1
-
-
-@pytest.fixture
-def archive(tmp_path):
-    """An .npz of 24 grey images of 48 x 32, of three classes."""
-    rng = np.random.default_rng(1)
-    labels = np.arange(24) % 3
-    images = rng.integers(0, 60, (24, 48, 32)) + 60 * labels[:, None, None]
-    np.savez(tmp_path / "own.npz", images=images.astype(np.uint8), labels=np.array(["up", "down", "still"])[labels])
-    return tmp_path / "own.npz"
-
-
-@pytest.mark.parametrize("net", ["reactnet", "vgg"])
-def test_own_data(train, tmp_path, archive, net):
-    """An .npz to a model of its own shape and labels, which computes what PyTorch does; cut, too."""
-    out = tmp_path / "own.pt"
-    assert train(out, "--data", archive, "--net", net, "--no-flip", *SMALL)[0] == 0
-    images = np.load(archive)["images"][:6, ..., None]
-    for latent in ("latent", "block1"):
-        path = tmp_path / f"{latent}.safetensors"
-        line = ["export", out, path, "--name", "own", "--latent", latent, "--data", archive]
-        assert cli.main([str(part) for part in line]) == 0
-        model = bitreplay.load(path)
-        assert (model.image_shape, model.labels) == ((48, 32, 1), ["down", "still", "up"])
-        found = [model.labels.index(model.classify(image.tobytes())[0]) for image in images]
-        cut = restore.from_checkpoint(out)
-        if latent != "latent":
-            cut.cut(latent)
-            cut.calibrate(np.load(archive)["images"][..., None])
-        assert evaluate.predict(cut.fold(), images).tolist() == found
-
-
-@pytest.mark.parametrize(
-    ("more", "message"),
-    [
-        (("--image", "40x49x1"), "--image 40x49x1: sides must be multiples of 16"),
-        (("--image", "16x32x1"), "multiples of 16, 32..256"),
-        (("--data", "cifar100", "--image", "64x64x3"), "the images of cifar100 are 32x32x3"),
-        (("--data", "nowhere"), "nowhere: there is no such folder or file"),
-    ],
-)
-def test_data_that_no_net_takes(train, tmp_path, archive, more, message):
-    status, _, error = train(tmp_path / "own.pt", "--data", archive, *more, *SMALL)
-    assert status == 2 and message in error and error.count("\n") == 1
