@@ -171,6 +171,8 @@ def run(args: argparse.Namespace) -> None:
         **rates,
     }
     plan = _protocol(args, learner)
+    if plan.base:
+        methods = args.methods or ["naive", "cwr", "replay_head"]
     sweep: dict[str, list] = {"train": trains, "channels": args.channels, "replay": [], "q_b": args.q_b}
     sweep |= {name: getattr(args, name) for name in ("rounding", "arithmetic", "policy", "q_f")}
     sweep = {name: list(dict.fromkeys(values)) for name, values in sweep.items()}

@@ -22,7 +22,7 @@ from .. import models
 from ..datasets import registry
 from ..device import unix_port
 from ..errors import UserError, as_user_error
-from . import baselines, float_learner, metrics
+from . import baselines, float_learner, metrics, start
 from .cells import Cells, code, digest
 from .latents import Places, latents
 
@@ -65,7 +65,8 @@ class ClassIncremental:
     that comes again has others each time, as many. test: test images a class (0: all). epochs: of every experience;
     joint training takes as many minibatches as learning with replay does in all. order: of the classes, "given", or
     drawn by the "seed". Instead of first and step: groups, the classes of each experience; or batches, a name of the
-    dataset's lists (registry.batches), of which seed 1 takes the first run.
+    dataset's lists (registry.batches), of which seed 1 takes the first run. base: a dataset, whose classes learners
+    start with, from the model's pretrained head.
     """
 
     dataset: str = "cifar10"
@@ -78,6 +79,7 @@ class ClassIncremental:
     order: str = "given"
     groups: Sequence[Sequence[int]] | None = None
     batches: str | None = None
+    base: str | None = None
 
     def settings(self) -> dict:
         """The fields that count, for results.json."""
@@ -170,6 +172,11 @@ class Run:
     def name(self) -> str:
         return f"{TITLES[self.method]}, seed {self.seed}"
 
+    @property
+    def key(self) -> str:
+        """What is another for another learner."""
+        return json.dumps([self.method, self.seed, self.learner, self.arithmetic])
+
 
 def run(
     model: Path,
@@ -183,13 +190,15 @@ def run(
 
     Returns for each run {"classes": [how many were seen after each experience], "curve", "groups" and "matrix"
     (metrics.py)} and what else onboard/learn_classes.py reports: "digest", "memory": {...}, "heap": {...}. A baseline
-    has "memory": {"total": bytes} only. cells: where results are kept as they come; what is there is not made again.
+    has "memory": {"total": bytes} only. With a base its classes are the first experience, in which nothing is learned,
+    and there is what start.beside() tells. cells: where results are kept as they come; what is there isn't made again.
     """
     study = _Study(model, protocol, runs, places)
     study.latents(runs)
     with contextlib.ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=places.cache)))
         study.write_classes(directory)
+        study.write_starts(directory, runs)
         total = sum(_epochs(r, study.plans[r.seed], protocol) for r in runs)
         bar = stack.enter_context(tqdm(total=total, desc="learning", unit="epoch", disable=None))
         alike = study.alike() if cells else {}
@@ -214,14 +223,21 @@ class _Study:
 
     def __init__(self, model: Path, protocol: ClassIncremental, runs: Sequence[Run], places: Places):
         self.model, self.protocol, self.places, self.net = model, protocol, places, models.load(model)
-        self.names = registry.class_names(protocol.dataset)
+        names = registry.class_names(protocol.dataset)
+        self.base = start.Base(model, protocol.base, places, names)
+        if protocol.base and (no := [r for r in runs if r.method not in start.METHODS or r.arithmetic != "integer"]):
+            raise UserError(
+                f"--methods: {no[0].method}, {no[0].arithmetic}, cannot start with a model's classes; choose of "
+                f"{', '.join(start.METHODS)}, in integers"
+            )
+        self.names = [*self.base.names, *names]
         self.labels, test_labels = (
             np.load(registry.files(protocol.dataset, split, places.data)[1]) for split in ("train", "test")
         )
         classes = np.unique(self.labels)
         if missing := set(classes.tolist()) - set(test_labels.tolist()):
             raise UserError(f"{protocol.dataset}: class {min(missing)} has no test images; add some to its test set")
-        self.count = int(classes.max()) + 1
+        self.count = self.base.count + int(classes.max()) + 1
         self.plans = {s: protocol.experiences(self.labels, s, places.data) for s in {r.seed for r in runs}}
         for one in (r for r in runs if r.seed == runs[0].seed):
             with as_user_error():
@@ -232,7 +248,6 @@ class _Study:
             chosen = [np.flatnonzero(test_labels == c)[: protocol.test] for c in classes]
             self.tested = np.sort(np.concatenate(chosen))
         self.test_labels = test_labels[self.tested]
-        self.counts = np.bincount(self.test_labels, minlength=len(self.names)).tolist()
         self.features = baselines.Features(self.net)
 
     def latents(self, runs: Sequence[Run]) -> None:
@@ -243,12 +258,28 @@ class _Study:
             for kind in sorted({_latents_of(one) for one in runs})
             for split, chosen in rows.items()
         }
+        self.base_latents, base = self.base.tested(self.protocol.test)
+        self.test_classes = np.concatenate([base, self.test_labels + self.base.count])
+        self.counts = np.bincount(self.test_classes, minlength=len(self.names)).tolist()
 
     def write_classes(self, directory: Path) -> None:
-        """A byte for each latent."""
+        """A byte for each latent; and the test latents of a base before the others."""
         self.classes = {"train": directory / "train", "test": directory / "test"}
-        for split, classes in (("train", self.labels[self.used]), ("test", self.test_labels)):
+        for split, classes in (("train", self.labels[self.used] + self.base.count), ("test", self.test_classes)):
             self.classes[split].write_bytes(classes.astype(np.uint8).tobytes())
+        if self.protocol.base:
+            tested = directory / "tested"
+            tested.write_bytes(self.base_latents + Path(self.files["test", "latents"]).read_bytes())
+            self.files["test", "latents"] = str(tested)
+
+    def write_starts(self, directory: Path, runs: Sequence[Run]) -> None:
+        """What each learner starts with, if there is a base: its file and digest."""
+        self.starts: dict[str, tuple[str, str]] = {}
+        for number, one in enumerate(runs if self.protocol.base else ()):
+            told = _configuration(one, self.plans[one.seed], self.protocol, self.count)["learner"]
+            path = directory / f"start{number}"
+            with as_user_error():
+                self.starts[one.key] = str(path), self.base.write(told, path)
 
     def _inputs(self, one: Run) -> dict:
         found: dict = {"model": str(self.model), "labels": self.names}
@@ -260,6 +291,8 @@ class _Study:
         """What run() returns of one learner."""
         plan = [np.searchsorted(self.used, rows).tolist() for rows in self.plans[one.seed]]
         configuration = self._inputs(one) | _configuration(one, plan, self.protocol, self.count)
+        if self.protocol.base:
+            configuration["start"] = self.starts[one.key][0]
         if one.method in baselines.BASELINES:
             result = baselines.run(one.method, configuration, self.features, bar.update, stop)
         elif issubclass(kind := _kind(one), float_learner.FloatLearner):
@@ -267,13 +300,18 @@ class _Study:
         else:
             told = None if quiet or one.method == "joint" else f"{self.protocol.dataset}: {one.name}"
             result = _on_the_unix_port(told, configuration, self.places, directory, bar)
-        experiences = [np.unique(self.labels[self.used[rows]]).tolist() for rows in configuration["experiences"]]
-        return metrics.summary(result.pop("right"), self.counts, experiences) | result
+        count, right = self.base.count, result.pop("right")
+        experiences = [(np.unique(self.labels[self.used[r]]) + count).tolist() for r in configuration["experiences"]]
+        if not count:
+            return metrics.summary(right, self.counts, experiences) | result
+        result |= start.beside(right, self.counts, count)
+        return metrics.summary(right, self.counts, [list(range(count)), *experiences]) | result
 
     def alike(self) -> dict:
         """What results follow from, of all learners."""
         dataset, data = self.protocol.dataset, self.places.data
         files = [path for split in ("train", "test") for path in registry.files(dataset, split, data)]
+        files += registry.files(self.protocol.base, "test", data) if self.protocol.base else []
         return {
             "dataset": dataset,
             "dataset_sha256": digest(files),
@@ -289,6 +327,7 @@ class _Study:
         told = _configuration(one, self.plans[one.seed], self.protocol, self.count)
         rows = hashlib.sha256(json.dumps(told["experiences"]).encode()).hexdigest()
         settings = {"method": one.method, "arithmetic": one.arithmetic, "seed": one.seed}
+        settings |= {"start": self.starts[one.key][1]} if self.protocol.base else {}
         return settings | {"epochs": told["epochs"], "learner": told["learner"], "experiences_sha256": rows}
 
 
@@ -341,7 +380,7 @@ def _configuration(one: Run, plan: list[list[int]], protocol: ClassIncremental, 
         )
     arguments |= {"seed": one.seed, "fresh": fresh, "classes": classes}
     state = str(one.state) if one.state else None
-    return {"experiences": plan, "epochs": epochs, "learner": arguments, "state": state}
+    return {"experiences": plan, "epochs": epochs, "learner": arguments, "start": None, "state": state}
 
 
 def _joint_epochs(plan: list[list[int]], protocol: ClassIncremental) -> int:

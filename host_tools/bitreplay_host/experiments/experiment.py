@@ -13,7 +13,7 @@ import numpy as np
 from .. import models, paths
 from ..tables import table
 from . import curves as plots
-from . import metrics
+from . import metrics, start
 from .baselines import BASELINES
 from .cells import Cells
 from .class_incremental import BITS, DEEP, METHODS, TITLES, ClassIncremental, Run, latent_size
@@ -22,6 +22,8 @@ from .latents import Places
 
 ALWAYS = ["method", "arithmetic", "train", "channels", "replay", "q_b", "rounding"]
 COLUMNS = [*ALWAYS, "policy", "q_f"]  # the last two of runs only where they differ
+
+BASE = "old classes before %", "old classes %", "new classes %"  # start.BESIDE, where learners start with classes
 
 Variant = tuple[str, dict, str]  # method, learner arguments, arithmetic
 
@@ -114,7 +116,7 @@ def finals(records: Sequence[dict]) -> list[dict]:
 
     It has what of COLUMNS the variant uses, the mean and the standard deviation of the accuracy at the end (percent;
     std is None for one seed), the number of seeds, the mean curve and its standard deviation (spread, or None), and
-    the mean of each of metrics.METRICS (None unless all runs have it).
+    the mean of each of metrics.METRICS and start.BESIDE (None unless all runs have it).
     """
     variants: dict[str, dict] = {}
     for r in records:
@@ -127,7 +129,7 @@ def finals(records: Sequence[dict]) -> list[dict]:
         curves = np.array([r["curve"] for r in runs])
         one["seeds"], one["curve"] = len(last), curves.mean(axis=0).tolist()
         one["spread"] = curves.std(axis=0, ddof=1).tolist() if len(last) > 1 else None
-        for name in metrics.METRICS:
+        for name in *metrics.METRICS, *start.BESIDE:
             values = [r.get(name) for r in runs]
             one[name] = None if None in values else float(np.mean(values))
     return list(variants.values())
@@ -135,13 +137,13 @@ def finals(records: Sequence[dict]) -> list[dict]:
 
 def _write(out: Path, records: list[dict], plan: ClassIncremental, latent_bytes: int) -> None:
     rows: list[list[object]] = []
-    variants, names = finals(records), columns(records)
+    variants, names, beside = finals(records), columns(records), start.BESIDE if plan.base else ()
     for one in variants:
         std = "" if one["std"] is None else f"{one['std']:.2f}"
         settings = [str(one.get(c, "")) for c in names[1:]]
-        told = ["" if one[name] is None else f"{one[name]:.2f}" for name in ("average", "forgetting")]
+        told = ["" if one[name] is None else f"{one[name]:.2f}" for name in ("average", "forgetting", *beside)]
         rows.append([TITLES[one["method"]], *settings, f"{one['mean']:.2f}", std, *told, one["seeds"]])
-    print(table([*names, "final %", "std", "average %", "forgetting", "seeds"], rows))
+    print(table([*names, "final %", "std", "average %", "forgetting", *BASE[: len(beside)], "seeds"], rows))
     with (out / "results.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow([*names, "seed", "experience", "classes seen", "accuracy"])

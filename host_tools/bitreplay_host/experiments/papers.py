@@ -11,6 +11,7 @@ QUICK_FRESH, QUICK_TEST = 20, 20  # the most images a class
 
 _DIGITS = "--dataset fsdd --epochs 12"
 _DEEP = "--model backbone_4x4 --methods replay_deep"
+_HEAD = "--protocol head+cifar10 --fresh 100 --replay 500 1000 --methods replay_head"
 _SIZES = "--replay-bytes 65536 131072 262144"
 
 
@@ -47,6 +48,9 @@ MEASUREMENTS: dict[str, str] = {
     "two-classes": "--step 2 --fresh 0 --seeds 1 --methods naive cwr replay_head",
     "cifar100-10x10": "--protocol cifar100-10x10 --fresh 320 --replay 2000 --train head "
     "--methods naive cwr replay_head joint slda ncm",
+    "head-4": f"{_HEAD} --epochs 4",
+    "head-10": f"{_HEAD} --epochs 10",
+    "head-rate": f"{_HEAD} --epochs 4 --rate 0.02",
     "small": "--model small --methods naive cwr replay_head joint --train head --replay 200 1000",
     "digits-small-head": f"{_DIGITS} --fresh 20 --model small --replay-bytes 65536 --methods replay_head",
     "digits-small": f"{_DIGITS} --fresh 20 --model small_8x8 --channels 0.25 --replay-bytes 65536 "

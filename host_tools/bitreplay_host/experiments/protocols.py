@@ -2,7 +2,8 @@
 
 A protocol is an object with "dataset", and "first" and "step" (classes of the first and of each further experience) or
 "experiences" (the classes of each, by name or number). It may have "order" ("seed": the seed draws which class is
-which; "given"), and the defaults of --fresh, --test and --epochs.
+which; "given"), "base" (a dataset: learners start with the classes of the model's pretrained head, which are those of
+this dataset), and the defaults of --fresh, --test and --epochs.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ NAMED: dict[str, dict] = {
     "fashion-2+8x1": _split("fashion", 2, 1),
     "fashion-5x2": _split("fashion", 2, 2),
     "quickdraw-4x10": _split("quickdraw", 10, 10),
+    "head+cifar10": _split("cifar10", 2, 1) | {"base": "cifar100"},
     "digits-2+8x1": _split("fsdd", 2, 1),
     "digits-5x2": _split("fsdd", 2, 2),
     **{f"core50-{kind.replace('_', '-')}": _listed("core50", kind) for kind in BATCHES},
@@ -63,11 +65,13 @@ def _checked(path: Path, found: object) -> dict:
 
     if not isinstance(found, dict):
         raise UserError(f'{path}: must be an object, such as {{"dataset": "cifar10", "experiences": [[0, 1], [2]]}}')
-    known = {"dataset", "experiences", "order", *NUMBERS}
+    known = {"dataset", "base", "experiences", "order", *NUMBERS}
     if unknown := set(found) - known:
         fail(f"{sorted(unknown)[0]}: is no field of a protocol; those are {', '.join(sorted(known))}")
     if found.get("dataset") not in registry.DATASETS:
         fail(f"dataset: must be one of {', '.join(registry.DATASETS)}")
+    if found.get("base", "cifar100") not in registry.DATASETS:
+        fail(f"base: must be one of {', '.join(registry.DATASETS)}, that with the classes of the model's head")
     if found.get("order", "given") not in ORDERS:
         fail(f"order: must be one of {', '.join(ORDERS)}")
     for field in NUMBERS:

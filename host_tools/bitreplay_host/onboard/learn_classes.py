@@ -1,8 +1,10 @@
 # A class-incremental experiment on latents. Works on MicroPython and CPython; prints one JSON object a line.
 #
 # arguments: a JSON file {"model", "train": {"latents", "classes"}, "test": {...}, "labels": [names], "experiences":
-# [[rows of train]], "epochs", "learner": {keyword arguments}, "state" (where to save it, or null)}. `latents` is what
-# run_backbone.py wrote, `classes` a file with a byte a row. Only one latent at a time is read into the heap.
+# [[rows of train]], "epochs", "learner": {keyword arguments}, "start" (a learner's file to go on with, or null),
+# "state" (where to save it, or null)}. `latents` is what run_backbone.py wrote, `classes` a file with a byte a row.
+# Only one latent at a time is read into the heap. A learner that starts with classes is also tested before, as
+# experience 0.
 
 import gc
 import json
@@ -36,17 +38,29 @@ def test(learner, latents, classes, labels, names, latent):
     return right, 100 * sum(right) / total
 
 
+def tell(number, learner, latents, classes, labels, names, latent):
+    """Prints what test() finds after an experience; returns percent of all."""
+    right, percent = test(learner, latents, classes, labels, names, latent)
+    # Told and not kept, as what is kept would count as the learner's memory.
+    print(json.dumps({"experience": number, "classes": len(labels), "accuracy": percent, "right": right}))
+    return percent
+
+
 def main(config):
     base = heap()
     net = bitreplay.load(config["model"])
     model = heap()
-    learner = bitreplay.Learner(net, **config["learner"])
+    if config["start"]:
+        learner = bitreplay.Learner.load(net, config["start"])
+    else:
+        learner = bitreplay.Learner(net, **config["learner"])
     peak = after_making = heap()
     with open(config["train"]["classes"], "rb") as file:
         train_classes = file.read()
     with open(config["test"]["classes"], "rb") as file:
         test_classes = file.read()
     names, latent, seen, curve = config["labels"], bytearray(net.latent_bytes), set(), []
+    seen.update([names.index(label) for label in learner.labels])
     data = heap() - after_making
 
     def progress(epoch, epochs, right):
@@ -55,6 +69,8 @@ def main(config):
         print(json.dumps({"experience": number, "epoch": epoch, "epochs": epochs, "right": right}))
 
     number = 0
+    if seen:
+        curve.append(tell(number, learner, config["test"]["latents"], test_classes, seen, names, latent))
     for rows in config["experiences"]:
         number += 1
         with open(config["train"]["latents"], "rb") as file:
@@ -64,11 +80,7 @@ def main(config):
                 learner.see_latent(latent, names[train_classes[row]])
                 seen.add(train_classes[row])
         learner.learn(config["epochs"], progress=progress)
-        right, percent = test(learner, config["test"]["latents"], test_classes, seen, names, latent)
-        curve.append(percent)
-        # Told and not kept, as what is kept would count as the learner's memory.
-        print(json.dumps({"experience": number, "classes": len(seen), "accuracy": percent, "right": right}))
-        right = None
+        curve.append(tell(number, learner, config["test"]["latents"], test_classes, seen, names, latent))
     if config["state"]:
         learner.save(config["state"])
     print(

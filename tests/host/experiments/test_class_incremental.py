@@ -183,7 +183,8 @@ def test_latents_that_end_early_are_told(settings, small_model, tmp_path):
     for name, content in (("short", bytes(31)), ("whole", bytes(32)), ("classes", bytes(2))):
         (tmp_path / name).write_bytes(content)
     for train, test in (("short", "whole"), ("whole", "short")):
-        inputs = {"model": str(small_model), "labels": ["a", "b"], "experiences": [[0, 1]], "epochs": 1, "state": None}
+        inputs = {"model": str(small_model), "labels": ["a", "b"], "experiences": [[0, 1]], "epochs": 1}
+        inputs |= {"start": None, "state": None}
         for split, name in (("train", train), ("test", test)):
             inputs[split] = {"latents": str(tmp_path / name), "classes": str(tmp_path / "classes")}
         learner = {"learner": {"replay": 2, "fresh": 2, "classes": 2}}

@@ -18,7 +18,7 @@ def classes(plan, seed=1):
     return [sorted(set(LABELS[rows].tolist())) for rows in plan.experiences(LABELS, seed)]
 
 
-@pytest.mark.parametrize("name", [name for name in protocols.NAMED if not name.startswith("core50")])
+@pytest.mark.parametrize("name", [name for name in protocols.NAMED if not name.startswith(("core50", "head"))])
 def test_named_ones_are_of_datasets_that_there_are(name):
     found = protocols.load(name)
     count = len(registry.class_names(found["dataset"]))
@@ -82,7 +82,8 @@ def test_a_dataset_without_some_class():
         ("{", "cannot be read as JSON"),
         ('{"dataset": "cifar11"}', "dataset: must be one of cifar10, "),
         ("{}", "dataset: must be one of"),
-        ('{"dataset": "cifar10", "steps": 1}', "steps: is no field of a protocol; those are dataset, epochs"),
+        ('{"dataset": "cifar10", "steps": 1}', "steps: is no field of a protocol; those are base, dataset, epochs"),
+        ('{"dataset": "cifar10", "base": "imagenet"}', "base: must be one of cifar10, .*, that with the classes of"),
         ('{"dataset": "cifar10", "fresh": 1.5}', "fresh: must be a whole number"),
         ('{"dataset": "cifar10", "order": "random"}', "order: must be one of given, seed"),
         ('{"dataset": "cifar10", "first": 2, "experiences": [[1]]}', "experiences: cannot be with first or step"),
