@@ -50,6 +50,15 @@ studies() {
     done
 }
 
+# The kinds of nets of docs/results.md, which are trained first: build/nets/NAME.safetensors.
+nets() {
+    mkdir -p "$here/nets"
+    for model in build/nets/*.safetensors; do
+        "$bitreplay" bench --board emulated --model "$model" --train head --replay 20 --fresh 10 \
+            --out "$here/nets/$(basename -s .safetensors "$model").json"
+    done
+}
+
 small=(--model models/small.safetensors)
 measure() {
     case $1 in
@@ -71,10 +80,10 @@ measure() {
 [ $# -gt 0 ] || set -- $(cd "$here"; basename -s .json -- *.json) study
 for name; do
     echo "== $name"
-    if [ $name = study ]; then
-        studies
-        continue
-    fi
+    case $name in
+        study) studies; continue ;;
+        nets) nets; continue ;;
+    esac
     (measure "$name")
     make firmware
     mv "$work/results.json" "$here/$name.json"
