@@ -27,7 +27,7 @@ EPILOG = """examples:
   bitreplay pretrain --widths 32 32 64 64 128 --cutmix 0 --out small.pt
   bitreplay pretrain --init models/backbone.safetensors --latent block5 --above --cutmix 0 --epochs 15 --out deep.pt
   bitreplay pretrain --net float --epochs 30 --out twin.pt
-  bitreplay pretrain --teacher twin.pt --out taught.pt
+  bitreplay pretrain --teacher twin.pt --init twin.pt --out taught.pt
   bitreplay export backbone.pt backbone.safetensors
 """
 
