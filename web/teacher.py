@@ -39,15 +39,13 @@ def learn(tell):
 
 
 def look():
-    """What the picture is: the pretrained guess while nothing is known, then scores, whether it is unknown, the nearest latent."""
+    """What the picture is: the pretrained guess while nothing is known, then scores, "unknown", the nearest latent."""
     if not me.labels:
         return json.dumps({"guess": net.classify(image) if net.labels else None})
     found = {"scores": me.scores(image) if any(me.head.past) else []}
     net.latent(image, latent)
-    try:
+    if len(me.labels) > 1 and all(kept > 1 for _, kept, _ in me.counts().values()):
         found["unknown"] = me.predict_latent(latent, REFUSED)[0] is None
-    except ValueError:
-        pass  # a single class, or too few samples, tell nothing of it
     if me.fresh.n + me.replay.n:
         label, distance, index = me.nearest(image)
         samples = me.fresh
