@@ -65,20 +65,6 @@ def train(args: argparse.Namespace, net: bitreplay.Network) -> dict[str, Any]:
     return learner
 
 
-def add_units(parser: argparse.ArgumentParser) -> None:
-    text = (
-        "of .csv files: for each sensor, whose x, y, z are columns, the reading that is one of 256 levels, 0 being "
-        "128; for the model imu: 1/64 of g, and 250/128 of a degree per second: 0.015625 1.953125"
-    )
-    parser.add_argument("--units", type=float, nargs="+", metavar="UNIT", help=text)
-
-
-def units(args: argparse.Namespace) -> tuple[float, ...] | None:
-    if args.units and not all(0 < unit < float("inf") for unit in args.units):
-        raise UserError("--units must be numbers above 0")
-    return tuple(args.units) if args.units else None
-
-
 def add_data(parser: argparse.ArgumentParser, name: str = "--data") -> None:
     parser.add_argument(name, type=Path, default=paths.DATA, help="folder of the datasets (default: %(default)s)")
 

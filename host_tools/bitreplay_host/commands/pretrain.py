@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..training import KINDS, WIDTHS
-from .options import LATENT_HELP, add_data, add_units, units
+from .options import LATENT_HELP, add_data
 
 if TYPE_CHECKING:
     from ..training.pretrain import Settings
@@ -73,14 +73,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data",
         metavar="NAME|FOLDER|FILE",
         default="cifar100",
-        help="a dataset of `bitreplay data`; a folder with a folder for each class, as `bitreplay teach` takes it; or an .npz with "
+        help="a dataset of `bitreplay data`; a folder with a folder of pictures for each class; or an .npz with "
         "images, uint8, and labels (default: %(default)s)",
     )
     parser.add_argument(
         "--image", type=shape, metavar="HxWxC", help="scale a folder's pictures to this (default: 32x32x3)"
     )
     parser.add_argument("--no-flip", action="store_true", help="for what has a left and a right, as letters")
-    add_units(parser)
     add_data(parser, "--dir")
     parser.add_argument(
         "--no-compile", action="store_true", help="skip torch.compile (no C++ compiler needed, slower)"
@@ -108,7 +107,6 @@ def settings(args: argparse.Namespace) -> Settings:
         directory=args.dir,
         image=args.image,
         flip=not args.no_flip,
-        units=units(args),
         teacher=args.teacher,
         widths=args.widths,
         epochs=args.epochs,

@@ -1,7 +1,6 @@
 """Teach a learner labelled pictures, here or on a board, and test it on some that it was not shown.
 
-FOLDER has a folder for each class, named after it, with pictures, or recordings (WAV, FLAC, OGG, MP3), or sensors'
-readings (CSV): bitreplay.logmel and bitreplay.window make images of these, as on a board. Or it has train and test, each with such folders. An
+FOLDER has a folder for each class, named after it, with pictures. Or it has train and test, each with such folders. An
 .npz works as well, with the arrays images (uint8, n x height x width x 3) and labels. A share of each class is held
 back for the test. A picture's bytes and --seed decide which, so that few change sides when you add pictures and teach
 again.
@@ -34,8 +33,6 @@ EPILOG = """examples:
   bitreplay teach photos --board auto -o desk.safetensors    on the board on USB, and here
   bitreplay teach photos --board emulated             on an emulated Pico
   bitreplay teach more --add                          me.safetensors goes on, with new classes or more of the old
-  bitreplay teach words                               words/yes/*.wav, words/no/*.wav
-  bitreplay teach walks --model imu --units 0.015625 1.953125     walks/up/*.csv, walks/down/*.csv: in g, and degrees/s
   bitreplay teach photos --model backbone_4x4 --train all --channels 0.25 -o deep.safetensors
 
 Then, in Python here or on the board:
@@ -54,7 +51,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--board", default=HERE, help=text)
     text = "share of each class that is held back (default: 20%%; not with folders train and test)"
     parser.add_argument("--test", type=share, metavar="20%", help=text)
-    options.add_units(parser)
     parser.add_argument("--replay", type=int, help="latents in the replay memory (default: 500, at most 64 KB)")
     text = "pictures that are learned at a time, at most (default: 100, at most 12.8 KB)"
     parser.add_argument("--fresh", type=int, help=text)
@@ -92,7 +88,7 @@ def run(args: argparse.Namespace) -> None:
     taught = lesson.prepare(args.model, args.out if args.add else None, settings, args.epochs, data, args.seed)
     count, held = len(taught.rows), len(taught.tested)
     classes = f"{len(data.names)} class{'es' * (len(data.names) > 1)}"
-    print(f"{classes}, {count + held} samples: {count} to learn, {held} held back", flush=True)
+    print(f"{classes}, {count + held} pictures: {count} to learn, {held} held back", flush=True)
     if args.board == HERE:
         result, content = lesson.teach(taught, lesson.latents(taught, places), places.micropython)
     else:
@@ -130,14 +126,12 @@ def _settings(args: argparse.Namespace) -> dict:
 
 def _data(args: argparse.Namespace) -> labelled.Labelled:
     net = models.load(args.model)
-    foreign = args.folder.is_dir() and labelled.kind(args.folder) != "readings"
-    if net.name in labelled.NO_PICTURES and foreign:
+    if net.name in labelled.NO_PICTURES and args.folder.is_dir():
         raise UserError(f"{net.name} takes {labelled.NO_PICTURES[net.name]}, not pictures: choose another --model")
     if args.test is not None and args.folder.is_dir() and labelled.parts(args.folder):
         raise UserError(f"{args.folder} has its own folder test: leave --test out")
     with as_user_error():
-        share = 0.2 if args.test is None else args.test
-        return labelled.load_split(args.folder, net.image_shape, share, args.seed, options.units(args))
+        return labelled.load_split(args.folder, net.image_shape, 0.2 if args.test is None else args.test, args.seed)
 
 
 def _there(args: argparse.Namespace, taught: lesson.Lesson, places: Places) -> tuple[dict, bytes]:

@@ -1,7 +1,4 @@
-"""Labelled samples that a user brings: a folder with a folder for each class, or an .npz with images and labels.
-
-A sample is a picture, a recording, or a window of a sensor's readings.
-"""
+"""Labelled samples that a user brings: a folder with a folder for each class, or an .npz with images and labels."""
 
 from __future__ import annotations
 
@@ -16,15 +13,17 @@ from PIL import Image
 from tqdm import tqdm
 
 from ..errors import UserError, as_user_error, printable
-from . import front_ends, images
+from . import images
 
-Shape = front_ends.Shape
-Units = tuple[float, ...] | None
+Shape = tuple[int, int, int]  # height, width, channels
 
 SHAPE = (32, 32, 3)  # of the shipped models' images
 NO_PICTURES = {"imu": "windows of a movement sensor"}  # shipped models whose input only has the shape of pictures
 TOLD = 5  # files that are named, of those that are left out
 PARTS = "train", "test"
+# What else a sample can be, and the part of `bitreplay` that would make a model's input of it. None is there yet: once
+# one is, _samples() is where it is called.
+FRONT_ENDS = {".wav": "bitreplay.logmel", ".csv": "bitreplay.window"}
 
 
 @dataclass(frozen=True)
@@ -38,19 +37,20 @@ class Labelled:
     held: np.ndarray
 
 
-def load(path: Path, shape: Shape = SHAPE, units: Units = None) -> tuple[np.ndarray, np.ndarray, list[str]]:
+def load(path: Path, shape: Shape = SHAPE) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """(images n x shape, uint8; labels n, numbers of names; names, sorted) of a folder or an .npz.
 
-    A folder has a folder for each class, named by it, with pictures, recordings or readings in it and in folders in
-    it; of several kinds the first is taken. units: of readings, as front_ends.reader() takes them. An .npz has `images`,
+    A folder has a folder for each class, named by it, with pictures in it and in folders in it. An .npz has `images`,
     uint8, n x height x width (x channels), `labels`, integers or strings, and perhaps `names` of the integers.
     Pictures are cropped and scaled to the shape. Those that cannot be read are named, counted and left out. UserError
     for what has no class, or one without a picture that can be read.
     """
+    if shape[2] not in (1, 3):
+        raise UserError(f"the model takes samples of shape {shape}, which no picture has: choose another --model")
     if path.is_dir():
         if parts(path):
             raise UserError(f"{path} has the folders train and test: name one of them")
-        found = _folder(path, shape, units)
+        found = _folder(path, shape)
     elif path.exists():
         found = _archive(path, shape)
     else:
@@ -63,16 +63,14 @@ def load(path: Path, shape: Shape = SHAPE, units: Units = None) -> tuple[np.ndar
     return found
 
 
-def load_split(
-    path: Path, shape: Shape = SHAPE, share: float = 0.2, seed: int = 1, units: Units = None
-) -> Labelled:
+def load_split(path: Path, shape: Shape = SHAPE, share: float = 0.2, seed: int = 1) -> Labelled:
     """As load(), with a share of each class held back by split(); or by hand, where the folder has train and test."""
     if not parts(path):
-        pictures, labels, names = load(path, shape, units)
+        pictures, labels, names = load(path, shape)
         return Labelled(pictures, labels, names, split(pictures, labels, share, seed))
     if others := [one.name for one in _folders(path) if one.name not in PARTS]:
         raise UserError(f"{path / others[0]}: beside train and test there can be no other folder; move it elsewhere")
-    train, test = (load(path / part, shape, units) for part in PARTS)
+    train, test = (load(path / part, shape) for part in PARTS)
     if unknown := set(test[2]) - set(train[2]):
         raise UserError(f"{path / 'test' / min(unknown)}: there is no such class in train; move it elsewhere")
     numbers = np.array([train[2].index(name) for name in test[2]])
@@ -102,47 +100,40 @@ def _folders(path: Path) -> list[Path]:
     return sorted(one for one in path.iterdir() if one.is_dir() and not images.is_hidden(Path(one.name)))
 
 
-def kind(path: Path) -> str | None:
-    """One of front_ends.KINDS that the files in a folder's folders are: the first there is; None, if there is none."""
-    kinds = {front_ends.kind(file) for folder in _folders(path) for file in images.files(folder)}
-    return next((name for name in front_ends.KINDS if name in kinds), None)
-
-
-def _folder(path: Path, shape: Shape, units: Units) -> tuple[np.ndarray, np.ndarray, list[str]]:
+def _folder(path: Path, shape: Shape) -> tuple[np.ndarray, np.ndarray, list[str]]:
     classes = {folder: images.files(folder) for folder in _folders(path)}
     if not classes:
         raise UserError(f"{path} has no folders in it: make one for each class, named after it, with its pictures")
     loose = [one for one in path.iterdir() if one.is_file() and not images.is_hidden(Path(one.name))]
-    what = kind(path) or "pictures"
-    files = [(number, file) for number, files in enumerate(classes.values()) for file in files]
-    chosen = [(number, file) for number, file in files if front_ends.kind(file) == what]
-    others = loose + [file for _, file in files if front_ends.kind(file) != what]
-    _tell([str(file) for file in sorted(others)], f"no {what} by their names, and")
+    others = loose + [file for files in classes.values() for file in files if not images.is_picture(file)]
+    chosen = [
+        (number, file) for number, files in enumerate(classes.values()) for file in files if images.is_picture(file)
+    ]
+    kinds = {file.suffix.lower() for file in others} & set(FRONT_ENDS)
+    if kinds and not chosen:
+        kind = min(kinds)
+        raise UserError(f"{path} has {kind} files, for which {FRONT_ENDS[kind]} is still missing: give pictures")
+    _tell([str(file) for file in sorted(others)], "no pictures by their names, and")
     counts = np.bincount([number for number, _ in chosen], minlength=len(classes))
     for folder, count in zip(classes, counts, strict=True):
         if count == 0:
-            raise UserError(f"{folder} has no {what} in it ({', '.join(front_ends.KINDS[what])}): add some, or remove it")
-    read = front_ends.reader(what, shape, units)
-    return (*_samples(list(classes), chosen, what, read), [folder.name for folder in classes])
+            raise UserError(f"{folder} has no pictures in it ({', '.join(images.PICTURES)}): add some, or remove it")
+    return (*_samples(list(classes), chosen, shape), [folder.name for folder in classes])
 
 
-def _samples(classes: list[Path], chosen: list[tuple[int, Path]], what: str, read) -> tuple[np.ndarray, np.ndarray]:
-    """Images and labels of files, of those that can be read. chosen: (class, file). read: of front_ends.reader()."""
-    samples: list[np.ndarray] = []
-    labels: list[int] = []
-    bad = []
-    for number, file in tqdm(chosen, desc=f"reading {what}", unit="file", disable=None, leave=False):
+def _samples(classes: list[Path], chosen: list[tuple[int, Path]], shape: Shape) -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels of files, of those that can be read. chosen: (class, file)."""
+    pictures, labels, bad = [], [], []
+    for number, file in tqdm(chosen, desc="reading pictures", unit="picture", disable=None, leave=False):
         try:
-            found = read(file)
+            pictures.append(images.of_photo(file, shape))
+            labels.append(number)
         except (UserError, OSError) as error:
             bad.append(str(error))
-            continue
-        samples += found
-        labels += [number] * len(found)
     if missing := set(range(len(classes))) - set(labels):
-        raise UserError(f"{classes[min(missing)]}: none of its {what} can be read; {bad[0]}")
+        raise UserError(f"{classes[min(missing)]}: none of its pictures can be read; {bad[0]}")
     _tell(bad, "unreadable, and")
-    return np.stack(samples), np.array(labels)
+    return np.stack(pictures), np.array(labels)
 
 
 def _tell(files: list[str], what: str) -> None:

@@ -13,9 +13,7 @@ SIDE = 16  # sides are halved four times
 SMALLEST = 32
 
 
-def load(
-    data: str, directory: Path, image: tuple[int, int, int] | None = None, units: labelled.Units = None
-) -> tuple[np.ndarray, np.ndarray, list[str]]:
+def load(data: str, directory: Path, image: tuple[int, int, int] | None = None):
     """(images n x height x width x channels, uint8; labels n; names of the classes).
 
     data: the name of a dataset in `directory`, or a folder with a folder for each class, or an .npz (labelled.py).
@@ -29,7 +27,7 @@ def load(
             raise UserError(f"--image: the images of {data} are {'x'.join(map(str, images.shape[1:]))}")
     else:
         path = Path(data)
-        images, labels, names = labelled.load(path, image or _stored(path) or labelled.SHAPE, units)
+        images, labels, names = labelled.load(path, image or _stored(path) or labelled.SHAPE)
     height, width, channels = images.shape[1:]
     if height % SIDE or width % SIDE or min(height, width) < SMALLEST or max(height, width) > 256 or channels > 16:
         told = f"{height}x{width}x{channels}"

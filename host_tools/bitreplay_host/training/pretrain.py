@@ -16,7 +16,6 @@ import torch
 import torch.nn.functional as F
 from tqdm import tqdm
 
-from ..datasets import labelled
 from ..errors import UserError
 from . import data, distil
 from .net import LATENT, to_input
@@ -32,7 +31,7 @@ HELD_BACK = 20  # one of so many training images is for validation
 @dataclass(frozen=True)
 class Settings:
     """out: the checkpoint. init: another one, or a model, whose weights to start from. data: as data.load
-    takes it, and so directory, image and units. flip: half of the images, left to right.
+    takes it, and so directory and image. flip: half of the images, left to right.
 
     folded: start from the folded net of a checkpoint `init`. net: one of training.KINDS. widths, latent: as Net takes
     them. above: train only what lies above the latent. rate: the peak for binary weights. cutmix: share of the
@@ -55,7 +54,6 @@ class Settings:
     above: bool = False
     image: tuple[int, int, int] | None = None
     flip: bool = True
-    units: tuple[float, ...] | None = None
     teacher: Path | None = None
     compile: bool = True
 
@@ -153,10 +151,7 @@ class Training:
     def _load(self):
         """Training images, and those held back from them: what chooses must not be the test set."""
         settings = self.settings
-        folder = Path(settings.data)
-        if settings.flip and folder.is_dir() and labelled.kind(folder) in ("recordings", "readings"):
-            raise UserError(f"{folder} has {labelled.kind(folder)}, whose images have a left and a right: add --no-flip")
-        images, labels, self.labels = data.load(settings.data, settings.directory, settings.image, settings.units)
+        images, labels, self.labels = data.load(settings.data, settings.directory, settings.image)
         self.image = images.shape[1:]
         images, labels = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(labels).long()
         held = torch.arange(len(images)) % HELD_BACK == HELD_BACK - 1
