@@ -2,6 +2,7 @@
 
 import json
 import os
+import wave
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # of PyTorch, which is imported later
 
 __all__ = ["CLASSES", "ROOT", "SIDE", "macs_of_layers", "paint", "synthetic_images", "make_dataset", "models"]
+__all__ += ["tone", "write_wav"]
 
 CLASSES = {"cifar10": 10, "cifar100": 100}
 SIDE = 8  # of the small model's images
@@ -68,3 +70,19 @@ def paint(folder, names=tuple(COLOURS), count=10, first=0):
             pixels[1:7, 1:7] = COLOURS[name] + rng.integers(-20, 21, (6, 6, 3))
             Image.fromarray(pixels).save(folder / name / f"{n}.png")
     return folder
+
+
+def tone(hertz=700, seconds=0.4, rate=8000):
+    """Samples of a tone."""
+    return np.rint(6000 * np.sin(2 * np.pi * hertz / rate * np.arange(round(rate * seconds)))).astype("<i2")
+
+
+def write_wav(path, samples, rate=8000, width=2, channels=1):
+    """Writes a recording, of samples in as many bytes; returns the path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(channels)
+        file.setsampwidth(width)
+        file.setframerate(rate)
+        file.writeframes(samples.tobytes())
+    return path

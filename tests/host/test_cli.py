@@ -120,7 +120,7 @@ MISTAKES = {
     "bench --model TEXT": "TEXT: ",
     "verify --model TEXT": "TEXT: ",
     "learner NOWHERE": "NOWHERE: there is no such file; name what",
-    "teach NOWHERE": "NOWHERE: there is no such folder or file; name a folder with a folder of pictures",
+    "teach NOWHERE": "NOWHERE: there is no such folder or file; name a folder with a folder of files a class",
     "teach FOLDER": "FOLDER has no folders in it: make one for each class",
     "verify --micropython NOWHERE": "NOWHERE: No such file or directory; run `make unix` first",
 }

@@ -39,8 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--classes", type=int, metavar="N", help="room for N classes, 2..255; it can only grow")
     parser.add_argument("--merge", type=Path, metavar="OTHER", help="learn the samples of another learner")
     parser.add_argument("--epochs", type=int, default=4, help="of --merge (default: %(default)s)")
-    text = "test it on labelled pictures, a folder for each class or an .npz, as `bitreplay teach` takes them"
+    text = "test it on labelled files, a folder for each class or an .npz, as `bitreplay teach` takes them"
     parser.add_argument("--evaluate", type=Path, metavar="FOLDER", help=text)
+    options.add_units(parser)
     text = f"that it was taught on: {options.MODEL} (default: the shipped one that it was)"
     parser.add_argument("--model", type=paths.model, help=text)
     parser.add_argument("-o", "--out", type=Path, help="file of the changed learner (default: FILE)")
@@ -63,7 +64,7 @@ def run(args: argparse.Namespace) -> None:
         me.save(path)  # whole or not at all
         if args.merge:
             print(f"{merged} samples of {args.merge} are learned")
-    print(_evaluated(me, args.evaluate) if args.evaluate else state.describe(me, path))
+    print(_evaluated(me, args) if args.evaluate else state.describe(me, path))
 
 
 def _change(args: argparse.Namespace, me: bitreplay.Learner) -> int:
@@ -75,9 +76,9 @@ def _change(args: argparse.Namespace, me: bitreplay.Learner) -> int:
     return state.merge(me, args.merge, args.epochs) if args.merge else 0
 
 
-def _evaluated(me: bitreplay.Learner, folder: Path) -> str:
-    """What is right of labelled pictures."""
-    images, labels, names = labelled.load(folder, me.net.image_shape)
+def _evaluated(me: bitreplay.Learner, args: argparse.Namespace) -> str:
+    """What is right of labelled files."""
+    images, labels, names = labelled.load(args.evaluate, me.net.image_shape, args.units)
     expected, predicted = state.test(me, images, labels, names)
     found = confusion.matrix(expected, predicted, len(me.labels))
     told = confusion.describe(found, [printable(str(label)) for label in me.labels])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import bitreplay
 from bitreplay import trainer
 
 from .. import paths
+from ..datasets import labelled
 from ..errors import UserError, as_user_error
 from ..experiments.latents import Places
 
@@ -80,6 +82,21 @@ def add_places(parser: argparse.ArgumentParser) -> None:
 
 def places(args: argparse.Namespace) -> Places:
     return Places(micropython(args), args.data, args.cache)
+
+
+def add_units(parser: argparse.ArgumentParser) -> None:
+    """units of labelled.load()."""
+    text = "of CSV files: of each sensor, how much of a reading is one of 256 levels (default: 256 128, an MPU-6050)"
+    parser.add_argument("--units", type=_unit, nargs="+", metavar="U", default=labelled.UNITS, help=text)
+
+
+def _unit(text: str) -> float:
+    """A number, or a fraction. Integers stay such, as boards compute with them."""
+    try:
+        value = Fraction(text) if "/" not in text else Fraction(*map(Fraction, text.split("/", 1)))
+    except (ValueError, ZeroDivisionError):
+        raise argparse.ArgumentTypeError(f"must be a number such as 128, 0.5 or 1/64, got {text!r}") from None
+    return value.numerator if value.denominator == 1 else float(value)
 
 
 def add_out(parser: argparse.ArgumentParser) -> None:

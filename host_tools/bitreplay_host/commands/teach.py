@@ -1,9 +1,11 @@
-"""Teach a learner labelled pictures, here or on a board, and test it on some that it was not shown.
+"""Teach a learner labelled pictures, sounds or readings of sensors, and test it on some that it was not shown.
 
-FOLDER has a folder for each class, named after it, with pictures. Or it has train and test, each with such folders. An
-.npz works as well, with the arrays images (uint8, n x height x width x 3) and labels. A share of each class is held
-back for the test. A picture's bytes and --seed decide which, so that few change sides when you add pictures and teach
-again.
+FOLDER has a folder for each class, named by it, with its files in it and in folders in it: pictures; or recordings of
+words, WAV; or CSV files of an accelerometer and the like, x, y, z of each sensor in a line. Boards' own front ends,
+bitreplay.logmel and bitreplay.window, make pictures of these. Or it has train and test, each with such folders. An
+.npz will do, too, with the arrays images (uint8, n x height x width x 3) and labels. A share of each class is held
+back for the test; a picture's bytes and --seed decide which, so that few change sides when you add pictures and teach
+again. Of a CSV file it is the end.
 
 The learner is saved to OUT, and a picture of its mistakes to OUT's name with .confusion.png. Every target computes the
 same bits. So latents, 128 bytes a picture, are computed here and sent to the board, which learns them and saves the
@@ -30,6 +32,8 @@ from . import options
 
 EPILOG = """examples:
   bitreplay teach photos                              photos/mug/*.jpg, photos/cup/*.jpg: here, to me.safetensors
+  bitreplay teach words --model speech                words/yes/*.wav, words/no/*.wav
+  bitreplay teach moves --model imu --units 1/64 250/128     moves/walk/*.csv: in g and degrees per second
   bitreplay teach photos --board auto -o desk.safetensors    on the board on USB, and here
   bitreplay teach photos --board emulated             on an emulated Pico
   bitreplay teach more --add                          me.safetensors goes on, with new classes or more of the old
@@ -52,7 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "share of each class that is held back (default: 20%%; not with folders train and test)"
     parser.add_argument("--test", type=share, metavar="20%", help=text)
     parser.add_argument("--replay", type=int, help="latents in the replay memory (default: 500, at most 64 KB)")
-    text = "pictures that are learned at a time, at most (default: 100, at most 12.8 KB)"
+    options.add_units(parser)
+    text = "samples that are learned at a time, at most (default: 100, at most 12.8 KB)"
     parser.add_argument("--fresh", type=int, help=text)
     parser.add_argument("--epochs", type=int, default=4, help="of each time (default: %(default)s)")
     options.add_train(parser, default="head")
@@ -88,7 +93,7 @@ def run(args: argparse.Namespace) -> None:
     taught = lesson.prepare(args.model, args.out if args.add else None, settings, args.epochs, data, args.seed)
     count, held = len(taught.rows), len(taught.tested)
     classes = f"{len(data.names)} class{'es' * (len(data.names) > 1)}"
-    print(f"{classes}, {count + held} pictures: {count} to learn, {held} held back", flush=True)
+    print(f"{classes}, {count + held} {data.what}: {count} to learn, {held} held back", flush=True)
     if args.board == HERE:
         result, content = lesson.teach(taught, lesson.latents(taught, places), places.micropython)
     else:
@@ -126,12 +131,15 @@ def _settings(args: argparse.Namespace) -> dict:
 
 def _data(args: argparse.Namespace) -> labelled.Labelled:
     net = models.load(args.model)
-    if net.name in labelled.NO_PICTURES and args.folder.is_dir():
-        raise UserError(f"{net.name} takes {labelled.NO_PICTURES[net.name]}, not pictures: choose another --model")
+    wanted = labelled.WANTED.get(net.name)
+    if wanted and args.folder.is_dir() and (there := labelled.kind(args.folder)) is not wanted:
+        told = f"{net.name} takes {wanted.name} ({', '.join(wanted.suffixes)}), not {there.name}"
+        raise UserError(f"{told}: choose another --model")
     if args.test is not None and args.folder.is_dir() and labelled.parts(args.folder):
         raise UserError(f"{args.folder} has its own folder test: leave --test out")
     with as_user_error():
-        return labelled.load_split(args.folder, net.image_shape, 0.2 if args.test is None else args.test, args.seed)
+        test = 0.2 if args.test is None else args.test
+        return labelled.load_split(args.folder, net.image_shape, test, args.seed, args.units)
 
 
 def _there(args: argparse.Namespace, taught: lesson.Lesson, places: Places) -> tuple[dict, bytes]:

@@ -15,7 +15,7 @@ from bitreplay_host import cli, paths
 from bitreplay_host.datasets import labelled
 from bitreplay_host.device.emulator import EmulatedPico
 from PIL import Image
-from synthetic_data import paint
+from synthetic_data import paint, tone, write_wav
 
 STATE = Path("me.safetensors")
 
@@ -114,6 +114,35 @@ def test_the_model_of_a_learner_that_goes_on_need_not_be_named(run, photos, tmp_
     assert load(paths.model("small")).experiences == 2
 
 
+def test_sounds_are_learned_as_a_board_hears_them(run, tmp_path):
+    for label, hertz in ("low", 300), ("high", 1500):
+        for take in range(5):
+            write_wav(tmp_path / "words" / label / f"{take}.wav", tone(hertz * (1 + take / 50)))
+    status, out, error = run("teach", tmp_path / "words", "--model", paths.model("small"))
+    assert status == 0, error
+    assert "2 classes, 10 recordings: 8 to learn, 2 held back" in out and "100.0 % (2 of 2)" in out
+    me, sound = load(paths.model("small")), bitreplay.logmel()
+    assert [me.predict(sound.of(tone(hertz)))[0] for hertz in (310, 1600)] == ["low", "high"]
+
+
+def test_readings_are_learned_in_their_units(run, refused, tmp_path):
+    """A sensor that lies, and one that is shaken, in g and degrees per second."""
+    rng = np.random.default_rng(1)
+    for label, size in ("rest", 0.01), ("shaken", 0.7):
+        (tmp_path / "moves" / label).mkdir(parents=True)
+        readings = rng.normal([0, 0, 1, 0, 0, 0], [size] * 3 + [100 * size] * 3, (1100, 6))
+        np.savetxt(tmp_path / "moves" / label / "1.csv", readings, "%.4f", ",", header="ax,ay,az,gx,gy,gz")
+    teach = ["teach", tmp_path / "moves", "--model", paths.model("imu")]
+    assert "too small for units of 256 128" in refused(*teach)
+    status, out, error = run(*teach, "--units", "1/64", "250/128")
+    assert status == 0, error
+    assert "2 classes, 30 windows: 24 to learn, 6 held back" in out and "100.0 % (6 of 6)" in out
+    moves = ["--evaluate", tmp_path / "moves", "--model", paths.model("imu")]
+    assert "too small" in refused("learner", STATE, *moves)
+    assert "accuracy: 100.0 % (32 of 32)" in run("learner", STATE, *moves, "--units", "1/64", "1.953125")[1]
+    assert "must be a number such as 128, 0.5 or 1/64" in refused(*teach, "--units", "1/0")
+
+
 def test_mistakes_are_one_line_and_leave_nothing(refused, photos, tmp_path):
     cases = {
         "a second class is missing: add a folder": [paint(tmp_path / "one", ["cup"])],
@@ -125,7 +154,7 @@ def test_mistakes_are_one_line_and_leave_nothing(refused, photos, tmp_path):
         "train: the model has 1 binary layers": [photos, "--train", "2"],
         "--on-board needs a board": [photos, "--on-board"],
         "its name must end with .safetensors": [photos, "-o", "me.state"],
-        "imu takes windows of a movement sensor, not pictures": [photos, "--model", "imu"],
+        "imu takes readings (.csv), not pictures: choose another --model": [photos, "--model", "imu"],
         "there is no /dev/nowhere": [photos, "--board", "/dev/nowhere"],
         "No such file": [photos, "--model", tmp_path / "none"],
     }

@@ -2,23 +2,15 @@
 
 import hashlib
 import math
-import wave
 
 import numpy as np
 import pytest
 from bitreplay_host.datasets import fetch, fsdd, registry
 from bitreplay_host.errors import UserError
+from synthetic_data import write_wav
 
 TAKES = 0, 2, 9, 10, 11
 LENGTH = 31 * 248 + 256  # samples of an image
-
-
-def write_wav(path, samples, rate=8000, width=2):
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(width)
-        file.setframerate(rate)
-        file.writeframes(samples.astype("<i2").tobytes())
 
 
 @pytest.fixture

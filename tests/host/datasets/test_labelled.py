@@ -5,6 +5,7 @@ import pytest
 from bitreplay_host.datasets import labelled
 from bitreplay_host.errors import UserError
 from PIL import Image
+from synthetic_data import tone, write_wav
 
 SHAPE = 8, 8, 3
 
@@ -71,11 +72,53 @@ def test_mistakes_are_told(folder, tmp_path):
     assert "label: must be a str of 1..64 characters" in told(folder)
 
 
-@pytest.mark.parametrize("kind", ["wav", "CSV"])
-def test_what_has_no_front_end_yet_is_refused(kind, tmp_path):
-    (tmp_path / "yes").mkdir()
-    (tmp_path / "yes" / f"1.{kind}").write_text("no")
-    assert "is still missing: give pictures" in told(tmp_path)
+def test_most_files_tell_what_a_folder_has(folder, capsys):
+    write_wav(folder / "mug" / "1.wav", tone())
+    (folder / "labels.csv").write_text("mug,1")
+    assert labelled.kind(folder) is labelled.PICTURES and len(labelled.load(folder, SHAPE)[0]) == 3
+    for label in "mug", "a cup":
+        for name in "1", "2", "3":
+            write_wav(folder / label / f"{name}.WAV", tone(300))
+    assert labelled.kind(folder) is labelled.SOUNDS
+    assert labelled.load(folder, (32, 32, 1))[1].tolist() == [0] * 3 + [1] * 4
+    assert "by their names no recordings, and left out" in capsys.readouterr().err
+    (folder / "dish").mkdir()
+    assert "dish has no recordings in it (.wav): add some, or remove it" in told(folder, (32, 32, 1))
+
+
+def test_long_recordings_are_told(tmp_path, capsys):
+    for name, seconds in ("yes", 0.4), ("no", 1.5):
+        write_wav(tmp_path / name / "1.wav", tone(seconds=seconds))
+    labelled.load(tmp_path, (32, 32, 3))
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].endswith("1.wav has 1.5 s: the second in its middle counts")
+    assert lines[1:] == ["1 file is longer than what counts of them"]
+
+
+def write_readings(path, count, seed=1):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savetxt(path, np.random.default_rng(seed).integers(-9000, 9000, (count, 6)), "%d", ",")
+
+
+def test_of_readings_the_end_is_held_back(tmp_path):
+    """No window of the test shares readings with one that is learned."""
+    write_readings(tmp_path / "walk" / "1.csv", 128 + 9 * 64)
+    write_readings(tmp_path / "walk" / "2.csv", 128, 2)
+    write_readings(tmp_path / "rest" / "1.csv", 128 + 4 * 64, 3)
+    images, labels, names = labelled.load(tmp_path)
+    assert names == ["rest", "walk"] and labels.tolist() == [0] * 5 + [1] * 11
+    found = labelled.load_split(tmp_path)
+    assert (found.images == np.delete(images, [3, 5 + 7], axis=0)).all() and found.what == "windows"
+    assert np.flatnonzero(found.held).tolist() == [3, 4 + 7, 4 + 8]
+    assert not labelled.load_split(tmp_path, share=0).held.any()
+    assert len(labelled.load_split(tmp_path, share=0).images) == 16
+
+
+def test_train_and_test_have_one_kind(folder, tmp_path):
+    write_readings(tmp_path / "whole" / "test" / "mug" / "1.csv", 200)
+    folder.rename(tmp_path / "whole" / "train")
+    with pytest.raises(UserError, match="train has pictures in it, and test readings; both need the same"):
+        labelled.load_split(tmp_path / "whole")
 
 
 def test_train_and_test_are_kept_apart(folder, tmp_path):
