@@ -94,7 +94,7 @@ def load(path: Path, shape: Shape = SHAPE, units: Sequence[float] = UNITS) -> tu
 def _load(path: Path, shape: Shape, units: Sequence[float]) -> _Found:
     if path.is_dir():
         if parts(path):
-            raise UserError(f"{path} has train and test in it: name one of them")
+            raise UserError(f"{path} has the folders train and test: name one of them")
         found = _folder(path, shape, units)
     elif path.exists():
         found = _archive(path, shape)
@@ -176,7 +176,7 @@ def _folder(path: Path, shape: Shape, units: Sequence[float]) -> _Found:
     loose = [file for file in path.iterdir() if file.is_file() and not images.is_hidden(Path(file.name))]
     others = loose + [file for files in classes.values() for file in files if not one.holds(file)]
     chosen = [(number, file) for number, files in enumerate(classes.values()) for file in files if one.holds(file)]
-    _tell([str(file) for file in sorted(others)], f"by their names no {one.name}, and left out")
+    _tell([str(file) for file in sorted(others)], f"no {one.name} by their names, and left out")
     counts = np.bincount([number for number, _ in chosen], minlength=len(classes))
     for folder, count in zip(classes, counts, strict=True):
         if count == 0:
