@@ -13,6 +13,7 @@ except ImportError:  # the QEMU port has no clock
 
 
 FEW = 256  # samples of a new class, up to which its weights start from them
+RARE = 32  # samples of an epoch by classes, up to which all new ones do so: each class is drawn but a few times
 
 
 class Learning:
@@ -76,7 +77,8 @@ class Learning:
         present = self.head.begin(len(self.labels), classes)
         # CWR* alone starts every new class from 0, as published; so do classes of many samples, which end better so.
         if self.replay.capacity and any(self.head.past):
-            new = [c for c in range(len(self.labels)) if 0 < present[c] <= FEW and not self.head.past[c]]
+            few = FEW if len(classes) > RARE * sum([n > 0 for n in present]) else len(classes)
+            new = [c for c in range(len(self.labels)) if 0 < present[c] <= few and not self.head.past[c]]
             if new:
                 self._start(new, classes)
         return present

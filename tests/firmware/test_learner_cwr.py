@@ -105,6 +105,17 @@ def test_classes_start_from_0_without_replay_and_with_many_samples(net, syntheti
     assert not np.frombuffer(me.head.tw, np.int16).reshape(len(me.head.past), -1)[3].any()
 
 
+@pytest.mark.parametrize(("replayed", "starts"), [(20, True), (21, False)])
+def test_where_each_class_is_drawn_little_many_samples_start_from_them_too(net, synthetic, replayed, starts):
+    """257 samples of a new class beside twenty known ones: 31 or 33 samples of an epoch for each class."""
+    me = Learner(net, classes=21, replay=500, fresh=500)
+    teach(me, synthetic, range(20), replayed)
+    me.learn(1, progress=False)
+    teach(me, synthetic, (20,), FEW + 1)
+    me._begin(me._classes())
+    assert np.frombuffer(me.head.tw, np.int16).reshape(len(me.head.past), -1)[20].any() == starts
+
+
 def test_without_cwr_the_weights_go_on(net, synthetic):
     me = learned(net, synthetic, cwr=False)
     assert bytes(me.head.cw) == bytes(me.head.tw)
