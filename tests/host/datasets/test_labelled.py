@@ -81,7 +81,7 @@ def test_most_files_tell_what_a_folder_has(folder, capsys):
             write_wav(folder / label / f"{name}.WAV", tone(300))
     assert labelled.kind(folder) is labelled.SOUNDS
     assert labelled.load(folder, (32, 32, 1))[1].tolist() == [0] * 3 + [1] * 4
-    assert "by their names no recordings, and left out" in capsys.readouterr().err
+    assert "no recordings by their names, and left out" in capsys.readouterr().err
     (folder / "dish").mkdir()
     assert "dish has no recordings in it (.wav): add some, or remove it" in told(folder, (32, 32, 1))
 
