@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import bitreplay
@@ -23,8 +25,21 @@ def load(path: Path) -> bitreplay.Network:
     if not path.exists():
         names = ", ".join(shipped.stem for shipped in paths.shipped_models())
         raise UserError(f"{path}: No such file, and no model of this name is shipped, but {names}")
-    with as_user_error():
+    with as_user_error(), _old_objects_left_alone():
         return bitreplay.load(path)
+
+
+@contextlib.contextmanager
+def _old_objects_left_alone() -> Iterator[None]:
+    """The package collects garbage for each layer, as a board must; here libraries hold a million objects."""
+    if gc.get_freeze_count():  # somebody sees to it already
+        yield
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def backbone(path: Path) -> list[Layer]:

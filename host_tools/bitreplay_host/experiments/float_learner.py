@@ -16,6 +16,7 @@ import numpy as np
 from bitreplay.replay import Samples, contrast
 from bitreplay.trainer import FALL
 
+from .. import models
 from .float_layers import STREAM, FloatLayers, sign, unpack
 
 MOMENTUM = 7 / 8
@@ -134,7 +135,7 @@ def run(
         if stop.is_set():
             raise KeyboardInterrupt
 
-    net = bitreplay.load(configuration["model"])
+    net = models.load(Path(configuration["model"]))
     learner = kind(net, **configuration["learner"])
 
     def load(split):
