@@ -13,11 +13,11 @@ __version__ = "0.1.0"
 # some KB from those who do not.
 
 
-def logmel(rate=8000, channels=3):
+def logmel(rate=8000, channels=3, bands=32, columns=32):
     """A LogMel: sound, int16, as images."""
     from .sound import LogMel
 
-    return LogMel(rate, channels)
+    return LogMel(rate, channels, bands, columns)
 
 
 def window(units=(256, 128), samples=128, hop=64):

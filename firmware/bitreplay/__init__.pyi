@@ -43,10 +43,12 @@ def ctrl_c(code: int) -> None:
     """micropython.kbd_intr(code), restored after learn(): -1 for a program that reads binary data from stdin."""
 
 class _LogMel:
-    """The last second of sound as a picture, 32 x 32 x channels."""
+    """The last sound as a picture, bands x columns x channels."""
 
     rate: int
     channels: int
+    bands: int  # the picture's height
+    width: int  # its columns
     frame: int  # samples of a column
     hop: int  # samples from one column to the next
 
@@ -60,7 +62,7 @@ class _LogMel:
         """The picture, in a buffer that the next call overwrites."""
 
     def of(self, samples: ReadableBuffer) -> bytearray:
-        """The picture of a recording, int16: of its middle second, or padded with silence."""
+        """The picture of a recording, int16: of its middle, or padded with silence."""
 
 class _Window:
     """The last readings of sensors as a picture, 32 x 32 x 3."""
@@ -95,8 +97,8 @@ class _Record:
     def __enter__(self) -> Self: ...
     def __exit__(self, *_: object) -> None: ...
 
-def logmel(rate: int = 8000, channels: int = 3) -> _LogMel:
-    """Sound as images. rate: 8000 or 16000 samples a second. docs/numbers.md (Sound)"""
+def logmel(rate: int = 8000, channels: int = 3, bands: int = 32, columns: int = 32) -> _LogMel:
+    """Sound as images of bands x columns. rate: 8000 or 16000 samples a second. docs/numbers.md (Sound)"""
 
 def window(units: Sequence[float] = (256, 128), samples: int = 128, hop: int = 64) -> _Window:
     """Sensors with three axes as images. units: for each, the reading that is one of 256 levels."""

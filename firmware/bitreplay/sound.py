@@ -6,7 +6,8 @@ import _bitreplay as kernels
 
 from .checks import check_integer, check_one_of
 
-SIDE = 32  # columns, and bands of frequency
+SIDE = 32  # columns, and bands of frequency, of the shipped models' images
+LEAST, MOST = 16, 64  # bands: of more, some would have no bin
 LOWEST, HIGHEST, BEND = 60, 4000, 700  # Hz: of the bands; where their scale turns from even to logarithmic
 BITS = 40  # of the fractions that tables are made of, so that no float of a board rounds them
 ONE, PI = 1 << BITS, 3454217652358  # pi * 2^40
@@ -34,26 +35,26 @@ def _circle(n):
     return window, cosine
 
 
-def _ratio():
+def _ratio(bands):
     """From a corner of the triangles to the next one, on the scale that is logarithmic."""
     goal, ratio = (BEND + HIGHEST) * ONE // (BEND + LOWEST), ONE
     for bit in range(BITS - 4, -1, -1):
         product = ONE
-        for _ in range(SIDE + 1):
+        for _ in range(bands + 1):
             product = product * (ratio + (1 << bit)) >> BITS
         if product <= goal:
             ratio += 1 << bit
     return ratio
 
 
-def _bands(bins, hertz):
-    """spans and weights of triangles over so many bins, of 1/32 Hz each."""
-    ratio, corners, at = _ratio(), [], (BEND + LOWEST) * ONE
-    for _ in range(SIDE + 2):
+def _bands(bands, bins, hertz):
+    """spans and weights of so many triangles over so many bins, of 1/32 Hz each."""
+    ratio, corners, at = _ratio(bands), [], (BEND + LOWEST) * ONE
+    for _ in range(bands + 2):
         corners.append(at - BEND * ONE)
         at = at * ratio >> BITS
     spans, weights = array("H"), array("H")
-    for band in range(SIDE):
+    for band in range(bands):
         low, middle, high = corners[band : band + 3]
         first = count = 0
         for k in range(bins):
@@ -85,30 +86,33 @@ def _logarithm():
 
 
 class LogMel:
-    """The last second of sound as a picture for a model: 32 x 32, time from left to right, low tones at the bottom.
+    """The last sound as a picture for a model: time from left to right, low tones at the bottom.
 
-    rate: 8000 or 16000 samples a second. channels: how often each pixel is written. A column is `frame` samples, the
-    next one begins `hop` samples later, after 31 ms. To make the tables takes a board some tenths of a second.
+    rate: 8000 or 16000 samples a second. channels: how often each pixel is written. bands and columns: the picture's
+    height and width. A column is `frame` samples, the next one begins `hop` samples later, after 31 ms: 32 are a
+    second. To make the tables takes a board some tenths of a second.
     """
 
-    def __init__(self, rate=8000, channels=3):
+    def __init__(self, rate=8000, channels=3, bands=SIDE, columns=SIDE):
         check_one_of("rate", rate, (8000, 16000))
         check_integer("channels", channels, 1, 16)
+        self.bands = check_integer("bands", bands, LEAST, MOST)
+        self.width = check_integer("columns", columns, 1, 256)
         self.rate, self.channels, self.frame = rate, channels, 8 * rate // 250
         self.hop = self.frame - self.frame // 32
-        self.samples, self._out = array("h", bytes(2 * self.frame)), array("H", bytes(2 * SIDE))
-        self.columns = array("H", bytes(2 * SIDE * SIDE))  # a ring, whose oldest one is number `next`
+        self.samples, self._out = array("h", bytes(2 * self.frame)), array("H", bytes(2 * bands))
+        self.columns = array("H", bytes(2 * bands * columns))  # a ring, whose oldest one is number `next`
         self.next = 0
-        self.pixels = bytearray(SIDE * SIDE * channels)
+        self.pixels = bytearray(bands * columns * channels)
         window, cosine = _circle(self.frame)
-        spans, weights = _bands(self.frame // 2 + 1, 32 * rate // self.frame)
+        spans, weights = _bands(bands, self.frame // 2 + 1, 32 * rate // self.frame)
         scratch = bytearray(4 * (2 * self.frame + 6))
         self._call = self.samples, window, cosine, spans, weights, _logarithm(), scratch, self._out
 
     def _column(self):
         kernels.logmel(*self._call)
-        self.columns[SIDE * self.next : SIDE * self.next + SIDE] = self._out
-        self.next = (self.next + 1) % SIDE
+        self.columns[self.bands * self.next : self.bands * (self.next + 1)] = self._out
+        self.next = (self.next + 1) % self.width
 
     def add(self, samples):
         """The next `hop` samples of a stream, array("h"): the picture moves on by a column."""
@@ -124,22 +128,22 @@ class LogMel:
 
     def loudness(self):
         """Of the newest column: the logarithm of its power to the base 2, of its loudest band."""
-        newest = SIDE * ((self.next - 1) % SIDE)
-        return max(self.columns[newest : newest + SIDE]) / 256
+        newest = self.bands * ((self.next - 1) % self.width)
+        return max(self.columns[newest : newest + self.bands]) / 256
 
     def image(self):
         """The picture, a buffer that is used again."""
-        kernels.logmel_image(self.columns, SIDE, self.next, self.channels, self.pixels)
+        kernels.logmel_image(self.columns, self.bands, self.next, self.channels, self.pixels)
         return self.pixels
 
     def of(self, samples):
-        """The picture of a recording, array("h"): of its middle second. What is shorter has silence around it."""
+        """The picture of a recording, array("h"): of its middle. What is shorter has silence around it."""
         self._check(samples)
         n, source, frame = len(samples), memoryview(samples), memoryview(self.samples)
-        length = self.hop * (SIDE - 1) + self.frame
+        length = self.hop * (self.width - 1) + self.frame
         start = (n - length) // 2 if n > length else -((length - n) // 2)
         silence = array("h", bytes(2 * self.frame))
-        for _ in range(SIDE):
+        for _ in range(self.width):
             first, end = min(max(0, start), n), max(0, min(n, start + self.frame))
             self.samples[:] = silence
             if first < end:

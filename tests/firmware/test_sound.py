@@ -22,20 +22,22 @@ def test_table_of_logarithms():
     assert np.array_equal(list(sound._logarithm()), np.rint(256 * np.log2(1 + np.arange(256) / 256)))
 
 
+@pytest.mark.parametrize("count", [16, 32, 40, 64])
 @pytest.mark.parametrize("rate", [8000, 16000])
-def test_bands_are_triangles(rate):
+def test_bands_are_triangles(rate, count):
     n = 8 * rate // 250
-    ends = 700 * (np.exp(np.linspace(math.log(1 + 60 / 700), math.log(1 + 4000 / 700), 34)) - 1)
-    low, middle, high = (ends[i : i + 32, None] for i in range(3))
+    ends = 700 * (np.exp(np.linspace(math.log(1 + 60 / 700), math.log(1 + 4000 / 700), count + 2)) - 1)
+    low, middle, high = (ends[i : i + count, None] for i in range(3))
     bins = np.arange(n // 2 + 1) * rate / n
     expected = np.rint(1024 * np.minimum((bins - low) / (middle - low), (high - bins) / (high - middle)).clip(0))
-    spans, weights = sound._bands(n // 2 + 1, 32 * rate // n)
+    spans, weights = sound._bands(count, n // 2 + 1, 32 * rate // n)
     found, position = np.zeros_like(expected), 0
-    for band, (first, count) in enumerate(np.reshape(spans, (32, 2))):
-        found[band, first : first + count] = weights[position : position + count]
-        position += count
+    for band, (first, bins) in enumerate(np.reshape(spans, (count, 2))):
+        assert bins
+        found[band, first : first + bins] = weights[position : position + bins]
+        position += bins
     assert np.array_equal(found, expected) and position == len(weights)
-    assert found.sum(axis=1).max() < 1 << 13
+    assert found.sum(axis=1).max() < 1 << (13 if count > 16 else 14)
 
 
 def tone(rate, seconds=1.2):
@@ -56,6 +58,12 @@ def test_a_stream_is_as_a_recording():
     assert stream.loudness() == max(stream.columns[-32:]) / 256
 
 
+def test_a_wider_picture_has_the_columns_of_a_narrow_one():
+    """And others before and after them; of() takes the middle."""
+    narrow, wide = [np.array(bitreplay.logmel(8000, 1, 40, n).of(tone(8000))).reshape(40, n) for n in (20, 24)]
+    assert np.array_equal(wide[:, 2:22] > 0, narrow > 0) and narrow.any()
+
+
 def test_both_rates_see_the_same():
     """A tone is in the same rows, but for its edges."""
     pictures = [np.array(bitreplay.logmel(rate, 1).of(tone(rate, 0.9)), int).reshape(32, 32) for rate in (8000, 16000)]
@@ -67,19 +75,18 @@ BOARD = """
 import sys
 from array import array
 import bitreplay, binascii
-rate = int(sys.argv[1])
-sound = bitreplay.logmel(rate)
-with open(sys.argv[2], "rb") as file:
+sound = bitreplay.logmel(*[int(n) for n in sys.argv[2:]])
+with open(sys.argv[1], "rb") as file:
     samples = array("h", file.read())
 print(binascii.hexlify(sound.of(samples)).decode())
 """
 
 
-@pytest.mark.parametrize("rate", [8000, 16000])
-def test_boards_make_the_same_picture(micropython, tmp_path, rate):
-    samples = tone(rate, 0.7)
+@pytest.mark.parametrize("kind", [(8000,), (16000,), (16000, 1, 40, 48)])
+def test_boards_make_the_same_picture(micropython, tmp_path, kind):
+    samples = tone(kind[0], 0.7)
     (tmp_path / "samples").write_bytes(samples.tobytes())
-    assert bytes.fromhex(micropython(BOARD, rate, tmp_path / "samples")) == bytes(bitreplay.logmel(rate).of(samples))
+    assert bytes.fromhex(micropython(BOARD, tmp_path / "samples", *kind)) == bytes(bitreplay.logmel(*kind).of(samples))
 
 
 REFUSED = """
@@ -88,7 +95,8 @@ from array import array
 import bitreplay
 sound = bitreplay.logmel()
 for call in (
-    lambda: bitreplay.logmel(44100), lambda: bitreplay.logmel(8000, 17), lambda: sound.add(array("h", bytes(20))),
+    lambda: bitreplay.logmel(44100), lambda: bitreplay.logmel(8000, 17), lambda: bitreplay.logmel(bands=65),
+    lambda: bitreplay.logmel(columns=0), lambda: sound.add(array("h", bytes(20))),
     lambda: sound.add(bytearray(248)), lambda: sound.of(None), lambda: sound.of([1, 2]),
 ):
     try:
@@ -105,6 +113,8 @@ def test_what_is_refused(request, port):
     assert lines == [
         "rate: must be 8000 or 16000, got 44100",
         "channels: must be an integer, 1..16, got 17",
+        "bands: must be an integer, 16..64, got 65",
+        "columns: must be an integer, 1..256, got 0",
         "samples: must be 248, the hop from one column to the next, got 10",
         *(kind + name for name in ("bytearray", "NoneType", "list")),
     ]
