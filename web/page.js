@@ -4,9 +4,14 @@ import { ask, onProgress } from "./learner.js";
 import * as moves from "./move.js";
 import * as source from "./source.js";
 
-const MODEL = "backbone.safetensors";
-const PACE = 100; // ms from one picture of a lesson to the next
+// Another network lies beside the page: ?model=NAME.safetensors
+const MODEL = new URLSearchParams(location.search).get("model")?.split("/").pop() ?? "backbone.safetensors";
 const GLANCE = 50; // ms between two predictions
+const SOUNDS = [
+    "Hold a blue button and say a word, or make a sound, a few times: that teaches it.",
+    "Hold the other button and make another sound, a few times.",
+    "Make one of the sounds again: it says which. Teach what it gets wrong.",
+];
 const part = (id) => document.getElementById(id);
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -24,6 +29,7 @@ function tell(text, wrong = false) {
 
 function hint() {
     const taught = status.classes.length;
+    if (source.hearing()) return void (part("hint").textContent = SOUNDS[taught] ?? SOUNDS[2]);
     const verb = source.drawing() ? "Draw" : "Show";
     const first = `${verb} something below. Then hold a blue button for a second or two: that teaches it.`;
     const second = `${source.drawing() ? "Clear, and draw" : "Show"} something else, and hold the other button.`;
@@ -77,6 +83,7 @@ async function lesson(card, next) {
             room = await ask("see", { picture, label });
             tell(`${card.name}: ${++n} picture${n > 1 ? "s" : ""}`);
         }
+        if (!n) throw new Error("Nothing was heard: hold the button and make a sound, louder than what is around.");
         card.label = label;
         update(await ask("learn"));
     } catch (error) {
@@ -89,11 +96,9 @@ async function lesson(card, next) {
 
 function teach(card, hold) {
     return work(async () => {
-        if (source.isBlank()) throw new Error("The paper is empty: draw something, then hold the button.");
-        const { n } = await lesson(card, async (n) => {
-            if (n) await sleep(PACE);
-            return n && !hold.on ? null : source.look({ lesson: true });
-        });
+        source.beginLesson();
+        if (source.hearing()) tell("It listens.");
+        const { n } = await lesson(card, (n) => source.next(n, hold));
         tell(`Learned ${card.name} from ${n} picture${n > 1 ? "s" : ""}.`);
     });
 }
@@ -242,7 +247,7 @@ function showFound({ guess, scores, unknown, nearest, picture, ms }) {
     part("speed").textContent = `${ms.toFixed(1)} ms for this answer, ${Math.round(status.bytes / 1024)} KB of RAM as on a board.`;
 }
 
-const same = (a, b) => a && a.every((value, i) => value === b[i]);
+const same = (a, b) => a && b && a.every((value, i) => value === b[i]);
 
 async function watch() {
     for (;;) {
@@ -271,12 +276,13 @@ async function choose(what, file) {
     try {
         if (what === "camera") await source.openCamera();
         if (what === "picture") await source.showPicture(file);
+        if (what === "microphone") await began.then(source.openMicrophone);
     } catch (error) {
         return tell(error.message, true);
     }
     source.show(what);
-    part("draw").setAttribute("aria-pressed", what === "draw");
-    part("camera").setAttribute("aria-pressed", what === "camera");
+    for (const id of ["draw", "camera", "microphone"]) part(id).setAttribute("aria-pressed", what === id);
+    part("sees").textContent = what === "microphone" ? "It heard" : "It sees";
     part("clear").hidden = what !== "draw";
     hint();
 }
@@ -309,6 +315,7 @@ function listen() {
     onDrop(document.body, dropped);
     part("draw").onclick = () => choose("draw");
     part("camera").onclick = () => choose("camera");
+    part("microphone").onclick = () => choose("microphone");
     part("picture").onchange = ({ target }) => target.files.length && choose("picture", target.files[0]).then(() => (target.value = ""));
     part("clear").onclick = source.clear;
     part("add").onclick = () => {
@@ -328,11 +335,14 @@ function listen() {
     window.onbeforeunload = (event) => unsaved && event.preventDefault();
 }
 
+const began = ask("begin", { model: MODEL });
 listen();
 match([], false);
 buttons();
 try {
-    update(await ask("begin", { model: MODEL }));
+    const found = await began;
+    source.fit(found.shape);
+    update(found);
     busy = 0;
     document.documentElement.dataset.ready = "yes"; // for tests
     watch();

@@ -16,5 +16,5 @@ self.onactivate = (event) => {
 };
 
 self.onfetch = (event) => {
-    event.respondWith(caches.open(NAME).then(async (cache) => (await cache.match(event.request)) ?? fetch(event.request)));
+    event.respondWith(caches.open(NAME).then(async (cache) => (await cache.match(event.request, { ignoreSearch: true })) ?? fetch(event.request)));
 };

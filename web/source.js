@@ -1,103 +1,132 @@
-// What is shown to the network: a drawing, the camera or a picture, as 32 x 32 pixels of RGB.
-const SIDE = 32;
+// What is shown to the network: a drawing, the camera, a picture or a sound, as pictures of the size that it takes.
+import { openDevice } from "./devices.js";
+import * as sound from "./sound.js";
+
 const INK = 26;
+const PACE = 100; // ms from one picture of a lesson to the next
 const part = (id) => document.getElementById(id);
 const paper = part("paper");
 const photo = part("photo");
 const video = part("video");
+const waves = part("waves");
 const pen = paper.getContext("2d");
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const work = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
 
 let source = paper;
 let blank = true;
+let height, width, channels;
 
 export const drawing = () => source === paper;
-export const isBlank = () => source === paper && blank;
+export const hearing = () => source === waves;
+export const isBlank = () => (source === paper && blank) || (source === waves && !sound.last());
+
+// The shape of a network's images.
+export function fit(shape) {
+    [height, width, channels] = shape;
+    if (channels !== 1 && channels !== 3) {
+        throw new Error(`The network's images have ${channels} channels, and pictures have 1 or 3: take another network.`);
+    }
+    paper.height = Math.round((paper.width * height) / width);
+    part("view").style.aspectRatio = `${width} / ${height}`;
+    clear();
+}
 
 export function clear() {
     pen.fillStyle = "#fff";
     pen.fillRect(0, 0, paper.width, paper.height);
+    Object.assign(pen, { lineWidth: INK, lineCap: "round", lineJoin: "round", strokeStyle: "#101418" });
     blank = true;
 }
 
 // A drawing is a little moved, turned and sized each time, so that one is enough to teach by.
 function shaken() {
     const random = (most) => (2 * Math.random() - 1) * most;
-    const half = paper.width / 2;
+    const [x, y] = [paper.width / 2, paper.height / 2];
     return new DOMMatrix()
-        .translate(half + random(0.06) * half, half + random(0.06) * half)
+        .translate(x + random(0.06) * x, y + random(0.06) * y)
         .rotate(random(8))
         .scale(1 + random(0.08))
-        .translate(-half, -half);
+        .translate(-x, -y);
 }
 
-// The square in the middle of a source, halved until it is 32 x 32: a smooth picture of it all.
+// The middle of a source, halved until it has the size of a picture: smooth, and all of it.
 function small(from, matrix) {
-    const width = from.videoWidth || from.width;
-    const height = from.videoHeight || from.height;
-    const side = Math.min(width, height);
-    let size = SIDE;
-    while (size * 2 <= side) size *= 2;
-    work.canvas.width = work.canvas.height = size;
+    const [wide, high] = [from.videoWidth || from.width, from.videoHeight || from.height];
+    const pixel = Math.min(wide / width, high / height); // of the picture, in the source
+    let times = 1;
+    while (times * 2 <= pixel) times *= 2;
+    const [x, y] = [pixel * width, pixel * height];
+    Object.assign(work.canvas, { width: times * width, height: times * height });
     work.imageSmoothingQuality = "high";
     work.fillStyle = "#fff";
-    work.fillRect(0, 0, size, size);
-    if (matrix) work.setTransform(new DOMMatrix().scale(size / side).multiply(matrix).multiply(new DOMMatrix().scale(side / size)));
-    work.drawImage(from, (width - side) / 2, (height - side) / 2, side, side, 0, 0, size, size);
+    work.fillRect(0, 0, times * width, times * height);
+    if (matrix) work.setTransform(new DOMMatrix().scale(times / pixel).multiply(matrix).multiply(new DOMMatrix().scale(pixel / times)));
+    work.drawImage(from, (wide - x) / 2, (high - y) / 2, x, y, 0, 0, times * width, times * height);
     work.resetTransform();
-    for (; size > SIDE; size /= 2) work.drawImage(work.canvas, 0, 0, size, size, 0, 0, size / 2, size / 2);
-    return rgb(work.getImageData(0, 0, SIDE, SIDE).data);
+    for (; times > 1; times /= 2) {
+        const [w, h] = [times * width, times * height];
+        work.drawImage(work.canvas, 0, 0, w, h, 0, 0, w / 2, h / 2);
+    }
+    return pixels(work.getImageData(0, 0, width, height).data);
 }
 
-function rgb(rgba) {
-    const out = new Uint8Array((rgba.length / 4) * 3);
-    for (let i = 0, j = 0; i < rgba.length; i += 4, j += 3) {
-        out[j] = rgba[i];
-        out[j + 1] = rgba[i + 1];
-        out[j + 2] = rgba[i + 2];
+// Of RGBA; grey as the host's tools have it, which is ITU-R 601-2.
+function pixels(rgba) {
+    const out = new Uint8Array((rgba.length / 4) * channels);
+    for (let i = 0, j = 0; i < rgba.length; i += 4, j += channels) {
+        if (channels === 3) out.set(rgba.subarray(i, i + 3), j);
+        else out[j] = (19595 * rgba[i] + 38470 * rgba[i + 1] + 7471 * rgba[i + 2] + 32768) >> 16;
     }
     return out;
 }
 
-// The picture now; for a lesson a drawing is shaken.
-export function look({ lesson = false } = {}) {
-    return small(source, lesson && source === paper ? shaken() : null);
+// The picture now: of sounds that of the last one, or null.
+export function look() {
+    return source === waves ? sound.last() : small(source);
 }
 
-// A picture of 32 x 32 on a canvas of that size; nothing, for none.
+// What goes before the first picture of a lesson.
+export function beginLesson() {
+    if (source === waves) return sound.forget();
+    if (isBlank()) throw new Error("The paper is empty: draw something, then hold the button.");
+}
+
+// Picture n of a lesson, whose button is hold.on; null at its end. There is one at least, but of sounds.
+export async function next(n, hold) {
+    if (source === waves) return sound.next(hold);
+    if (n) await sleep(PACE);
+    return n && !hold.on ? null : small(source, source === paper ? shaken() : null);
+}
+
+// A picture on a canvas; nothing, for none.
 export function paint(canvas, picture) {
-    const image = new ImageData(SIDE, SIDE);
-    for (let i = 0, j = 0; picture && i < image.data.length; i += 4, j += 3) {
-        image.data.set([picture[j], picture[j + 1], picture[j + 2], 255], i);
+    Object.assign(canvas, { width, height });
+    if (!picture) return;
+    const image = new ImageData(width, height);
+    for (let i = 0; i < width * height; i++) {
+        for (let color = 0; color < 3; color++) image.data[4 * i + color] = picture[channels * i + (color % channels)];
+        image.data[4 * i + 3] = 255;
     }
     canvas.getContext("2d").putImageData(image, 0, 0);
 }
 
 export function show(what) {
-    source = { draw: paper, camera: video, picture: photo }[what];
-    for (const one of [paper, photo, video]) one.hidden = one !== source;
-    if (source !== video) {
-        for (const track of video.srcObject?.getTracks() ?? []) track.stop();
-        video.srcObject = null;
-    }
+    source = { draw: paper, camera: video, picture: photo, microphone: waves }[what];
+    for (const one of [paper, photo, video, waves]) one.hidden = one !== source;
+    if (source !== waves) sound.close();
+    if (source === video) return;
+    for (const track of video.srcObject?.getTracks() ?? []) track.stop();
+    video.srcObject = null;
 }
-
-const REFUSED = {
-    NotAllowedError: "The camera is not allowed: change that where your browser shows this page's address.",
-    NotFoundError: "There is no camera: draw, or choose pictures.",
-    NotReadableError: "The camera is in use by another program.",
-};
 
 export async function openCamera() {
-    if (!navigator.mediaDevices) throw new Error("A camera needs a page from https or from localhost.");
-    try {
-        const wanted = { width: { ideal: 640 }, height: { ideal: 480 }, facingMode: "environment" };
-        video.srcObject = await navigator.mediaDevices.getUserMedia({ video: wanted });
-    } catch (error) {
-        throw new Error(REFUSED[error.name] ?? `The camera does not start: ${error.message}`);
-    }
+    const wanted = { width: { ideal: 640 }, height: { ideal: 480 }, facingMode: "environment" };
+    video.srcObject = await openDevice("camera", { video: wanted });
     await video.play();
 }
+
+export const openMicrophone = () => sound.open((picture) => paint(waves, picture));
 
 async function decoded(file) {
     try {
@@ -109,23 +138,23 @@ async function decoded(file) {
 
 export async function showPicture(file) {
     const bitmap = await decoded(file);
-    const side = Math.min(bitmap.width, bitmap.height);
-    photo.width = photo.height = side;
-    photo.getContext("2d").drawImage(bitmap, (side - bitmap.width) / 2, (side - bitmap.height) / 2);
+    const pixel = Math.min(bitmap.width / width, bitmap.height / height);
+    Object.assign(photo, { width: pixel * width, height: pixel * height });
+    photo.getContext("2d").drawImage(bitmap, (photo.width - bitmap.width) / 2, (photo.height - bitmap.height) / 2);
 }
 
-// A file's picture, 32 x 32, without showing it.
+// A file's picture, without showing it.
 export async function read(file) {
     return small(await decoded(file));
 }
+
+fit([32, 32, 3]);
 
 function place(event) {
     const box = paper.getBoundingClientRect();
     return [((event.clientX - box.x) / box.width) * paper.width, ((event.clientY - box.y) / box.height) * paper.height];
 }
 
-clear();
-Object.assign(pen, { lineWidth: INK, lineCap: "round", lineJoin: "round", strokeStyle: "#101418" });
 paper.onpointerdown = (event) => {
     if (event.button) return;
     paper.setPointerCapture(event.pointerId);

@@ -1,6 +1,7 @@
 # What the page asks of MicroPython by way of worker.js. Pictures and latents come and go by address, the rest as JSON.
 
 import json
+from array import array
 
 import bitreplay
 import uctypes
@@ -10,21 +11,36 @@ SETTINGS = {"replay": 500, "fresh": 100, "classes": 10}
 EPOCHS = 16  # few pictures at a time, and a fast machine
 REFUSED = 0.05  # of what is known, for the sake of what is not
 
-net = me = image = latent = None
+RATE = 16000  # samples a second
+
+net = me = image = latent = ear = samples = None
 
 
 def begin(model):
-    global net, image, latent
+    global net, me, image, latent
     net = bitreplay.load(model)
     image, latent = bytearray(net.image_bytes), bytearray(net.latent_bytes)
-    start()
+    me = bitreplay.Learner(net, **SETTINGS)
     shape = {"image": uctypes.addressof(image), "latent": uctypes.addressof(latent), "latent_bytes": net.latent_bytes}
+    shape["shape"] = net.image_shape
     return json.dumps(shape)
 
 
-def start():
-    global me
-    me = bitreplay.Learner(net, **SETTINGS)
+def listen():
+    """Makes ready to hear(): where samples go, and how many a picture and one of its columns take."""
+    global ear, samples
+    if ear is None:
+        height, width, channels = net.image_shape
+        ear = bitreplay.logmel(RATE, channels, height, width)
+        samples = array("h", bytes(2 * (ear.hop * (width - 1) + ear.frame)))
+    found = {"address": uctypes.addressof(samples), "samples": len(samples)}
+    found.update({"hop": ear.hop, "rate": RATE, "width": ear.width})
+    return json.dumps(found)
+
+
+def hear():
+    """Leaves the picture of the samples."""
+    image[:] = ear.of(samples)
 
 
 def see(label):
@@ -47,7 +63,7 @@ def look():
     if len(me.labels) > 1 and all(kept > 1 for _, kept, _ in me.counts().values()):
         found["unknown"] = me.predict_latent(latent, REFUSED)[0] is None
     if me.fresh.n + me.replay.n:
-        label, distance, index = me.nearest(image)
+        label, distance, index = me.nearest_latent(latent)
         samples = me.fresh
         if index >= me.fresh.n:
             samples, index = me.replay, index - me.fresh.n

@@ -4,14 +4,14 @@
 // and, of every fifth, which the learner does not get, to test it.
 import { loadMicroPython } from "./micropython.mjs";
 
-const CALLS = ["begin", "see", "learn", "look", "predict", "rename", "forget", "status", "save", "load"];
+const CALLS = ["begin", "listen", "hear", "see", "learn", "look", "predict", "rename", "forget", "status", "save", "load"];
 const EVERY = 5;
 const TESTS = 20; // pictures of a class
 const STEPS = 30; // that can be undone
 const PICTURES = 5000;
 const FOLDER = "/loaded/"; // for what is loaded, by the name that its user knows
 
-let mp, python, shape;
+let mp, python, shape, sound;
 const pictures = new Map(); // of a latent, as text
 let tests = []; // {label, picture}
 let shown = new Map(); // pictures of a label
@@ -33,7 +33,19 @@ async function begin({ model }) {
     mp.runPython(code);
     python = Object.fromEntries(CALLS.map((name) => [name, mp.globals.get(name)]));
     shape = JSON.parse(python.begin("/model.safetensors"));
-    return status();
+    return { ...status(), shape: shape.shape };
+}
+
+function listen() {
+    sound = JSON.parse(python.listen());
+    return sound;
+}
+
+// The picture of samples, Int16Array.
+function hear({ samples }) {
+    memory(sound.address, samples.byteLength).set(new Uint8Array(samples.buffer));
+    python.hear();
+    return memory(shape.image, shape.shape.reduce((a, b) => a * b)).slice();
 }
 
 async function fetched(name, as) {
@@ -142,6 +154,8 @@ function look({ picture }) {
 
 const todo = {
     begin,
+    listen,
+    hear,
     see,
     look,
     lesson: ({ label }) => step(`teaching ${label}`, () => status()),
