@@ -237,13 +237,12 @@ function showNearest(nearest, picture) {
 function showFound({ guess, scores, unknown, nearest, picture, ms }) {
     const best = scores?.[0]?.[0];
     if (guess) answer(guess[0].replaceAll("_", " "), `its guess, untaught: ${Math.round(100 * guess[1])} %`);
-    else if (unknown) answer("Unknown", `if it is known, then ${best}`);
     else if (scores?.length === 1) answer(best, "the only thing it knows");
-    else if (scores?.length) answer(best, `${Math.round(100 * scores[0][1])} %`);
+    else if (scores?.length) answer(best, `${Math.round(100 * scores[0][1])} %${unknown ? ", or unknown: it looks strange" : ""}`);
     else answer(nearest?.[0] ?? "–", nearest ? "the most similar" : "");
     showNearest(nearest, picture);
     const shares = new Map(scores);
-    for (const card of cards) card.score(card.label === null ? null : (shares.get(card.label) ?? null), best !== undefined && !unknown && card.label === best);
+    for (const card of cards) card.score(card.label === null ? null : (shares.get(card.label) ?? null), best !== undefined && card.label === best);
     part("speed").textContent = `${ms.toFixed(1)} ms for this answer, ${Math.round(status.bytes / 1024)} KB of RAM as on a board.`;
 }
 
