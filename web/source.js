@@ -39,19 +39,26 @@ export function clear() {
     blank = true;
 }
 
-// A drawing is a little moved, turned and sized each time, so that one is enough to teach by.
-function shaken() {
-    const random = (most) => (2 * Math.random() - 1) * most;
-    const [x, y] = [paper.width / 2, paper.height / 2];
-    return new DOMMatrix()
-        .translate(x + random(0.06) * x, y + random(0.06) * y)
-        .rotate(random(8))
-        .scale(1 + random(0.08))
-        .translate(-x, -y);
+// In a lesson a picture is another one each time, as if it were shown again: one is enough to teach by, and what is shown
+// the next time is not taken for something unknown. Of these a drawing is moved, turned and sized, on paper that has no
+// end, and of what else there is a part is looked at. width, height: of what is shown.
+const random = (most) => (2 * Math.random() - 1) * most;
+const centred = (change, width, height) => change.translate(-width / 2, -height / 2);
+
+function redrawn(width, height) {
+    const place = new DOMMatrix().translate((0.5 + random(0.1)) * width, (0.5 + random(0.1)) * height);
+    return centred(place.rotate(random(12)).scale(0.9 + random(0.2)), width, height);
+}
+
+function nearer(width, height) {
+    const size = 1 + 0.4 * Math.random();
+    const spare = (size - 1) / 2;
+    const place = new DOMMatrix().translate((0.5 + random(spare)) * width, (0.5 + random(spare)) * height);
+    return centred(place.scale(size), width, height);
 }
 
 // The middle of a source, halved until it has the size of a picture: smooth, and all of it.
-function small(from, matrix) {
+function small(from, change) {
     const [wide, high] = [from.videoWidth || from.width, from.videoHeight || from.height];
     const pixel = Math.min(wide / width, high / height); // of the picture, in the source
     let times = 1;
@@ -61,7 +68,7 @@ function small(from, matrix) {
     work.imageSmoothingQuality = "high";
     work.fillStyle = "#fff";
     work.fillRect(0, 0, times * width, times * height);
-    if (matrix) work.setTransform(new DOMMatrix().scale(times / pixel).multiply(matrix).multiply(new DOMMatrix().scale(pixel / times)));
+    if (change) work.setTransform(change(work.canvas.width, work.canvas.height));
     work.drawImage(from, (wide - x) / 2, (high - y) / 2, x, y, 0, 0, times * width, times * height);
     work.resetTransform();
     for (; times > 1; times /= 2) {
@@ -96,7 +103,7 @@ export function beginLesson() {
 export async function next(n, hold) {
     if (source === waves) return sound.next(hold);
     if (n) await sleep(PACE);
-    return n && !hold.on ? null : small(source, source === paper ? shaken() : null);
+    return n && !hold.on ? null : small(source, source === paper ? redrawn : nearer);
 }
 
 // A picture on a canvas; nothing, for none.

@@ -45,6 +45,15 @@ def test_all_can_use_it(browser, axe, dark):
         assert serious == [], name
 
 
+def test_a_phone_shows_the_paper_and_both_buttons(browser):
+    """Of its height bars of the browser take a part."""
+    browser.size(390, 664)
+    lessons.teach_two(browser)
+    for selector in ("#paper", ".class:last-child .teach"):
+        box = browser.js(f"document.querySelector({selector!r}).getBoundingClientRect().toJSON()")
+        assert box["top"] >= 0 and box["bottom"] <= 664, selector
+
+
 def test_all_that_is_kept_is_all_there_is(browser, wasm):
     """The service worker's list: the files of the page, and no others."""
     browser.js("navigator.serviceWorker.ready.then(() => 0)")
