@@ -1,6 +1,7 @@
 # What tests/web needs: a Chromium of the host's Debian release, unpacked and not installed, and axe-core.
 #
-# Without them its tests skip, and say so.
+# Without them its tests skip, and say so. Of Chromium Debian's mirrors have the newest version only, so its signature is
+# checked, and no hash; axe-core's hash is in package-lock.json.
 
 CHROMIUM := $(BUILD)/chromium
 AXE := $(BUILD)/axe
