@@ -21,8 +21,9 @@ export const drawing = () => source === paper;
 export const hearing = () => source === waves;
 export const isBlank = () => (source === paper && blank) || (source === waves && !sound.last());
 
-// The shape of a network's images.
+// The shape of a network's images. What was drawn stays if it fits.
 export function fit(shape) {
+    if (String(shape) === String([height, width, channels])) return;
     [height, width, channels] = shape;
     if (channels !== 1 && channels !== 3) {
         throw new Error(`The network's images have ${channels} channels, and pictures have 1 or 3: take another network.`);

@@ -5,7 +5,8 @@
 MPY_BUILDS += webassembly web
 WASM := $(BUILD)/webassembly
 WEB := $(BUILD)/web
-WEB_MODEL := models/backbone.safetensors
+# The second one is for sounds, where there is one: the address ?model=speech.safetensors takes it.
+WEB_MODELS := models/backbone.safetensors $(wildcard models/speech.safetensors)
 WEB_FILES := $(wildcard $(addprefix web/*.,html css js svg py))
 
 .PHONY: web web-or-not
@@ -26,9 +27,9 @@ $(WASM)/.made: $(EMSCRIPTEN)/.extracted $(MPY_CROSS) $(MPY_SOURCE) $(C_MODULE) $
 	@touch $@
 
 # The service worker keeps these files, and takes others when files.js is another.
-$(WEB)/.made: $(WASM)/.made $(WEB_MODEL) $(if $(wildcard web/.),$(call inputs,web/))
+$(WEB)/.made: $(WASM)/.made $(WEB_MODELS) $(if $(wildcard web/.),$(call inputs,web/))
 	@rm -rf "$(WEB)" && mkdir -p "$(WEB)"
-	@cp $(WEB_FILES) $(WASM)/micropython.mjs $(WASM)/micropython.wasm $(WEB_MODEL) $(WEB) && chmod -x $(WEB)/micropython.wasm
+	@cp $(WEB_FILES) $(WASM)/micropython.mjs $(WASM)/micropython.wasm $(WEB_MODELS) $(WEB) && chmod -x $(WEB)/micropython.wasm
 	@cat LICENSE $(MPY)/LICENSE $(EMSCRIPTEN)/usr/share/doc/emscripten/copyright > $(WEB)/licences.txt
 	@cd "$(WEB)" && export LC_ALL=C && version=$$(sha256sum * | sha256sum | cut -c -16) && \
 	    printf 'self.BITREPLAY = { version: "%s", files: ["./"%s] };\n' $$version \
