@@ -47,12 +47,12 @@ def test_the_pico_matches(verify, pico, mpremote):
     assert mpremote(pico, "exec", "import os; print(os.listdir('/'))") == "['rom']"
 
 
+@pytest.mark.slow  # half a minute each, for what `verify` does on the unix port, too
 @pytest.mark.parametrize(
     ("kernel", "argument", "byte", "bit", "place", "difference"),
     [
         ("bconv2d", 7, 11, 128, "argument y, index 11", 128),
-        # Half a minute, for what `verify` does on the unix port, too.
-        pytest.param("dot_tables", 3, 5, 1, "argument out, index 1", 256, marks=pytest.mark.slow),
+        ("dot_tables", 3, 5, 1, "argument out, index 1", 256),
     ],
 )
 def test_a_wrong_bit_is_located(breaks, verify, kernel, argument, byte, bit, place, difference):
