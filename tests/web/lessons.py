@@ -20,13 +20,21 @@ def draw(browser, *lines):
         browser.draw(line)
 
 
+def hold(browser, nth, pictures=5):
+    """Holds the mouse on a button until there are so many pictures: every fifth is held back."""
+    x, y = browser.at(".teach", nth=nth)
+    browser.mouse("mousePressed", x, y)
+    browser.until(f"/: (\\d+) picture/.exec({MESSAGE})?.[1] >= {pictures}")
+    browser.mouse("mouseReleased", x, y, 0)
+
+
 def teach_two(browser):
     """Teaches a ring and a cross, drawn with the mouse."""
     draw(browser, RING)
-    browser.press(".teach", 0.5)
+    hold(browser, 0)
     says(browser, "Learned First thing")
     draw(browser, *CROSS)
-    browser.press(".teach", 0.5, nth=1)
+    hold(browser, 1)
     says(browser, "Learned Second thing")
 
 
