@@ -1,11 +1,10 @@
 """Teach a learner labelled pictures, sounds or readings of sensors, and test it on some that it was not shown.
 
-FOLDER has a folder for each class, named by it, with its files in it and in folders in it: pictures; or recordings of
-words, WAV; or CSV files of an accelerometer and the like, x, y, z of each sensor in a line. Boards' own front ends,
-bitreplay.logmel and bitreplay.window, make pictures of these. Or it has train and test, each with such folders. An
-.npz will do, too, with the arrays images (uint8, n x height x width x 3) and labels. A share of each class is held
-back for the test; a picture's bytes and --seed decide which, so that few change sides when you add pictures and teach
-again. Of a CSV file it is the end.
+FOLDER has a folder for each class, named after it. In that are pictures, or recordings of words (WAV), or sensor
+readings (CSV: x, y, z of each sensor in a line). bitreplay.logmel and bitreplay.window make pictures of these, as on a
+board. Or FOLDER has train and test, each with such folders. An .npz works as well, with the arrays images (uint8, n x
+height x width x 3) and labels. A share of each class is held back for the test. A sample's bytes and --seed decide
+which, so that few change sides when you add some and teach again. Of a CSV file it is the end.
 
 The learner is saved to OUT, and a picture of its mistakes to OUT's name with .confusion.png. Every target computes the
 same bits. So latents, 128 bytes a picture, are computed here and sent to the board, which learns them and saves the
