@@ -15,14 +15,13 @@ import wave
 import zipfile
 import zlib
 from collections.abc import Iterator
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from bitreplay.sound import SIDE, LogMel
+from bitreplay.sound import SIDE
 
 from ..errors import UserError
-from . import fetch
+from . import fetch, sensors
 
 CLASSES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 TEST_TAKES = 10
@@ -44,12 +43,7 @@ RATE = 8000  # samples per second
 def log_mel(samples: np.ndarray) -> np.ndarray:
     """The spectrogram of a recording as a board makes it: int16 (n,), n >= 1, 8 kHz, to uint8 (32, 32), the highest
     band first. The middle 0.993 s count; a shorter recording has silence around it."""
-    return np.frombuffer(_spectrogram().of(samples), np.uint8).reshape(SIDE, SIDE).copy()
-
-
-@lru_cache
-def _spectrogram() -> LogMel:
-    return LogMel(RATE, 1)
+    return sensors.picture(sensors.spectrogram(RATE, 1).of(samples), (SIDE, SIDE))
 
 
 def fsdd(directory: Path, source: Path | None = None) -> dict[str, Path]:

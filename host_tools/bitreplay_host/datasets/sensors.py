@@ -33,22 +33,23 @@ def of_wav(path: Path, shape: Shape) -> tuple[list[np.ndarray], str]:
     rate, samples = _read(path)
     if rate != RATES[0]:
         rate, samples = RATES[1], _resampled(samples, rate)
-    sound = _spectrogram(rate, shape[2])
+    sound = spectrogram(rate, shape[2])
     if len(samples) < sound.frame:
         raise UserError(f"{path} is too short: it must have {1000 * sound.frame // rate} ms of sound")
     whole = sound.hop * (SIDE - 1) + sound.frame
     note = f"{path} has {len(samples) / rate:.1f} s: the second in its middle counts" if len(samples) > whole else ""
     numbers = np.floor(samples + 0.5).clip(-32768, 32767).astype(np.int16)
-    return [_picture(sound.of(numbers), shape)], note
+    return [picture(sound.of(numbers), shape)], note
 
 
-def _picture(pixels: bytearray, shape: Shape) -> np.ndarray:
+def picture(pixels: bytearray, shape: tuple[int, ...]) -> np.ndarray:
     """A copy of a buffer that is used again."""
     return np.frombuffer(pixels, np.uint8).reshape(shape).copy()
 
 
 @lru_cache
-def _spectrogram(rate: int, channels: int) -> LogMel:
+def spectrogram(rate: int, channels: int) -> LogMel:
+    """What makes spectrograms, kept for its tables."""
     return LogMel(rate, channels)
 
 
@@ -97,7 +98,7 @@ def of_csv(path: Path, shape: Shape, units: Sequence[float] = UNITS) -> tuple[li
     with as_user_error():
         window = Window(tuple(units))
     readings = _readings(path, AXES * len(units))
-    found = [_picture(window.image(), shape) for reading in readings if window.add(reading)]
+    found = [picture(window.image(), shape) for reading in readings if window.add(reading)]
     if not found:
         raise UserError(f"{path} is too short: it has {len(readings)} readings, and a window {window.samples}")
     pixels = np.stack(found)
