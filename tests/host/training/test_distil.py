@@ -2,10 +2,8 @@
 
 import math
 
-import numpy as np
 import pytest
 from bitreplay_host import cli
-from synthetic_data import make_dataset
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
@@ -14,26 +12,14 @@ from bitreplay_host.training import distil, net, plain, restore, twin  # noqa: E
 from random_nets import LABELS, SMALL, as_input, images_of  # noqa: E402
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A folder with a cifar100 of 40 images."""
-    folder = tmp_path_factory.mktemp("cifar100")
-    make_dataset(folder, "cifar100", 1, 1, side=32)
-    for path in folder.iterdir():
-        np.save(path, np.load(path)[:40])
-    return folder
-
-
 @pytest.fixture
-def pretrain(folder, capsys):
+def pretrain(train):
     """A function: trains a small net one epoch of one step; returns exit status, output and errors."""
 
-    def train(out, *more):
-        line = ["pretrain", "--dir", folder, "--out", out, "--epochs", 1, "--batch", 38, "--no-compile", *more]
-        status = cli.main([str(part) for part in [*line, "--widths", 32, 64, 128]])
-        return status, *capsys.readouterr()
+    def run(out, *more):
+        return train(out, "--epochs", 1, "--batch", 38, *more, "--widths", 32, 64, 128)
 
-    return train
+    return run
 
 
 @pytest.fixture
