@@ -38,6 +38,17 @@ def teach_two(browser):
     says(browser, "Learned Second thing")
 
 
+def teach_scenes(browser, scenes, seconds):
+    """Teaches two scenes that come in turn, each from where it begins, and waits until both are recognized."""
+    for nth, (scene, other) in enumerate(zip(scenes, scenes[::-1], strict=True)):
+        browser.until(other)
+        browser.until(scene)
+        browser.press(".teach", seconds, nth=nth)
+        says(browser, f"Learned {('First', 'Second')[nth]} thing")
+    for scene, name in zip(scenes, ("First thing", "Second thing"), strict=True):
+        browser.until(f"{scene} && {LABEL} === {name!r}")
+
+
 def rename(browser, nth, name):
     browser.js(f"document.querySelectorAll('.name')[{nth}].value = {name!r}")
     browser.js(f"document.querySelectorAll('.name')[{nth}].dispatchEvent(new Event('change'))")

@@ -2,7 +2,7 @@
 
 import pytest
 from browser import Browser
-from lessons import LABEL, says
+from lessons import says, teach_scenes
 
 SIDE, SECONDS, RATE = 128, 3, 10
 # The middle pixel of what the network gets, dark or bright.
@@ -37,13 +37,7 @@ def test_what_a_camera_sees_is_taught_and_recognized(with_camera):
     browser = with_camera
     browser.press("#camera")
     browser.until("!document.getElementById('video').hidden")
-    for nth, (scene, other) in enumerate(zip(SCENES, SCENES[::-1], strict=True)):
-        browser.until(other)
-        browser.until(scene)  # it begins
-        browser.press(".teach", 0.8, nth=nth)
-        says(browser, f"Learned {('First', 'Second')[nth]} thing")
-    for scene, name in zip(SCENES, ("First thing", "Second thing"), strict=True):
-        browser.until(f"{scene} && {LABEL} === {name!r}")
+    teach_scenes(browser, SCENES, 0.8)
     browser.press("#draw")
     assert browser.js("document.getElementById('video').srcObject") is None
 

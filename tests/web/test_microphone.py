@@ -11,7 +11,7 @@ import lessons
 import numpy as np
 from bitreplay_host import page
 from browser import Browser
-from lessons import LABEL, says
+from lessons import LABEL, says, teach_scenes
 
 import models
 
@@ -54,13 +54,7 @@ def listen(browser, site):
 def test_sounds_are_taught_and_recognized(chromium, site, tmp_path):
     with ears(chromium, tmp_path / "sounds.wav", beeps(300), beeps(2500)) as browser:
         listen(browser, site)
-        for nth, (scene, other) in enumerate(zip(SCENES, SCENES[::-1], strict=True)):
-            browser.until(other)
-            browser.until(scene)  # it begins
-            browser.press(".teach", 1.5, nth=nth)
-            says(browser, f"Learned {('First', 'Second')[nth]} thing")
-        for scene, name in zip(SCENES, ("First thing", "Second thing"), strict=True):
-            browser.until(f"{scene} && {LABEL} === {name!r}")
+        teach_scenes(browser, SCENES, 1.5)
         browser.press("#draw")
         assert browser.js("document.getElementById('waves').hidden")
         assert browser.complaints() == []
