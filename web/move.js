@@ -43,6 +43,7 @@ export async function toBoard(learner, model, replace, tell) {
 // To a Pico in this page, new each time.
 export async function toPico(learner, model, tell) {
     tell("Starting a Pico …");
+    port?.end?.(); // another one in this page would go on for nobody
     port = new EmulatedPico({ name: model, bytes: await fetched(model) });
     return move(learner, model, true, tell);
 }

@@ -176,7 +176,7 @@ function move(way) {
 
 function onDevice(machine) {
     part("device").hidden = false;
-    part("machine").textContent = `${machine}:`;
+    part("machine").textContent = machine;
 }
 
 function fromBoard(which = async () => {}) {
@@ -200,7 +200,7 @@ function letItAnswer() {
         part("live").setAttribute("aria-pressed", true);
         for (const card of cards) card.score(null, false);
         showNearest(null);
-        const machine = part("machine").textContent.slice(0, -1);
+        const machine = part("machine").textContent;
         answer("…", `the ${machine} answers`);
         let n = 0;
         tell(`The pictures go to the ${machine}.`);

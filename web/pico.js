@@ -58,6 +58,11 @@ export class EmulatedPico {
     this.#controller = null;
   }
 
+  // It runs no more.
+  end() {
+    this.worker.terminate();
+  }
+
   // As the pin RUN does; its files stay. open() waits until its port is there again.
   reset() {
     this.#boot({ reset: true });
