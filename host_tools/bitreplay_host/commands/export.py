@@ -52,6 +52,6 @@ def run(args: argparse.Namespace) -> None:
     if args.latent not in (None, net.latent_name):
         net.cut(args.latent)
         if args.latent != export.LATENT:
-            net.calibrate(data.load(args.data, args.dir, tuple(net.image))[0])
+            net.calibrate(data.load(args.data, args.dir, tuple(net.image)).images)
     export.export(net, args.model, args.name or name, None if args.no_head else labels)
     print(f"{args.model}: {args.model.stat().st_size} bytes")

@@ -1,4 +1,4 @@
-"""Train a backbone with PyTorch, on CIFAR-100 or your own pictures, its binary latent in the loop.
+"""Train a backbone with PyTorch, on CIFAR-100, HAPT or your own samples, its binary latent in the loop.
 
 Binary weights and activations with a straight-through estimator, Adam and a one-cycle schedule, in bfloat16 on the
 CPU; about a minute an epoch on two cores. Stops and goes on: the checkpoint holds everything, an epoch at a time.
@@ -23,7 +23,8 @@ EPILOG = """examples:
   bitreplay pretrain --init backbone.pt --out last.pt --epochs 14 --rate 1e-3 --cutmix 0
   bitreplay pretrain --init backbone.pt --folded --out folded.pt --epochs 4 --rate 3e-4 --cutmix 0
   bitreplay pretrain --data ~/photographs --widths 32 32 64 64 128 --epochs 30 --out mine.pt
-  bitreplay pretrain --data spectrograms.npz --no-flip --widths 32 32 64 64 128 --out speech.pt
+  bitreplay pretrain --data ~/words --cutmix 0 --widths 32 32 64 64 128 --out words.pt      words/yes/*.wav, ...
+  bitreplay pretrain --data hapt --cutmix 0 --widths 32 32 64 64 128 --epochs 20 --batch 64 --out imu.pt
   bitreplay pretrain --widths 32 32 64 64 128 --cutmix 0 --out small.pt
   bitreplay pretrain --init models/backbone.safetensors --latent block5 --above --cutmix 0 --epochs 15 --out deep.pt
   bitreplay pretrain --net float --epochs 30 --out twin.pt
@@ -73,13 +74,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data",
         metavar="NAME|FOLDER|FILE",
         default="cifar100",
-        help="a dataset of `bitreplay data`; a folder with a folder of pictures for each class; or an .npz with "
-        "images, uint8, and labels (default: %(default)s)",
+        help="a dataset of `bitreplay data`; a folder with a folder for each class, of pictures, recordings or "
+        "readings; or an .npz with images, uint8, and labels (default: %(default)s)",
     )
     parser.add_argument(
         "--image", type=shape, metavar="HxWxC", help="scale a folder's pictures to this (default: 32x32x3)"
     )
-    parser.add_argument("--no-flip", action="store_true", help="for what has a left and a right, as letters")
+    parser.add_argument(
+        "--no-flip",
+        action="store_true",
+        help="for pictures that have a left and a right, as letters; recordings and readings are never flipped",
+    )
     add_data(parser, "--dir")
     parser.add_argument(
         "--no-compile", action="store_true", help="skip torch.compile (no C++ compiler needed, slower)"

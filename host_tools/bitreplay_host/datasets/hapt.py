@@ -22,6 +22,7 @@ from ..errors import UserError
 from . import fetch
 
 ACTIVITIES = ["walking", "upstairs", "downstairs", "sitting", "standing", "lying"]
+KNOWN = 20  # people to train on, from the first; the others are for tests
 ARRAYS = "windows", "labels", "people", "recordings"
 SAMPLES, STEP = 128, 64  # of a window, and from one window to the next: 2.56 s and half of that
 ACCELERATION, ROTATION = 16384, 65.5 * 180 / np.pi  # units of a window's int16, per g and per rad/s

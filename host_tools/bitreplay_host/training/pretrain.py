@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from tqdm import tqdm
 
 from ..errors import UserError
-from . import data, distil
+from . import data, distil, tilt
 from .net import LATENT, to_input
 from .plain import PLAIN, make
 from .restore import checkpoint, has_norm, is_model, weights_to_train
@@ -25,13 +25,12 @@ from .steps import LABEL_SMOOTHING, Steps
 from .twin import FLOAT
 
 KEPT = "epochs", "rate", "cutmix", "flip", "batch", "seed", "net", "latent", "above"  # settings, in checkpoints
-HELD_BACK = 20  # one of so many training images is for validation
 
 
 @dataclass(frozen=True)
 class Settings:
     """out: the checkpoint. init: another one, or a model, whose weights to start from. data: as data.load
-    takes it, and so directory and image. flip: half of the images, left to right.
+    takes it, and so directory and image. flip: half of the images, left to right, if they may be (data.Samples).
 
     folded: start from the folded net of a checkpoint `init`. net: one of training.KINDS. widths, latent: as Net takes
     them. above: train only what lies above the latent. rate: the peak for binary weights. cutmix: share of the
@@ -151,12 +150,13 @@ class Training:
     def _load(self):
         """Training images, and those held back from them: what chooses must not be the test set."""
         settings = self.settings
-        images, labels, self.labels = data.load(settings.data, settings.directory, settings.image)
-        self.image = images.shape[1:]
-        images, labels = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(labels).long()
-        held = torch.arange(len(images)) % HELD_BACK == HELD_BACK - 1
+        found = data.load(settings.data, settings.directory, settings.image)
+        self.labels, self.image, self.flip = found.names, found.images.shape[1:], settings.flip and found.mirrored
+        images = torch.from_numpy(found.images).permute(0, 3, 1, 2).contiguous()
+        labels, held = torch.from_numpy(found.labels).long(), torch.from_numpy(found.held)
         self.x, self.y = images[~held], labels[~held]
         self.x_validation, self.y_validation = images[held], labels[held]
+        self.windows = None if found.windows is None else torch.from_numpy(found.windows)[~held]
 
     def _kept(self) -> dict:
         """The settings that a checkpoint keeps, as training cannot go on with others."""
@@ -228,10 +228,15 @@ class Training:
         title = f"epoch {self.epoch + 1}/{self.settings.epochs}"
         for i in tqdm(range(self.steps_per_epoch), desc=title, unit="step", leave=False, disable=None):
             rows = order[i * self.settings.batch : (i + 1) * self.settings.batch]
-            loss = self._loss(step_net, augment(self.x[rows], self.generator, self.settings.flip), self.y[rows])
+            loss = self._loss(step_net, self._augmented(rows), self.y[rows])
             total += self.steps.take(loss)
         self.epoch += 1
         return total / self.steps_per_epoch
+
+    def _augmented(self, rows: torch.Tensor) -> torch.Tensor:
+        if self.windows is not None:
+            return tilt.images(self.windows[rows], self.generator)
+        return augment(self.x[rows], self.generator, self.flip)
 
     def _loss(self, step_net, images, labels):
         others, share = labels, 1.0

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import bitreplay
 import numpy as np
 import pytest
-from bitreplay_host import cli, paths
+from bitreplay_host import cli
 from bitreplay_host.datasets import hapt
 from bitreplay_host.errors import UserError
 from synthetic_data import ROOT
@@ -187,38 +187,6 @@ def test_index_without_it(index, tmp_path, page, words):
 # The network for windows, models/imu.safetensors.
 
 MODEL = ROOT / "models" / "imu.safetensors"
-
-
-@pytest.mark.torch
-def test_tilt_is_a_rotation():
-    from bitreplay_host.training import pretrain_imu
-
-    windows = np.random.default_rng(1).integers(-9000, 9000, (5, 128, 6)).astype(np.int16)
-    turned = pretrain_imu.tilted(windows, np.random.default_rng(2))
-    for part in (slice(0, 3), slice(3, 6)):
-        lengths = [np.linalg.norm(w[..., part].astype(float), axis=-1) for w in (windows, turned)]
-        np.testing.assert_allclose(*lengths, atol=1)
-        # One rotation for the window and for both of its sensors.
-        turn = [np.linalg.lstsq(windows[0, :, part], turned[0, :, part].astype(float), rcond=None)[0]]
-        turn.append(np.linalg.lstsq(windows[0, :, :3], turned[0, :, :3].astype(float), rcond=None)[0])
-        np.testing.assert_allclose(*turn, atol=1e-3)
-    assert abs(turned - windows.astype(int)).max() > 100
-
-
-@pytest.mark.torch
-def test_pretraining(archive, tmp_path, monkeypatch, capsys):
-    """One epoch on synthetic windows leaves a model for the board."""
-    from bitreplay_host.training import pretrain_imu
-
-    monkeypatch.chdir(tmp_path)
-    hapt.hapt(tmp_path, archive)
-    monkeypatch.setattr(paths, "DATA", tmp_path)
-    for name, value in {"EPOCHS": 1, "BATCH": 2, "PEOPLE": 1}.items():
-        monkeypatch.setattr(pretrain_imu, name, value)
-    pretrain_imu.main()
-    net = bitreplay.load(pretrain_imu.OUT)
-    assert net.name == "imu" and net.labels == hapt.ACTIVITIES and net.image_shape == (32, 32, 3)
-    assert "epoch 1/1 loss" in pretrain_imu.OUT.with_suffix(".log").read_text()
 
 
 @pytest.mark.torch

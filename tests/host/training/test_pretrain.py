@@ -9,7 +9,7 @@ from bitreplay_host import cli
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
 
-from bitreplay_host.training import export, pretrain, restore  # noqa: E402
+from bitreplay_host.training import data, export, pretrain, restore  # noqa: E402
 from bitreplay_host.training import net as torch_net  # noqa: E402
 
 
@@ -186,7 +186,7 @@ def test_latent(folder, tmp_path, model, init):
             net = restore.from_model(path)
         net.cut("block1")
         images = np.load(folder / "cifar100_train_images.npy")
-        net.calibrate(images[np.arange(40) % pretrain.HELD_BACK != pretrain.HELD_BACK - 1])
+        net.calibrate(images[np.arange(40) % data.HELD_BACK != data.HELD_BACK - 1])
         assert torch.equal(levels.double(), net.blocks[1].levels.double())
     new = training(folder, tmp_path / "new.pt", *settings).net.blocks[1].levels
     assert torch.equal(new, torch.tensor([-1.0, 1.0]).expand(64, 2))
