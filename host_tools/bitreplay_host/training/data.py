@@ -19,14 +19,14 @@ SPECTROGRAMS = ("fsdd",)  # of registry.DATASETS
 
 class Samples(NamedTuple):
     """images: n x height x width x channels, uint8. labels: of each, the number of one of names. held: which are held
-    back for validation, booleans. mirrored: whether an image may be flipped, left to right, which no recording may.
+    back for validation, booleans. recorded: whether they are of recordings, sounds or readings, and not pictures.
     windows: of HAPT, what its images were made of (datasets/hapt.py), else None."""
 
     images: np.ndarray
     labels: np.ndarray
     names: list[str]
     held: np.ndarray
-    mirrored: bool
+    recorded: bool
     windows: np.ndarray | None = None
 
 
@@ -44,8 +44,8 @@ def load(data: str, directory: Path, image: tuple[int, int, int] | None = None) 
     else:
         path = Path(data)
         images, labels, names = labelled.load(path, image or _stored(path) or labelled.SHAPE)
-        pictures = not path.is_dir() or labelled.kind(path) is labelled.PICTURES
-        found = Samples(images, labels, names, _held(len(images)), pictures)
+        recorded = path.is_dir() and labelled.kind(path) is not labelled.PICTURES
+        found = Samples(images, labels, names, _held(len(images)), recorded)
     height, width, channels = found.images.shape[1:]
     if height % SIDE or width % SIDE or min(height, width) < SMALLEST or max(height, width) > 256 or channels > 16:
         told = f"{height}x{width}x{channels}"
@@ -64,7 +64,7 @@ def _held(count: int) -> np.ndarray:
 
 def _dataset(name: str, directory: Path) -> Samples:
     images, labels = registry.load(name, "train", directory)
-    return Samples(images, labels, registry.class_names(name), _held(len(images)), name not in SPECTROGRAMS)
+    return Samples(images, labels, registry.class_names(name), _held(len(images)), name in SPECTROGRAMS)
 
 
 def _hapt(directory: Path) -> Samples:
@@ -72,7 +72,7 @@ def _hapt(directory: Path) -> Samples:
     found = hapt.load(directory)
     known = found["people"] <= hapt.KNOWN
     windows, labels, people = (found[key][known] for key in ("windows", "labels", "people"))
-    return Samples(hapt.to_images(windows), labels, hapt.ACTIVITIES, people % HELD_BACK == 0, False, windows)
+    return Samples(hapt.to_images(windows), labels, hapt.ACTIVITIES, people % HELD_BACK == 0, True, windows)
 
 
 def _stored(path: Path) -> tuple[int, int, int] | None:

@@ -30,7 +30,7 @@ KEPT = "epochs", "rate", "cutmix", "flip", "batch", "seed", "net", "latent", "ab
 @dataclass(frozen=True)
 class Settings:
     """out: the checkpoint. init: another one, or a model, whose weights to start from. data: as data.load
-    takes it, and so directory and image. flip: half of the images, left to right, if they may be (data.Samples).
+    takes it, and so directory and image. flip: half of the images, left to right, unless they are of recordings.
 
     folded: start from the folded net of a checkpoint `init`. net: one of training.KINDS. widths, latent: as Net takes
     them. above: train only what lies above the latent. rate: the peak for binary weights. cutmix: share of the
@@ -57,14 +57,21 @@ class Settings:
     compile: bool = True
 
 
-def augment(images: torch.Tensor, generator: torch.Generator, flip: bool = True) -> torch.Tensor:
-    """Random crop of each image padded by 4 grey pixels, and perhaps random flip: (n, c, h, w) uint8 to the same."""
+def augment(
+    images: torch.Tensor, generator: torch.Generator, flip: bool = True, recorded: bool = False
+) -> torch.Tensor:
+    """Random crop of each image padded by 4 pixels, and perhaps random flip: (n, c, h, w) uint8 to the same.
+
+    recorded: what is padded are recordings, which go on as they end; pictures are padded with grey. They are never
+    flipped.
+    """
     n, channels, height, width = images.shape
-    padded = F.pad(images, (4, 4, 4, 4), value=128)
+    margins = 4, 4, 4, 4
+    padded = F.pad(images, margins, mode="replicate") if recorded else F.pad(images, margins, value=128)
     dy, dx = (torch.randint(0, 9, (n, 1), generator=generator) for _ in range(2))
     rows = (dy + torch.arange(height)).view(n, 1, height, 1)
     columns = dx + torch.arange(width)
-    if flip:
+    if flip and not recorded:
         flipped = torch.rand(n, 1, generator=generator) < 0.5
         columns = torch.where(flipped, columns.flip(1), columns)
     which, channel = torch.arange(n).view(n, 1, 1, 1), torch.arange(channels).view(1, channels, 1, 1)
@@ -151,7 +158,7 @@ class Training:
         """Training images, and those held back from them: what chooses must not be the test set."""
         settings = self.settings
         found = data.load(settings.data, settings.directory, settings.image)
-        self.labels, self.image, self.flip = found.names, found.images.shape[1:], settings.flip and found.mirrored
+        self.labels, self.image, self.recorded = found.names, found.images.shape[1:], found.recorded
         images = torch.from_numpy(found.images).permute(0, 3, 1, 2).contiguous()
         labels, held = torch.from_numpy(found.labels).long(), torch.from_numpy(found.held)
         self.x, self.y = images[~held], labels[~held]
@@ -236,7 +243,7 @@ class Training:
     def _augmented(self, rows: torch.Tensor) -> torch.Tensor:
         if self.windows is not None:
             return tilt.images(self.windows[rows], self.generator)
-        return augment(self.x[rows], self.generator, self.flip)
+        return augment(self.x[rows], self.generator, self.settings.flip, self.recorded)
 
     def _loss(self, step_net, images, labels):
         others, share = labels, 1.0

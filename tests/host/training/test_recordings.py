@@ -50,7 +50,7 @@ def test_a_tilt_is_a_rotation(people):
 def test_hapt(train, people, tmp_path, monkeypatch):
     """Its first 20 people, of whom one is held back, make a model; each minibatch is tilted."""
     found = data.load("hapt", people)
-    assert len(found.images) == 20 and found.held.tolist() == [False] * 15 + [True] * 5 and not found.mirrored
+    assert len(found.images) == 20 and found.held.tolist() == [False] * 15 + [True] * 5 and found.recorded
     batches, images = [], tilt.images
     monkeypatch.setattr(tilt, "images", lambda windows, rng: batches.append(windows) or images(windows, rng))
     out, line = tmp_path / "imu.pt", ["--data", "hapt", "--dir", people, "--widths", 32, 64, 128, "--batch", 5]
@@ -82,15 +82,23 @@ def test_sounds(train, tmp_path, monkeypatch):
     sound = bitreplay.logmel()
     expected = [bytes(sound.of(samples)) for samples in np.concatenate(list(sounds.values()))]
     assert [image.tobytes() for image in found.images] == expected
-    flips, augment = [], pretrain.augment
-    monkeypatch.setattr(pretrain, "augment", lambda x, rng, flip: flips.append(flip) or augment(x, rng, flip))
+    batches, augment = [], pretrain.augment
+    monkeypatch.setattr(pretrain, "augment", lambda x, *more: batches.append((x, augment(x, *more))) or batches[-1][1])
     assert train(tmp_path / "words.pt", "--data", tmp_path / "words", "--widths", 32, 64, 128)[0] == 0
-    assert flips == [False] * 6
+    assert len(batches) == 6
+    for before, after in batches:
+        assert all(any(torch.equal(new, old) for old in shifted(one)) for one, new in zip(before, after, strict=True))
     assert restore.checkpoint(tmp_path / "words.pt")["labels"] == ["no", "yes"]
 
 
-@pytest.mark.parametrize(("name", "mirrored"), [("fsdd", False), ("fashion", True)])
-def test_pictures_may_be_flipped_and_spectrograms_not(tmp_path, name, mirrored):
+def shifted(image):
+    """A picture (channels, 32, 32) shifted by up to 4 pixels each way, its borders drawn out; never mirrored."""
+    padded = torch.from_numpy(np.pad(image.numpy(), ((0, 0), (4, 4), (4, 4)), "edge"))
+    return [padded[:, y : y + 32, x : x + 32] for y in range(9) for x in range(9)]
+
+
+@pytest.mark.parametrize(("name", "recorded"), [("fsdd", True), ("fashion", False)])
+def test_spectrograms_are_recordings(tmp_path, name, recorded):
     np.save(tmp_path / f"{name}_train_images.npy", np.zeros((40, 32, 32, 3), np.uint8))
     np.save(tmp_path / f"{name}_train_labels.npy", np.arange(40, dtype=np.uint8) % 10)
-    assert data.load(name, tmp_path).mirrored == mirrored
+    assert data.load(name, tmp_path).recorded == recorded
