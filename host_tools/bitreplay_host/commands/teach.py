@@ -1,10 +1,10 @@
 """Teach a learner labelled pictures, sounds or readings of sensors, and test it on some that it was not shown.
 
-FOLDER has a folder for each class, named after it. In that are pictures, or recordings of words (WAV), or sensor
-readings (CSV: x, y, z of each sensor in a line). bitreplay.logmel and bitreplay.window make pictures of these, as on a
-board. Or FOLDER has train and test, each with such folders. An .npz works as well, with the arrays images (uint8, n x
-height x width x 3) and labels. A share of each class is held back for the test. A sample's bytes and --seed decide
-which, so that few change sides when you add some and teach again. Of a CSV file it is the end.
+FOLDER has a folder for each class, named after it. In that are pictures, or recordings of words (WAV, FLAC, ...), or
+sensor readings (CSV: x, y, z of each sensor in a line). bitreplay.logmel and bitreplay.window make pictures of these,
+as on a board. Or FOLDER has train and test, each with such folders. An .npz works as well, with the arrays images
+(uint8, n x height x width x 3) and labels. A share of each class is held back for the test. A sample's bytes and
+--seed decide which, so that few change sides when you add some and teach again. Of a CSV file it is the end.
 
 The learner is saved to OUT, and a picture of its mistakes to OUT's name with .confusion.png. Every target computes the
 same bits. So latents, 128 bytes a picture, are computed here and sent to the board, which learns them and saves the
@@ -31,8 +31,8 @@ from . import options
 
 EPILOG = """examples:
   bitreplay teach photos                              photos/mug/*.jpg, photos/cup/*.jpg: here, to me.safetensors
-  bitreplay teach words --model speech                words/yes/*.wav, words/no/*.wav
-  bitreplay teach moves --model imu --units 1/64 250/128     moves/walk/*.csv: in g and degrees per second
+  bitreplay teach words                               words/yes/*.wav, words/no/*.wav
+  bitreplay teach moves --units 1/64 250/128          moves/walk/*.csv: in g and degrees per second
   bitreplay teach photos --board auto -o desk.safetensors    on the board on USB, and here
   bitreplay teach photos --board emulated             on an emulated Pico
   bitreplay teach more --add                          me.safetensors goes on, with new classes or more of the old
@@ -49,7 +49,8 @@ FIXED = "train", "channels"  # when a learner is made
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     parser.add_argument("folder", metavar="FOLDER", type=Path, help="a folder for each class in it; or an .npz")
-    options.add_model(parser)
+    text = "default: backbone for pictures, speech for recordings, imu for readings; with --add that of OUT"
+    parser.add_argument("--model", type=paths.model, help=f"{options.MODEL} ({text})")
     text = "unix, this computer (default); emulated, a Pico; or a board's port: auto, /dev/ttyACM0, COM3, ..."
     parser.add_argument("--board", default=HERE, help=text)
     text = "share of each class that is held back (default: 20%%; not with folders train and test)"
@@ -86,8 +87,7 @@ def run(args: argparse.Namespace) -> None:
     places = Places(options.micropython(args), paths.DATA, args.cache)
     picture = args.out.with_suffix(".confusion.png")
     _check_out(args, picture)
-    if args.add and args.model == paths.model(paths.BACKBONE):
-        args.model = state.model_of(args.out, None)
+    args.model = args.model or _model(args)
     settings, data = _settings(args), _data(args)
     taught = lesson.prepare(args.model, args.out if args.add else None, settings, args.epochs, data, args.seed)
     count, held = len(taught.rows), len(taught.tested)
@@ -113,6 +113,17 @@ def _check_out(args: argparse.Namespace, picture: Path) -> None:
     for path in () if args.add else instead:
         if path.exists() or path.is_symlink():
             raise UserError(f"{path} is there already: {instead[path]}, or name another file with -o")
+
+
+def _model(args: argparse.Namespace) -> Path:
+    """That of the learner that goes on; else the shipped one for what is in the folder."""
+    if args.add:
+        return state.model_of(args.out, None)
+    there = labelled.kind(args.folder) if args.folder.is_dir() else labelled.PICTURES
+    name = next((name for name, kind in labelled.WANTED.items() if kind is there), None)
+    if name:
+        print(f"{args.folder} has {there.name}, so the model is {name}; --model takes another one")
+    return paths.model(name or paths.BACKBONE)
 
 
 def _settings(args: argparse.Namespace) -> dict:

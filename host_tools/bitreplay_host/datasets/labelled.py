@@ -1,7 +1,7 @@
 """Labelled samples that a user brings: a folder with a folder for each class, or an .npz with images and labels.
 
-In the folders are pictures; or recordings (.wav), or readings of sensors (.csv), of which boards' front ends make
-pictures.
+In the folders are pictures; or recordings (.wav, .flac, ...), or readings of sensors (.csv), of which boards' front
+ends make pictures.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ def _of_photo(path: Path, shape: Shape) -> tuple[list[np.ndarray], str]:
 
 
 PICTURES = Kind("pictures", "pictures", images.PICTURES, _of_photo)
-SOUNDS = Kind("recordings", "recordings", (".wav",), sensors.of_wav)
+SOUNDS = Kind("recordings", "recordings", (".wav", ".flac", ".ogg", ".mp3"), sensors.of_sound)
 READINGS = Kind("readings", "windows", (".csv",), sensors.of_csv)
 KINDS = PICTURES, SOUNDS, READINGS
-WANTED = {"imu": READINGS}  # what shipped models take whose input only has the shape of pictures
+WANTED = {"imu": READINGS, "speech": SOUNDS}  # what shipped models take whose input only has the shape of pictures
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-import wave
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -23,10 +23,11 @@ UNITS = 256, 128  # of Window: 2 g and 250 degrees per second, of an MPU-6050
 FULL = 0.5  # this share of readings at the ends of the scale is no chance
 
 
-def of_wav(path: Path, shape: Shape) -> tuple[list[np.ndarray], str]:
+def of_sound(path: Path, shape: Shape) -> tuple[list[np.ndarray], str]:
     """(the picture of a recording, as bitreplay.logmel() makes it; what there is to tell of it, or nothing).
 
-    PCM of 8 to 32 bits, whose channels are mixed; 8000 samples a second or more. UserError; OSError.
+    What libsndfile reads: WAV of any kind, FLAC, Ogg, MP3. Channels are mixed; 8000 samples a second or more.
+    UserError; OSError.
     """
     if shape[:2] != (SIDE, SIDE):
         raise UserError(f"{path}: sound is pictures of {SIDE}x{SIDE}, and the model's are {_sides(shape)}")
@@ -55,27 +56,20 @@ def spectrogram(rate: int, channels: int) -> LogMel:
 
 def _read(path: Path) -> tuple[int, np.ndarray]:
     """(samples a second, samples in units of 16 bits, float64, mixed of all channels)."""
+    import soundfile  # whose library other commands do not need
+
     try:
-        with wave.open(str(path)) as file:
-            rate, channels, size, count = (
-                file.getframerate(),
-                file.getnchannels(),
-                file.getsampwidth(),
-                file.getnframes(),
-            )
-            content = file.readframes(count)
-    except (wave.Error, EOFError, ValueError) as error:
-        raise UserError(f"{path} is not a WAV file that can be read ({error}): save it as PCM of 16 bits") from None
-    if len(content) != count * channels * size:
-        raise UserError(f"{path} is cut off: it tells of {count} samples, and has {len(content) // channels // size}")
+        with soundfile.SoundFile(path) as file:
+            samples, rate, told = file.read(always_2d=True), file.samplerate, file.extra_info
+    except soundfile.LibsndfileError as error:
+        raise UserError(f"{path} is not a sound that can be read ({error.error_string}): save it as WAV") from None
+    if cut := re.search(r"^data : (\d+) \(should be (\d+)\)", told, re.MULTILINE):
+        raise UserError(f"{path} is cut off: it tells of {cut[1]} bytes of sound, and has {cut[2]}")
     if rate < RATES[0]:
         raise UserError(f"{path} has {rate} samples a second: {RATES[0]} are needed at least")
-    values = np.frombuffer(content, np.uint8).reshape(-1, size)
-    # The upper bytes of 32 bits; those of one byte have no sign, but an offset.
-    words = np.zeros((len(values), 4), np.uint8)
-    words[:, 4 - size :] = values ^ 128 if size == 1 else values
-    samples = words.view("<i4").reshape(-1, channels) / 65536
-    return rate, samples.mean(axis=1)
+    if not np.isfinite(samples).all():
+        raise UserError(f"{path} has samples that are not finite: save it again, as PCM of 16 bits")
+    return rate, samples.mean(axis=1) * 32768
 
 
 def _resampled(samples: np.ndarray, rate: int) -> np.ndarray:

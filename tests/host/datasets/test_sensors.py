@@ -3,6 +3,7 @@
 import bitreplay
 import numpy as np
 import pytest
+import soundfile
 from bitreplay_host.datasets import hapt, sensors
 from bitreplay_host.errors import UserError
 from synthetic_data import tone, write_wav
@@ -11,7 +12,7 @@ SOUND = 32, 32, 3
 
 
 def picture(path, shape=SOUND):
-    (found,), note = sensors.of_wav(path, shape)
+    (found,), note = sensors.of_sound(path, shape)
     assert found.shape == shape and found.dtype == np.uint8
     return found
 
@@ -43,6 +44,21 @@ def test_channels_are_mixed_and_all_widths_are_read(tmp_path):
     assert abs(found.astype(int) - expected)[expected > 200].max() < 3
 
 
+@pytest.mark.parametrize(
+    ("suffix", "subtype"), [("wav", "FLOAT"), ("wav", "PCM_24"), ("flac", "PCM_16"), ("flac", "PCM_24")]
+)
+def test_other_files_of_the_same_samples_are_the_same_picture(suffix, subtype, tmp_path):
+    expected = picture(write_wav(tmp_path / "a.wav", tone()))
+    soundfile.write(tmp_path / f"b.{suffix}", tone() / 32768, 8000, subtype)
+    assert (picture(tmp_path / f"b.{suffix}") == expected).all()
+
+
+def test_compressed_files_are_nearly_the_same_picture(tmp_path):
+    expected = picture(write_wav(tmp_path / "a.wav", tone())).astype(int)
+    soundfile.write(tmp_path / "b.ogg", tone() / 32768, 8000)
+    assert abs(picture(tmp_path / "b.ogg") - expected)[expected > 200].max() < 9
+
+
 @pytest.mark.parametrize("rate", [11025, 22050, 44100, 48000])
 def test_other_rates_are_resampled(rate, tmp_path):
     """A tone keeps its bands, and one above them is not folded into them."""
@@ -60,21 +76,23 @@ def test_broken_recordings_are_told(tmp_path):
     path = tmp_path / "a.wav"
     whole = write_wav(path, tone()).read_bytes()
     cases = {
-        "is not a WAV file that can be read": (b"", b"no", whole[:20], whole[:20] + b"\3" + whole[21:]),
-        "is cut off: it tells of 3200 samples, and has 3100": (whole[:-200],),
+        "is not a sound that can be read": (b"", b"no", whole[:20], whole[:20] + b"\3" + whole[21:]),
+        "is cut off: it tells of 6400 bytes of sound, and has 6200": (whole[:-200],),
     }
     for message, contents in cases.items():
         for content in contents:
             path.write_bytes(content)
-            assert message in told(sensors.of_wav, path, SOUND)
+            assert message in told(sensors.of_sound, path, SOUND)
     write_wav(path, tone(seconds=0.02))
-    assert "is too short: it must have 32 ms of sound" in told(sensors.of_wav, path, SOUND)
+    assert "is too short: it must have 32 ms of sound" in told(sensors.of_sound, path, SOUND)
     for rate in 8000, 44100:
         write_wav(path, tone(seconds=0), rate)
-        assert "is too short" in told(sensors.of_wav, path, SOUND)
+        assert "is too short" in told(sensors.of_sound, path, SOUND)
+    soundfile.write(path, np.append(tone() / 32768, np.nan), 8000, "FLOAT")
+    assert "has samples that are not finite" in told(sensors.of_sound, path, SOUND)
     write_wav(path, tone(), 4000)
-    assert "has 4000 samples a second: 8000 are needed" in told(sensors.of_wav, path, SOUND)
-    assert "sound is pictures of 32x32, and the model's are 8x8x3" in told(sensors.of_wav, path, (8, 8, 3))
+    assert "has 4000 samples a second: 8000 are needed" in told(sensors.of_sound, path, SOUND)
+    assert "sound is pictures of 32x32, and the model's are 8x8x3" in told(sensors.of_sound, path, (8, 8, 3))
 
 
 def test_silence_is_a_picture(tmp_path):
