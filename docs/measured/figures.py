@@ -312,7 +312,7 @@ def cards():
         net = bitreplay.load(ROOT / "models" / f"{name}.safetensors")
         return bitreplay.Learner(net, **settings).memory()
 
-    for name in "backbone", "small", "imu", "backbone_4x4", "small_8x8":
+    for name in "backbone", "small", "imu", "speech", "backbone_4x4", "small_8x8":
         content = (ROOT / "models" / f"{name}.safetensors").read_bytes()
         net = bitreplay.load(ROOT / "models" / f"{name}.safetensors")
         yield f"models/{name}.md", f"| sha256 | `{hashlib.sha256(content).hexdigest()}` |"
@@ -330,10 +330,11 @@ def cards():
     ]
     text = f"| a learner | {sizes[0]:,} bytes with `replay=200, fresh=50, classes=10`, these activations included; "
     yield "models/small.md", f"{text}{sizes[1]:,} with 100 and 20; {sizes[2]:,} and {sizes[3]:,} with `train=1` |"
-    head, layer = (needs("imu", replay=200, fresh=100, classes=10, train=train) for train in (0, 1))
-    head, layer = (found["total"] - found["activations"] for found in (head, layer))
-    text = f"| a learner | {head:,} bytes more, with 200 latents for replay, 100 fresh samples and 10 classes; "
-    yield "models/imu.md", f"{text}{layer:,} with `train=1` |"
+    for name in "imu", "speech":
+        head, layer = (needs(name, replay=200, fresh=100, classes=10, train=train) for train in (0, 1))
+        head, layer = (found["total"] - found["activations"] for found in (head, layer))
+        text = f"| a learner | {head:,} bytes more, with 200 latents for replay, 100 fresh samples and 10 classes; "
+        yield f"models/{name}.md", f"{text}{layer:,} with `train=1` |"
     for name in "backbone_4x4", "small_8x8":
         sizes = [needs(name, replay=200, fresh=50, classes=10, train=train)["total"] for train in range(4)]
         text = "| a learner | with `replay=200, fresh=50, classes=10`, these activations included: "

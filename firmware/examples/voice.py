@@ -12,7 +12,7 @@ from array import array
 import bitreplay
 import micropython
 
-MODEL = "backbone.safetensors"
+MODEL = "speech.safetensors"
 RATE = 8000
 ONSET = 6  # octaves of power, 18 dB, above the background: something is said
 BEFORE = 10  # columns of a picture, of 32, that are before it

@@ -28,7 +28,7 @@ def tone(hertz, seconds=0.4, rate=8000):
 
 @pytest.mark.skipif(not DIGITS.exists(), reason="no spoken digits: BITREPLAY_FSDD names their .npz")
 def test_digits_are_learned(run_example, tmp_path, record_property):
-    """Two speakers, five recordings of each digit, by a backbone that knows photographs alone."""
+    """Two speakers whom the model never heard, five recordings of each digit; five of the digits are new to it, too."""
     with np.load(DIGITS) as file:
         digits = {name: file[name] for name in file.files}
     for i in range(len(digits["take"])):

@@ -125,6 +125,19 @@ def test_sounds_are_learned_as_a_board_hears_them(run, tmp_path):
     assert [me.predict(sound.of(tone(hertz)))[0] for hertz in (310, 1600)] == ["low", "high"]
 
 
+def test_recordings_choose_the_model_for_them(run, tmp_path, micropython, capsys):
+    """And --add that of the learner."""
+    for label, hertz in ("low", 300), ("high", 1500):
+        for take in range(3):
+            write_wav(tmp_path / "words" / label / f"{take}.wav", tone(hertz + take))
+    line = ["teach", tmp_path / "words", "--micropython", micropython, "--cache", tmp_path / "cache"]
+    for more in [], ["--add"]:
+        assert cli.main([str(a) for a in [*line, *more]]) == 0
+        told = f"{tmp_path / 'words'} has recordings, so the model is speech; --model takes another one\n"
+        assert (told in capsys.readouterr().out) == (not more)
+    assert load(paths.model("speech")).experiences == 2
+
+
 def test_readings_are_learned_in_their_units(run, refused, tmp_path):
     """A sensor that lies, and one that is shaken, in g and degrees per second."""
     rng = np.random.default_rng(1)
@@ -155,6 +168,7 @@ def test_mistakes_are_one_line_and_leave_nothing(refused, photos, tmp_path):
         "--on-board needs a board": [photos, "--on-board"],
         "its name must end with .safetensors": [photos, "-o", "me.state"],
         "imu takes readings (.csv), not pictures: choose another --model": [photos, "--model", "imu"],
+        "speech takes recordings (.wav, .flac, .ogg, .mp3), not pictures": [photos, "--model", "speech"],
         "there is no /dev/nowhere": [photos, "--board", "/dev/nowhere"],
         "No such file": [photos, "--model", tmp_path / "none"],
     }

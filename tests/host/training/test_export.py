@@ -92,7 +92,7 @@ def test_a_cut_net_is_the_net_with_levels_in_the_shortcut(exported):
         np.testing.assert_array_equal(np.frombuffer(out, np.int8), features)
 
 
-@pytest.mark.parametrize("name", ["backbone", "small", "imu", "backbone_4x4", "small_8x8"])
+@pytest.mark.parametrize("name", ["backbone", "small", "imu", "speech", "backbone_4x4", "small_8x8"])
 def test_a_shipped_model_is_exported_as_it_is(name, tmp_path):
     path, again = MODELS / f"{name}.safetensors", tmp_path / "again.safetensors"
     export.export(restore.from_model(path), again, name, bitreplay.load(path).labels)
