@@ -83,7 +83,7 @@ def test_most_files_tell_what_a_folder_has(folder, capsys):
     assert labelled.load(folder, (32, 32, 1))[1].tolist() == [0] * 3 + [1] * 4
     assert "no recordings by their names, and left out" in capsys.readouterr().err
     (folder / "dish").mkdir()
-    assert "dish has no recordings in it (.wav, .flac, .ogg, .mp3): add some, or remove it" in told(folder, (32, 32, 1))
+    assert "dish has no recordings in it (.wav, .flac, .ogg, .mp3): add some" in told(folder, (32, 32, 1))
 
 
 def test_long_recordings_are_told(tmp_path, capsys):
