@@ -5,8 +5,8 @@
 MPY_BUILDS += webassembly web
 WASM := $(BUILD)/webassembly
 WEB := $(BUILD)/web
-# The second one is for sounds, where there is one: the address ?model=speech.safetensors takes it.
-WEB_MODELS := models/backbone.safetensors $(wildcard models/speech.safetensors)
+# The second one is for sounds: the address ?model=speech.safetensors takes it.
+WEB_MODELS := models/backbone.safetensors models/speech.safetensors
 WEB_FILES := $(wildcard $(addprefix web/*.,html css js svg py))
 
 .PHONY: web web-or-not
