@@ -121,6 +121,12 @@ export function addCard() {
     }
 }
 
+// The cards of another learner take the place of these, which are returned.
+export function exchange(others) {
+    place.replaceChildren(...others.map((card) => card.element));
+    return cards.splice(0, cards.length, ...others);
+}
+
 // Cards as the learner has classes. forgetNames: those that are not taught go, too.
 export function match(classes, forgetNames) {
     const known = new Map(classes.map((one) => [one.label, one]));

@@ -1,11 +1,11 @@
 // The page: what is shown goes to the learner, what it says to the cards.
-import { addCard, cards, match, onCards } from "./classes.js";
-import { ask, onProgress } from "./learner.js";
+import { answer, noAnswer, showFound } from "./answer.js";
+import { addCard, cards, exchange, match, onCards } from "./classes.js";
+import { onProgress } from "./learner.js";
 import * as moves from "./move.js";
+import { inUse, owner, pictures, sounds, unsaved, wayTo } from "./networks.js";
 import * as source from "./source.js";
 
-// Another network lies beside the page: ?model=NAME.safetensors
-const MODEL = new URLSearchParams(location.search).get("model")?.split("/").pop() ?? "backbone.safetensors";
 const GLANCE = 50; // ms between two predictions
 const SOUNDS = [
     "Hold a blue button and say a word, or make a sound, a few times: that teaches it.",
@@ -15,12 +15,17 @@ const SOUNDS = [
 const part = (id) => document.getElementById(id);
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-let status = { classes: [], undo: null, room: 10 };
+let used = pictures; // the other one waits
+let device = null; // the learner that a board has
 let busy = 1; // what waits for the learner, or is at work with it
 let queue = Promise.resolve();
-let unsaved = false;
 let last = null; // the picture that was looked at
 let live = false; // whether a board answers
+// Over, when something else is shown, and when something else is asked for before it is there.
+let shown = new AbortController();
+let coming = null;
+
+const ask = (what, more) => used.ask(what, more);
 
 function tell(text, wrong = false) {
     part("message").textContent = text;
@@ -28,7 +33,8 @@ function tell(text, wrong = false) {
 }
 
 function hint() {
-    const taught = status.classes.length;
+    const taught = used.status.classes.length;
+    if (source.hearing() && !source.listening()) return void (part("hint").textContent = "Press Sound, and make one of the sounds: it says which.");
     if (source.hearing()) return void (part("hint").textContent = SOUNDS[taught] ?? SOUNDS[2]);
     const verb = source.drawing() ? "Draw" : "Show";
     const first = `${verb} something below. Then hold a blue button for a second or two: that teaches it.`;
@@ -36,9 +42,19 @@ function hint() {
     part("hint").textContent = [first, second][taught] ?? `${verb} one of them again: it says which. Teach what it gets wrong.`;
 }
 
+// Another learner comes into use, with its network and its classes.
+function use(learner) {
+    if (learner === used) return;
+    source.fit(learner.shape);
+    used.cards = exchange(learner.cards);
+    used = learner;
+    part("classes").classList.toggle("sounds", used !== pictures);
+    update(used.status);
+}
+
 // What has changed is shown.
 function update(found, forgetNames = false) {
-    status = found;
+    used.status = found;
     last = null;
     match(found.classes, forgetNames);
     const asked = found.classes.reduce((sum, one) => sum + one.tested, 0);
@@ -50,21 +66,28 @@ function update(found, forgetNames = false) {
     part("undo").setAttribute("aria-label", found.undo ? `Undo ${found.undo}` : "Undo");
     part("undo").title = found.undo ? `Undo ${found.undo}` : "";
     hint();
+    part("network").textContent = inUse(used);
     buttons();
 }
 
 function buttons() {
-    part("undo").disabled = !status.undo;
-    for (const id of ["save", "board", "pico"]) part(id).disabled = !status.classes.length;
-    part("add").disabled = cards.length >= status.room;
-    for (const card of cards) card.button.disabled = card.label === null && status.classes.length >= status.room;
+    const { classes, room, undo } = used.status;
+    part("undo").disabled = !undo;
+    for (const id of ["save", "board", "pico"]) part(id).disabled = !classes.length;
+    part("add").disabled = cards.length >= room;
+    for (const card of cards) card.button.disabled = card.label === null && classes.length >= room;
 }
 
 // One thing after another; what fails is told, and has changed nothing. A board that answers stops.
 function work(act) {
+    const its = used;
     live = false;
     busy++;
-    queue = queue.then(act).catch((error) => tell(error.message, true)).finally(() => {
+    const begin = () => {
+        if (its !== used) throw new Error(`The network for ${used.kind} has come into use meanwhile: do that again.`);
+        return act();
+    };
+    queue = queue.then(begin).catch((error) => tell(error.message, true)).finally(() => {
         busy--;
         last = null;
         buttons();
@@ -90,7 +113,7 @@ async function lesson(card, next) {
         update(await ask("undo"));
         throw error;
     }
-    unsaved = true;
+    used.unsaved = true;
     return { n, room };
 }
 
@@ -105,9 +128,10 @@ function teach(card, hold) {
 
 function teachFiles(card, files) {
     return work(async () => {
-        const pictures = [];
-        for (const file of files) pictures.push(await source.read(file));
-        const { n, room } = await lesson(card, async (n) => pictures[n]);
+        if (used !== pictures) throw new Error("The network for sounds is in use: press Draw, then add pictures to a class.");
+        const read = [];
+        for (const file of files) read.push(await source.read(file));
+        const { n, room } = await lesson(card, async (n) => read[n]);
         const more = room ? "" : " That is as many as it learns at once: add the others again.";
         tell(`Learned ${card.name} from ${n} of ${files.length} pictures.${more}`, !room);
     });
@@ -127,7 +151,7 @@ function rename(card, name) {
             const found = await ask("rename", { old: card.label, name });
             card.label = card.name = name;
             update(found);
-            unsaved = true;
+            used.unsaved = true;
         } finally {
             card.name = card.name;
         }
@@ -136,8 +160,8 @@ function rename(card, name) {
 
 function forget(card) {
     return work(async () => {
-        const found = card.label === null ? status : await ask("forget", { label: card.label });
-        unsaved ||= card.label !== null;
+        const found = card.label === null ? used.status : await ask("forget", { label: card.label });
+        used.unsaved ||= card.label !== null;
         tell(card.label === null ? "" : `Forgot ${card.name}. Undo brings it back.`);
         card.remove();
         update(found);
@@ -158,34 +182,44 @@ async function save() {
     link.download = "taught.safetensors";
     link.click();
     URL.revokeObjectURL(link.href);
-    unsaved = false;
-    tell("Saved taught.safetensors, as a board saves it.");
+    used.unsaved = false;
+    const other = unsaved();
+    tell(`Saved taught.safetensors, as a board saves it.${other ? ` What it learned of ${other.kind} is not in it.` : ""}`);
+}
+
+// A saved learner, in place of the one on the same network, which comes into use.
+async function restore(bytes, name) {
+    const learner = (await owner(bytes)) ?? used; // which says what is wrong with the file
+    const found = await learner.ask("load", { bytes, name });
+    if (learner !== used) show(learner === sounds ? "microphone" : "draw", new AbortController(), learner);
+    update(found, true);
+    return found;
 }
 
 function load(file) {
     return work(async () => {
         const bytes = new Uint8Array(await file.arrayBuffer());
-        update(await ask("load", { bytes, name: file.name }), true);
+        await restore(bytes, file.name);
         tell(`Loaded ${file.name}. Its pictures are not in it: it remembers bits.`);
     });
 }
 
 function move(way) {
-    return work(async () => onDevice(await way({ state: await ask("save"), digest: status.digest })));
+    return work(async () => onDevice(await way({ state: await ask("save"), digest: used.status.digest })));
 }
 
 function onDevice(machine) {
     part("device").hidden = false;
     part("machine").textContent = machine;
+    device = used;
 }
 
 function fromBoard(which = async () => {}) {
     return work(async () => {
         await which();
         const { state, digest, machine } = await moves.fromBoard(tell);
-        const found = await ask("load", { bytes: state, name: "the board's learner" });
-        update(found, true);
-        unsaved = true;
+        const found = await restore(state, "the board's learner");
+        used.unsaved = true;
         onDevice(machine);
         const same = digest === found.digest ? ", the same in every bit" : ""; // a file has no digest there
         tell(`This is what the ${machine} knows${same}.`);
@@ -196,10 +230,10 @@ function fromBoard(which = async () => {}) {
 function letItAnswer() {
     if (live) return void (live = false);
     return work(async () => {
+        if (device !== used) throw new Error(`What was learned of ${device.kind} is there: ${wayTo(device)}, and let it answer then.`);
         live = true;
         part("live").setAttribute("aria-pressed", true);
-        for (const card of cards) card.score(null, false);
-        showNearest(null);
+        noAnswer();
         const machine = part("machine").textContent;
         answer("…", `the ${machine} answers`);
         let n = 0;
@@ -220,32 +254,6 @@ function letItAnswer() {
     });
 }
 
-// What it says of the picture.
-
-function answer(label, sure) {
-    part("label").textContent = label;
-    part("sure").textContent = sure;
-}
-
-function showNearest(nearest, picture) {
-    part("nearest").classList.toggle("none", !nearest);
-    if (!nearest) return;
-    source.paint(part("memory"), picture);
-    part("alike").textContent = picture ? `Most like\n${Math.round(100 * nearest[1])} % of bits` : `Most like a ${nearest[0]}, no picture`;
-}
-
-function showFound({ guess, scores, unknown, nearest, picture, ms }) {
-    const best = scores?.[0]?.[0];
-    if (guess) answer(guess[0].replaceAll("_", " "), `its guess, untaught: ${Math.round(100 * guess[1])} %`);
-    else if (scores?.length === 1) answer(best, "the only thing it knows");
-    else if (scores?.length) answer(best, `${Math.round(100 * scores[0][1])} %${unknown ? ", or unknown: it looks strange" : ""}`);
-    else answer(nearest?.[0] ?? "–", nearest ? "the most similar" : "");
-    showNearest(nearest, picture);
-    const shares = new Map(scores);
-    for (const card of cards) card.score(card.label === null ? null : (shares.get(card.label) ?? null), best !== undefined && card.label === best);
-    part("speed").textContent = `${ms.toFixed(1)} ms for this answer, ${Math.round(status.bytes / 1024)} KB of RAM as on a board.`;
-}
-
 const same = (a, b) => a && b && a.every((value, i) => value === b[i]);
 
 async function watch() {
@@ -257,14 +265,12 @@ async function watch() {
         if (busy || same(last, picture)) continue;
         last = picture;
         if (source.isBlank()) {
-            answer("–", "");
-            showNearest(null);
-            for (const card of cards) card.score(null, false);
+            noAnswer();
             continue;
         }
         try {
             const found = await ask("look", { picture });
-            if (!busy && last === picture) showFound(found);
+            if (!busy && last === picture) showFound(found, used.status.bytes);
         } catch (error) {
             tell(error.message, true);
         }
@@ -272,15 +278,33 @@ async function watch() {
 }
 
 async function choose(what, file) {
+    const learner = what === "microphone" ? sounds : pictures;
+    coming?.abort();
+    const mine = (coming = new AbortController());
     try {
-        if (what === "camera") await source.openCamera();
-        if (what === "picture") await source.showPicture(file);
-        if (what === "microphone") await began.then(source.openMicrophone);
+        await learner.begin();
+        if (what === "camera") await source.openCamera(mine.signal);
+        if (what === "picture") await source.showPicture(file, mine.signal);
+        if (what === "microphone") await source.openMicrophone(learner, mine.signal);
     } catch (error) {
-        return tell(error.message, true);
+        if (!mine.signal.aborted) tell(error.message, true);
+        return mine.abort();
     }
+    if (learner === used) show(what, mine, learner);
+    else await work(() => show(what, mine, learner));
+}
+
+// mine: aborted when it is over.
+function show(what, mine, learner) {
+    if (mine.signal.aborted) return;
+    if (coming !== mine) coming?.abort();
+    coming = null;
+    shown.abort();
+    shown = mine;
     source.show(what);
-    for (const id of ["draw", "camera", "microphone"]) part(id).setAttribute("aria-pressed", what === id);
+    use(learner);
+    const pressed = what === "microphone" && !source.listening() ? null : what;
+    for (const id of ["draw", "camera", "microphone"]) part(id).setAttribute("aria-pressed", pressed === id);
     part("sees").textContent = what === "microphone" ? "It heard" : "It sees";
     part("clear").hidden = what !== "draw";
     hint();
@@ -326,22 +350,21 @@ function listen() {
     part("load").onchange = ({ target }) => target.files.length && load(target.files[0]).then(() => (target.value = ""));
     for (const id of ["board", "replacing", "from"]) part(id).hidden = !moves.hasSerial;
     part("no-serial").hidden = moves.hasSerial;
-    part("board").onclick = () => move((learner) => moves.toBoard(learner, MODEL, part("replace").checked, tell));
-    part("pico").onclick = () => move((learner) => moves.toPico(learner, MODEL, tell));
+    part("board").onclick = () => move((learner) => moves.toBoard(learner, used.model, part("replace").checked, tell));
+    part("pico").onclick = () => move((learner) => moves.toPico(learner, used.model, tell));
     part("from").onclick = () => fromBoard(moves.choose);
     part("back").onclick = () => fromBoard();
     part("live").onclick = letItAnswer;
-    window.onbeforeunload = (event) => unsaved && event.preventDefault();
+    window.onbeforeunload = (event) => unsaved() && event.preventDefault();
 }
 
-const began = ask("begin", { model: MODEL });
 listen();
 match([], false);
 buttons();
 try {
-    const found = await began;
-    source.fit(found.shape);
-    update(found);
+    await used.begin();
+    source.fit(used.shape);
+    update(used.status);
     busy = 0;
     document.documentElement.dataset.ready = "yes"; // for tests
     watch();

@@ -1,6 +1,5 @@
 // What is heard, as pictures. Each sound that begins is one, as in firmware/examples/voice.py; what is going on is shown.
 import { openDevice } from "./devices.js";
-import { ask } from "./learner.js";
 
 // Hz: pictures end at 4000, and what would fold into them begins at 12000.
 const FILTERS = [["highpass", 40], ["lowpass", 5000], ["lowpass", 5000]];
@@ -17,37 +16,36 @@ let context = null;
 let latest = null; // the picture of the sound that was heard last
 let lesson = []; // pictures that no lesson has had
 let making = 0; // sounds whose pictures are being made
-let stream, shape, recent, background, since;
+let ask, shape, recent, background, since;
 
 export const last = () => latest;
+export const isOpen = () => context !== null;
 
-// show(picture): what is going on, again and again until close().
-export async function open(show) {
-    close();
-    shape = await ask("listen");
+// learner: whose images the pictures are. show(picture): what is going on, again and again until the signal is aborted.
+export async function open(learner, show, signal) {
+    const its = await learner.ask("listen");
+    const plain = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
+    const stream = await openDevice("microphone", { audio: plain }, signal);
+    const here = new AudioContext();
+    signal.addEventListener("abort", () => close(here));
+    await connect(here, stream, its);
+    signal.throwIfAborted();
+    context = here;
+    ask = learner.ask.bind(learner);
+    shape = its;
     recent = new Int16Array(shape.samples + 2 * most * shape.hop);
     background = since = latest = null;
-    const plain = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
-    stream = await openDevice("microphone", { audio: plain });
-    const here = (context = new AudioContext());
-    try {
-        await connect(here);
-    } catch (error) {
-        close();
-        throw error;
-    }
     display(here, show);
 }
 
-export function close() {
-    for (const track of stream?.getTracks() ?? []) track.stop();
-    context?.close();
-    context = stream = null;
+function close(here) {
+    here.close();
+    if (here === context) context = latest = null;
 }
 
-async function connect(here) {
+async function connect(here, stream, { rate, hop }) {
     await here.audioWorklet.addModule("tap.js");
-    const processorOptions = { rate: shape.rate, hop: shape.hop };
+    const processorOptions = { rate, hop };
     const tap = new AudioWorkletNode(here, "tap", { channelCount: 1, channelCountMode: "explicit", processorOptions });
     tap.port.onmessage = ({ data }) => here === context && take(data);
     const filters = FILTERS.map(([type, frequency]) => new BiquadFilterNode(here, { type, frequency }));

@@ -19,6 +19,7 @@ let height, width, channels;
 
 export const drawing = () => source === paper;
 export const hearing = () => source === waves;
+export const listening = () => hearing() && sound.isOpen();
 export const isBlank = () => (source === paper && blank) || (source === waves && !sound.last());
 
 // The shape of a network's images. What was drawn stays if it fits.
@@ -96,7 +97,8 @@ export function look() {
 
 // What goes before the first picture of a lesson.
 export function beginLesson() {
-    if (source === waves) return sound.forget();
+    if (hearing() && !sound.isOpen()) throw new Error("The microphone is off: press Sound, then hold the button.");
+    if (hearing()) return sound.forget();
     if (isBlank()) throw new Error("The paper is empty: draw something, then hold the button.");
 }
 
@@ -122,19 +124,21 @@ export function paint(canvas, picture) {
 export function show(what) {
     source = { draw: paper, camera: video, picture: photo, microphone: waves }[what];
     for (const one of [paper, photo, video, waves]) one.hidden = one !== source;
-    if (source !== waves) sound.close();
-    if (source === video) return;
-    for (const track of video.srcObject?.getTracks() ?? []) track.stop();
-    video.srcObject = null;
+    if (source === waves && !sound.isOpen()) paint(waves, null);
 }
 
-export async function openCamera() {
+// The camera and the microphone are on until the signal is aborted.
+export async function openCamera(signal) {
     const wanted = { width: { ideal: 640 }, height: { ideal: 480 }, facingMode: "environment" };
-    video.srcObject = await openDevice("camera", { video: wanted });
+    const stream = await openDevice("camera", { video: wanted }, signal);
+    signal.addEventListener("abort", () => {
+        if (video.srcObject === stream) video.srcObject = null;
+    });
+    video.srcObject = stream;
     await video.play();
 }
 
-export const openMicrophone = () => sound.open((picture) => paint(waves, picture));
+export const openMicrophone = (learner, signal) => sound.open(learner, (picture) => paint(waves, picture), signal);
 
 async function decoded(file) {
     try {
@@ -144,8 +148,9 @@ async function decoded(file) {
     }
 }
 
-export async function showPicture(file) {
+export async function showPicture(file, signal) {
     const bitmap = await decoded(file);
+    signal.throwIfAborted();
     const pixel = Math.min(bitmap.width / width, bitmap.height / height);
     Object.assign(photo, { width: pixel * width, height: pixel * height });
     photo.getContext("2d").drawImage(bitmap, (photo.width - bitmap.width) / 2, (photo.height - bitmap.height) / 2);

@@ -22,7 +22,7 @@ def begin(model):
     image, latent = bytearray(net.image_bytes), bytearray(net.latent_bytes)
     me = bitreplay.Learner(net, **SETTINGS)
     shape = {"image": uctypes.addressof(image), "latent": uctypes.addressof(latent), "latent_bytes": net.latent_bytes}
-    shape["shape"] = net.image_shape
+    shape.update({"shape": net.image_shape, "model": net.digest})
     return json.dumps(shape)
 
 

@@ -33,7 +33,7 @@ async function begin({ model }) {
     mp.runPython(code);
     python = Object.fromEntries(CALLS.map((name) => [name, mp.globals.get(name)]));
     shape = JSON.parse(python.begin("/model.safetensors"));
-    return { ...status(), shape: shape.shape };
+    return { ...status(), shape: shape.shape, model: shape.model };
 }
 
 function listen() {

@@ -60,3 +60,9 @@ def rename(browser, nth, name):
 def teach_files(browser, nth, name, paths):
     browser.files(".class .file", paths, nth=nth)
     says(browser, f"Learned {name} from {len(paths)} of {len(paths)} pictures")
+
+
+def taught(browser, *expected):
+    """Waits until the cards are of these classes."""
+    names = "[...document.querySelectorAll('.name')].map((one) => one.value).join()"
+    browser.until(f"{names} === {','.join(expected)!r}")

@@ -44,16 +44,16 @@ def ears(chromium, path, *sounds):
     return Browser(chromium, "--use-fake-ui-for-media-stream", *fake)
 
 
-def listen(browser, site):
-    browser.size(1200, 800)
-    browser.open(site)
+def listen(browser):
     browser.press("#microphone")
     browser.until("!document.getElementById('waves').hidden")
 
 
 def test_sounds_are_taught_and_recognized(chromium, site, tmp_path):
     with ears(chromium, tmp_path / "sounds.wav", beeps(300), beeps(2500)) as browser:
-        listen(browser, site)
+        browser.size(1200, 800)
+        browser.open(site)
+        listen(browser)
         teach_scenes(browser, SCENES, 1.5)
         browser.press("#draw")
         assert browser.js("document.getElementById('waves').hidden")
@@ -62,7 +62,9 @@ def test_sounds_are_taught_and_recognized(chromium, site, tmp_path):
 
 def test_where_nothing_is_heard_nothing_is_taught(chromium, site, tmp_path):
     with ears(chromium, tmp_path / "noise.wav", beeps(0)) as browser:
-        listen(browser, site)
+        browser.size(1200, 800)
+        browser.open(site)
+        listen(browser)
         browser.until("document.getElementById('hint').textContent.includes('make a sound')")
         browser.press(".teach", 0.5)
         says(browser, "Nothing was heard")
@@ -74,10 +76,11 @@ def heard(browser, samples):
     """The picture that the page's worker makes of samples."""
     text = base64.b64encode(samples.tobytes()).decode()
     return browser.js(
-        f"""import("./learner.js").then(async ({{ ask }}) => {{
-            await ask("listen");
+        f"""import("./networks.js").then(async ({{ sounds }}) => {{
+            await sounds.begin();
+            await sounds.ask("listen");
             const samples = new Int16Array(Uint8Array.from(atob("{text}"), (c) => c.charCodeAt(0)).buffer);
-            return [...await ask("hear", {{ samples }})];
+            return [...await sounds.ask("hear", {{ samples }})];
         }})"""
     )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import lessons
 import pytest
 from builds import ROOT
-from lessons import CROSS, DIGEST, LABEL, RING, says, teach_files, teach_two
+from lessons import CROSS, DIGEST, LABEL, RING, says, taught, teach_files, teach_two
 from PIL import Image
 
 MODEL = ROOT / "models" / "backbone.safetensors"
@@ -30,12 +30,6 @@ def on_unix(micropython, tmp_path):
 
 def shows(browser, label):
     browser.until(f"{LABEL} === {label!r}")
-
-
-def taught(browser, *expected):
-    """Waits until the cards are of these classes."""
-    names = "[...document.querySelectorAll('.name')].map((one) => one.value).join()"
-    browser.until(f"{names} === {','.join(expected)!r}")
 
 
 def test_pictures_give_the_bits_of_the_unix_port_and_a_file_goes_both_ways(browser, pictures, on_unix, tmp_path):
