@@ -49,6 +49,7 @@ function use(learner) {
     used.cards = exchange(learner.cards);
     used = learner;
     part("classes").classList.toggle("sounds", used !== pictures);
+    tell("");
     update(used.status);
 }
 

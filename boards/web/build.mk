@@ -5,7 +5,7 @@
 MPY_BUILDS += webassembly web
 WASM := $(BUILD)/webassembly
 WEB := $(BUILD)/web
-# The second one is for sounds: the address ?model=speech.safetensors takes it.
+# The second one is for sounds.
 WEB_MODELS := models/backbone.safetensors models/speech.safetensors
 WEB_FILES := $(wildcard $(addprefix web/*.,html css js svg py))
 

@@ -4,10 +4,11 @@ import os
 import threading
 from pathlib import Path
 
+import bitreplay
 import pytest
 from bitreplay_host import page
 from browser import Browser
-from builds import BUILD, need
+from builds import BUILD, ROOT, need
 from PIL import Image, ImageDraw
 
 
@@ -65,6 +66,21 @@ def pictures(tmp_path_factory):
                 pen.line((24 + x, 5 + y, 5 + x, 24 + y), fill="black", width=2 + i % 2)
             paths.append(folder / f"{name}{i}.png")
             image.save(paths[-1])
+    return found
+
+
+@pytest.fixture(scope="session")
+def saved(tmp_path_factory):
+    """{"backbone": (path, digest), "speech": ...}: learners of two classes, each named after its network."""
+    folder, found = tmp_path_factory.mktemp("saved"), {}
+    for name in "backbone", "speech":
+        net = bitreplay.load(str(ROOT / "models" / f"{name}.safetensors"))
+        me = bitreplay.Learner(net, replay=500, fresh=100, classes=10)
+        for i in range(10):
+            me.see(bytes((j * (i % 2 + 1) + i) & 255 for j in range(net.image_bytes)), f"{name} {i % 2}")
+        me.learn(4, False)
+        found[name] = folder / f"{name}.safetensors", me.digest()
+        me.save(str(found[name][0]))
     return found
 
 

@@ -7,6 +7,8 @@ CROSS = [(0.2, 0.2), (0.8, 0.8)], [(0.8, 0.2), (0.2, 0.8)]
 MESSAGE = "document.getElementById('message').textContent"
 LABEL = "document.getElementById('label').textContent"
 DIGEST = "document.getElementById('digest').textContent"
+NETWORK = "document.getElementById('network').textContent"
+PRESSED = "[...document.querySelectorAll('[aria-pressed=true]')].map((one) => one.id).join()"
 
 
 def says(browser, text):

@@ -19,7 +19,7 @@ def axe():
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_all_can_use_it(browser, axe, dark):
-    """axe-core finds nothing serious; nothing is wider than a screen. Screenshots go to build/screens."""
+    """Of what is drawn and taught."""
     lessons.rename(browser, 0, "ring")
     lessons.rename(browser, 1, "cross")
     lessons.draw(browser, lessons.RING)
@@ -29,13 +29,28 @@ def test_all_can_use_it(browser, axe, dark):
     browser.press(".teach", 0.6, nth=1)
     lessons.says(browser, "Learned cross")
     browser.until(f"{lessons.LABEL} === 'cross'")
+    check_sizes(browser, axe, "", dark)
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_all_can_use_it_for_sounds(browser, axe, saved, pictures, dark):
+    """While the classes of pictures wait."""
+    lessons.teach_files(browser, 0, "First thing", pictures["ring"])
+    lessons.teach_files(browser, 1, "Second thing", pictures["cross"])
+    browser.files("#load", [saved["speech"][0]])
+    lessons.says(browser, "Loaded speech")
+    check_sizes(browser, axe, "sounds-", dark)
+
+
+def check_sizes(browser, axe, kind, dark):
+    """axe-core finds nothing serious; nothing is wider than a screen. Screenshots go to build/screens."""
     browser.js(axe + "; 0")
     folder = BUILD / "screens"
     folder.mkdir(exist_ok=True)
     for name, (width, height) in SIZES.items():
         browser.size(width, height, dark)
         browser.js("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-        shot = folder / f"{name}-{'dark' if dark else 'light'}.png"
+        shot = folder / f"{kind}{name}-{'dark' if dark else 'light'}.png"
         browser.screenshot(shot)
         corner = Image.open(shot).convert("L").getpixel((2, 2))
         assert corner < 64 if dark else corner > 192

@@ -2,28 +2,9 @@
 
 import bitreplay
 import lessons
-import pytest
 from builds import ROOT
-from lessons import CROSS, DIGEST, LABEL, RING, says, taught
+from lessons import CROSS, DIGEST, LABEL, NETWORK, PRESSED, RING, says, taught
 from test_microphone import SCENES, beeps, ears, listen
-
-NETWORK = "document.getElementById('network').textContent"
-PRESSED = "[...document.querySelectorAll('[aria-pressed=true]')].map((one) => one.id).join()"
-
-
-@pytest.fixture(scope="session")
-def saved(tmp_path_factory):
-    """{"backbone": (path, digest), "speech": ...}: learners of two classes, each named after its network."""
-    folder, found = tmp_path_factory.mktemp("saved"), {}
-    for name in "backbone", "speech":
-        net = bitreplay.load(str(ROOT / "models" / f"{name}.safetensors"))
-        me = bitreplay.Learner(net, replay=500, fresh=100, classes=10)
-        for i in range(10):
-            me.see(bytes((j * (i % 2 + 1) + i) & 255 for j in range(net.image_bytes)), f"{name} {i % 2}")
-        me.learn(4, False)
-        found[name] = folder / f"{name}.safetensors", me.digest()
-        me.save(str(found[name][0]))
-    return found
 
 
 def in_use(browser, text):
@@ -44,7 +25,9 @@ def test_sounds_after_pictures_and_back(chromium, site, tmp_path):
         pictures = browser.js(DIGEST)
 
         listen(browser)
-        in_use(browser, "The network for sounds is in use. The 2 classes of pictures wait: press Draw, Camera or Picture.")
+        in_use(
+            browser, "The network for sounds is in use. The 2 classes of pictures wait: press Draw, Camera or Picture."
+        )
         taught(browser, "First thing", "Second thing")
         assert browser.js("document.getElementById('undo').disabled")
         lessons.teach_scenes(browser, SCENES, 1.5)
@@ -63,7 +46,9 @@ def test_sounds_after_pictures_and_back(chromium, site, tmp_path):
         says(browser, "Undone: teaching cross")
 
         listen(browser)
-        in_use(browser, "The network for sounds is in use. The class of pictures waits: press Draw, Camera or Picture.")
+        in_use(
+            browser, "The network for sounds is in use. The class of pictures waits: press Draw, Camera or Picture."
+        )
         taught(browser, "First thing", "Second thing")
         assert browser.js(DIGEST) == sounds
         for scene, name in zip(SCENES, ("First thing", "Second thing"), strict=True):

@@ -2,6 +2,7 @@
 
 import pytest
 from browser import Browser
+from lessons import PRESSED
 
 # Permission is given when allow() is called; the streams are Chromium's own.
 LATE = """
@@ -18,7 +19,6 @@ navigator.mediaDevices.getUserMedia = async (wanted) => {
 0
 """
 ON = "streams.flatMap((one) => one.getTracks()).filter((track) => track.readyState === 'live').length"
-PRESSED = "[...document.querySelectorAll('[aria-pressed=true]')].map((one) => one.id).join()"
 
 
 @pytest.fixture
@@ -70,5 +70,8 @@ def test_what_was_left_before_permission_stays_off(late, button):
 def test_the_last_of_two_devices_is_on(late):
     press(late, "#camera", "#microphone")
     late.until(f"{PRESSED} === 'microphone' && {ON} === 1")
-    assert late.js("streams.flatMap((one) => one.getTracks()).find((track) => track.readyState === 'live').kind") == "audio"
+    assert (
+        late.js("streams.flatMap((one) => one.getTracks()).find((track) => track.readyState === 'live').kind")
+        == "audio"
+    )
     assert late.js("document.getElementById('video').srcObject") is None

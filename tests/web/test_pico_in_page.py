@@ -2,7 +2,7 @@
 
 import pytest
 from builds import need
-from lessons import DIGEST, LABEL, MESSAGE, says
+from lessons import DIGEST, LABEL, MESSAGE, NETWORK, RING, draw, says
 
 pytestmark = pytest.mark.emulator
 
@@ -36,4 +36,24 @@ def test_the_pico_in_the_page_gets_what_was_taught(browser, pictures):
     assert browser.js("document.getElementById('live').getAttribute('aria-pressed')") == "false"
     browser.press("#back")
     browser.until(f"{MESSAGE} === 'This is what the Raspberry Pi Pico knows, the same in every bit.'", 60)
+    assert browser.js(DIGEST) == digest
+
+
+def test_the_pico_gets_the_network_in_use_and_gives_back_to_it(browser, saved):
+    need("web/pico/firmware.bin", "web")
+    path, digest = saved["speech"]
+    browser.files("#load", [path])
+    says(browser, "Loaded speech")
+    browser.press("#pico")
+    browser.until(f"{MESSAGE}.endsWith('the same in every bit: {digest[:16]}.')", 120)
+
+    # Drawings are nothing for what it has.
+    browser.press("#draw")
+    browser.until(f"{NETWORK}.startsWith('The network for pictures is in use.')")
+    draw(browser, RING)
+    browser.press("#live")
+    says(browser, "What was learned of sounds is there: press Sound, and let it answer then.")
+    browser.press("#back")
+    browser.until(f"{MESSAGE} === 'This is what the Raspberry Pi Pico knows, the same in every bit.'", 60)
+    assert browser.js(NETWORK) == "The network for sounds is in use."
     assert browser.js(DIGEST) == digest
