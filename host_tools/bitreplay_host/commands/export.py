@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import bitreplay
 from bitreplay.dataflow import MAX_NAME
 
 from ..errors import UserError
@@ -40,10 +41,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_data(parser, "--dir")
 
 
+def _is_model(path: Path) -> bool:
+    try:
+        bitreplay.load(str(path))
+    except (ValueError, OSError):
+        return False
+    return True
+
+
 def run(args: argparse.Namespace) -> None:
     if args.model.exists() and args.model.samefile(args.source):
         kind = "model" if args.source.suffix == SUFFIX else "checkpoint"
         raise UserError(f"{args.model} is the {kind} itself: choose another name for the model")
+    if args.model.exists() and not _is_model(args.model):
+        raise UserError(f"{args.model} is there already and is no model: choose another name, or remove it")
     if args.name is not None and not (1 <= len(args.name) <= MAX_NAME and args.name.isprintable()):
         raise UserError(f"--name must have 1..{MAX_NAME} printable characters")
     from ..training import data, export, restore

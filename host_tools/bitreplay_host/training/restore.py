@@ -30,10 +30,10 @@ def checkpoint(path):
         # Version 0.1 called the trainable layer the tail.
         saved["net"] = {re.sub(r"^tail\.", "trainable.", name): weight for name, weight in saved["net"].items()}
         broken = not_finite(saved["net"])
-    except OSError:
-        raise
-    except Exception as error:  # a file of something else raises anything
-        raise UserError(f"{path} is not a checkpoint that `bitreplay pretrain` wrote") from error
+    except Exception as error:  # a file of something else raises anything, and one that is cut off an OSError too
+        if isinstance(error, OSError) and error.filename:
+            raise
+        raise UserError(f"{path} is not a checkpoint that `bitreplay pretrain` wrote, or is damaged") from error
     if broken:
         raise UserError(f"{path}: {broken} has values that are not finite; pretrain again with a lower --rate")
     return saved

@@ -35,6 +35,11 @@ def test_checkpoint_to_model_to_evaluation(tmp_path, micropython, capsys):
     assert integers.startswith("integer net, unix port: ") and integers.endswith(" % of 20 test images")
     assert "as trained" in trained
     assert folded.endswith(" 100.00 % of predictions agree with the integer net")
+    learner = tmp_path / "me.safetensors"
+    bitreplay.Learner(bitreplay.load(model)).save(str(learner))
+    before = learner.read_bytes()
+    assert cli.main(["export", str(tmp_path / "net.pt"), str(learner)]) == 2
+    assert f"{learner} is there already and is no model" in capsys.readouterr().err and learner.read_bytes() == before
     assert cli.main(["export", str(tmp_path / "net.pt"), str(model), "--no-head"]) == 0
     assert bitreplay.load(model).labels is None
     capsys.readouterr()
@@ -42,11 +47,14 @@ def test_checkpoint_to_model_to_evaluation(tmp_path, micropython, capsys):
     assert "has no pretrained head" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("content", ["nowhere", "text", "empty", "other object", "other net"])
+@pytest.mark.parametrize("content", ["nowhere", "text", "empty", "cut off", "other object", "other net"])
 def test_what_is_no_checkpoint(content, tmp_path, capsys):
     path = tmp_path / "some.pt"
     objects = {"other object": [1], "other net": {"net": {"weight": torch.zeros(1)}}}
-    if content in objects:
+    if content == "cut off":
+        torch.save({"net": random_net(1).state_dict(), "epoch": 1}, path)
+        path.write_bytes(path.read_bytes()[:20000])
+    elif content in objects:
         torch.save(objects[content], path)
     elif content != "nowhere":
         path.write_text("" if content == "empty" else content)
