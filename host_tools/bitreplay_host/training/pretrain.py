@@ -6,12 +6,14 @@ checkpoint holds everything, an epoch at a time.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from tqdm import tqdm
@@ -159,6 +161,8 @@ class Training:
         settings = self.settings
         found = data.load(settings.data, settings.directory, settings.image)
         self.labels, self.image, self.recorded = found.names, found.images.shape[1:], found.recorded
+        parts = found.images, found.labels.astype(np.int64)
+        self.digest = hashlib.sha256(b"".join(np.ascontiguousarray(part).data for part in parts)).hexdigest()
         images = torch.from_numpy(found.images).permute(0, 3, 1, 2).contiguous()
         labels, held = torch.from_numpy(found.labels).long(), torch.from_numpy(found.held)
         self.x, self.y = images[~held], labels[~held]
@@ -185,6 +189,8 @@ class Training:
                 # Version 0.1 kept no settings.
                 if (then := saved.get("settings", {}).get(name, now)) != now:
                     raise UserError(f"{out} was begun with --{name} {_words(then)}, not {_words(now)}: {again}")
+            if saved.get("data", self.digest) != self.digest:
+                raise UserError(f"{out} was begun with other images or labels of --data: {again}")
             for name, part in self._parts().items():
                 part.load_state_dict(saved[name])
             self.generator.set_state(saved["generator"])
@@ -271,7 +277,7 @@ class Training:
     def _save(self) -> None:
         state = {name: part.state_dict() for name, part in self._parts().items()}
         state |= {"generator": self.generator.get_state(), "epoch": self.epoch}
-        state |= {"settings": self._kept(), "labels": self.labels}
+        state |= {"settings": self._kept(), "labels": self.labels, "data": self.digest}
         temporary = self.settings.out.with_name(self.settings.out.name + ".new")
         torch.save(state, temporary)
         temporary.replace(self.settings.out)

@@ -1,6 +1,7 @@
 """Pretraining on a tiny synthetic dataset: goes on as if it had not stopped, and begins where told."""
 
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -249,6 +250,15 @@ def test_other_settings_are_refused(folder, begun, capsys, arguments, message):
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
     assert begun.read_bytes() == before
+
+
+def test_other_images_of_the_same_number_are_refused(folder, begun, tmp_path, capsys):
+    other = tmp_path / "other"
+    shutil.copytree(folder, other)
+    labels = np.load(other / "cifar100_train_labels.npy")
+    np.save(other / "cifar100_train_labels.npy", labels[::-1])
+    assert cli.main(begin(other, begun)) == 2
+    assert "was begun with other images or labels of --data" in capsys.readouterr().err
 
 
 def test_a_checkpoint_without_settings_goes_on(folder, begun, tmp_path, capsys):
