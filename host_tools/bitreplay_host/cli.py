@@ -103,7 +103,7 @@ def _parser(chosen):
 def _one_line(error):
     """What the user is told; None for an error that only we can mend."""
     if isinstance(error, ImportError) and error.name == "torch":
-        return "this needs PyTorch, which is not installed: pip install torch"
+        return "this needs PyTorch, which is not installed: pip install 'bitreplay[pretrain]'"
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}"
     if isinstance(error, (UserError, OSError)):
