@@ -1,9 +1,13 @@
 # The layers above the latent: from its bits to features.
 
+from array import array
+
 import _bitreplay as kernels
 
 from .calls import add_calls, buffer, source_of
 from .graph import LATENT, STREAM
+
+WHOLE = array("H", [0])  # the one row of a buffer
 
 
 class Above:
@@ -18,13 +22,12 @@ class Above:
         packed, kept, masks = packed or {}, kept or {}, masks or {}
         self.net = net
         self.size = net.features
-        self.flat = net.pooling == "flatten"
         self.trained = bool(masks)  # gradients may lie in the memory for tables then
         # Made once, as a call that is made anew for every sample leaves as much garbage.
-        self._readers = []  # (arguments, index) of what reads the latent
+        self._readers, self._learning_readers = [], []  # (arguments, place) of what reads the latent
         self._calls = []  # (kernel, arguments)
         self._learning = []  # the same for a sample to be learned from
-        self._kept = []  # and (arguments, index, rows) of its bits that are kept
+        self._kept = []  # and (arguments, place, rows) of its bits that are kept
         source = None  # of the bits
         for i in range(len(net.above)):
             layer, calls = net.above[i], []
@@ -47,35 +50,41 @@ class Above:
                     self._learning.append((kernels.near_threshold, near))
                 self._kept += [(arguments, at, reads)] if reads else []
                 self._kept += [(arguments, len(arguments) - 1, makes)] if makes else []
-                if layer.source == LATENT:
-                    self._readers.append((arguments, at))
+            if layer.source == LATENT:
+                self._learning_readers.append((arguments, at))
             self._learning.append((kernel, arguments))
             if layer.target != STREAM:
                 source = i
-        self.last = buffer(net.scratch, STREAM, net.above[-1].shape)
+        last = buffer(net.scratch, STREAM, net.above[-1].shape)
+        pool: tuple = kernels.global_avg_pool, [last, None]
+        if net.pooling == "flatten":
+            pool = kernels.gather_rows, [WHOLE, last, b"", None]
+        self._calls.append(pool)
+        self._learning.append(pool)
+        self._pool = pool[1]
 
-    def features(self, latent, out, row=None):
-        """latent (net.latent_bytes) to out (i8[net.features]). row: of the minibatch, if it is to be learned from.
+    def serve(self):
+        """To be called before the calls are made: their memory for tables."""
+        if not self.trained:
+            self.net.tables.serve(self._calls)
 
-        ValueError for a buffer of another size.
-        """
+    def features(self, latent, out):
+        """latent (net.latent_bytes) to out (i8[net.features]). ValueError for a buffer of another size."""
         if len(out) != self.size:
             raise ValueError("out: expected %d bytes, got %d" % (self.size, len(out)))
-        calls = self._calls
-        if not self.trained:
-            self.net.tables.serve(calls)
-        elif row is not None:
-            calls = self._learning
-            for arguments, at, rows in self._kept:
-                arguments[at] = rows[row]
+        self.serve()
         for arguments, at in self._readers:
             arguments[at] = latent
+        self._pool[-1] = out
         try:
-            for kernel, arguments in calls:
-                kernel(*arguments)
+            kernels.run(self._calls, (), 1)
         except ValueError:
             raise ValueError("latent: expected %d bytes, aligned to 4" % self.net.latent_bytes)
-        if self.flat:
-            out[:] = self.last
-        else:
-            kernels.global_avg_pool(self.last, out)
+
+    def minibatch(self, latents, features):
+        """(calls, rows) for kernels.run: what features() does for each sample, and what learning from it needs.
+
+        latents, features: rows of the minibatch.
+        """
+        rows = self._kept + [(arguments, at, latents) for arguments, at in self._learning_readers]
+        return self._learning, rows + [(self._pool, len(self._pool) - 1, features)]

@@ -40,6 +40,7 @@ def buffers(net, config):
         found["gradients.f"] = samples * n
     found["gradients.e"], found["gradients.scores"] = 2 * samples * classes, 4 * classes
     found["gradients.active"], found["gradients.head_hyper"] = classes, 5
+    found["gradients.labels"] = found["gradients.best"] = samples
     found.update(trainer.buffers(net, config, samples))
     found["reserve.save"] = RESERVE
     return found

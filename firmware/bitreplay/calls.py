@@ -15,6 +15,11 @@ def zero(view):
         view[i : i + len(ZEROS)] = ZEROS if rest >= len(ZEROS) else bytes(rest)
 
 
+def move(source, target):
+    """Copies a view to one of the same size, which may overlap it."""
+    target[:] = source
+
+
 def buffer(scratch, number, shape):
     """The start of a scratch buffer, as large as this shape needs. None for what the caller gives."""
     if number is None or number >= len(scratch):

@@ -28,10 +28,11 @@ def decayed(mantissa, exponent, step, steps):
     if not steps:
         return mantissa, exponent
     mantissa = 256 * mantissa * (10 * steps - 9 * step) // (10 * steps)
-    exponent -= 8
-    while mantissa >= 31:
-        mantissa, exponent = (mantissa + 1) >> 1, exponent + 1
-    return ((mantissa + 1) >> 1, exponent + 1) if mantissa > 15 else (mantissa, exponent)
+    down = 3  # of eight bits that are there to be rounded
+    while 15 << down < mantissa:
+        down += 1
+    # Rounded up: to halve it again and again, rounding up, is the same.
+    return -(-mantissa >> down), exponent - 8 + down
 
 
 def rows(buffer, count):

@@ -43,6 +43,15 @@ class Head:
         kernels.dense(features, self.quantized, self.shift, self.scores)
         return kernels.softmax(self.scores, self.active, label, errors)
 
+    def minibatch(self, features, errors, labels, best):
+        """(calls, rows) for kernels.run: what classify() does for each sample; best: its results.
+
+        features, errors: rows of the minibatch; labels: its classes.
+        """
+        dense, softmax = [None, self.quantized, self.shift, self.scores], [self.scores, self.active, None, None]
+        rows = [(dense, 0, features), (softmax, 2, labels), (softmax, 3, errors)]
+        return [(kernels.dense, dense), (kernels.softmax, softmax, best)], rows
+
     def predict(self, features, errors):
         """As classify(), by the consolidated weights of the classes that were learned."""
         if not self.ready:

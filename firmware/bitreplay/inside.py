@@ -35,10 +35,24 @@ class Inside(Learning):
         self._f = net.spare[len(net.spare) - batch * n :] if len(net.spare) >= batch * n else bytearray(batch * n)
         self._e = array("h", bytes(2 * batch * settings["classes"]))
         self._x_rows, self._f_rows, self._e_rows = [rows(buffer, batch) for buffer in (self._x, self._f, self._e)]
-        self._batch_rows = list(zip(range(batch), self._x_rows, self._f_rows, self._e_rows))
+        self._batch_labels, self._batch_best = bytearray(batch), bytearray(batch)
+        self._place_calls()
         if net.reserve is None:
             net.reserve = bytearray(RESERVE)
         net.tables.set(self.trainer.lendable() if self.trainer else None)
+
+    def _place_calls(self):
+        """What a minibatch does for each sample, for kernels.run."""
+        parts = [
+            self.above.minibatch(self._x_rows, self._f_rows),
+            self.head.minibatch(self._f_rows, self._e_rows, self._batch_labels, self._batch_best),
+        ]
+        if self.trainer:
+            parts.append(self.trainer.backward(self._e_rows, self.head, self.rng))
+        self._calls, self._rows = [], []
+        for part in parts:
+            self._calls += part[0]
+            self._rows += part[1]
 
     def _index(self, label):
         """The class of a label, which may be new; refuses what cannot be seen."""
@@ -82,8 +96,7 @@ class Inside(Learning):
         found, best, first = memoryview(self.head.scores)[:2], None, 0
         for samples in (self.fresh, self.replay):
             if samples.n:
-                latents = memoryview(samples.latents)[: samples.n * samples.latent_bytes]
-                kernels.nearest(self._x_rows[0], latents, found)
+                kernels.nearest(self._x_rows[0], samples.filled(), found)
                 if best is None or found[1] < best[1]:
                     best = self.labels[samples.classes[found[0]]], found[1], first + found[0]
             first += samples.n

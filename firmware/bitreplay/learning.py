@@ -1,5 +1,7 @@
 # What learn() does. docs/learning.md tells the algorithm.
 
+import _bitreplay as kernels
+
 from .ending import Ending
 from .interrupts import held, kernels_held
 from .replay import contrast
@@ -28,14 +30,14 @@ class Learning:
             classes = self._classes()
             present = self._begin(classes)
             ending, steps = Ending(epochs, len(classes), self.trainer), -(-len(classes) // self.batch)
-            step = 0
+            batches, step = self.policy.minibatches(classes, self.batch, self.rng), 0
             while ending.epoch < ending.epochs:
-                start, hits, total = time(), 0, 0
-                for batch in self.policy.minibatches(classes, self.batch, self.rng):
-                    hits += self._minibatch(batch, classes)
+                start, hits, total = time(), 0, steps * self.batch
+                for _ in range(steps):
+                    hits += self._minibatch(next(batches), classes)
                     self._set_rates(step, ending.falls * steps)
                     kernels_held(self._step, present)
-                    step, total = step + 1, total + self.batch
+                    step += 1
                 if ending.after(hits, total):
                     step = 0
                 self._report(progress, ending, 100 * hits / total, time() - start)
@@ -96,19 +98,16 @@ class Learning:
         fresh = self.fresh.n
         return self.fresh.latent(i) if i < fresh else self.replay.latent(i - fresh)
 
-    def _minibatch(self, batch, classes):
-        """The gradients of the samples numbered in batch, of these classes; returns how many are right."""
-        hits, head, rng, latent = 0, self.head, self.rng, self._latent
-        features, classify, backward = self.above.features, head.classify, self.trainer and self.trainer.backward
-        for row, x, f, e in self._batch_rows:
-            i = batch[row]
-            label = classes[i]
-            x[:] = latent(i)
-            features(x, f, row)
-            hits += classify(f, e, label) == label
-            if backward:
-                backward(row, e, head, rng)
-        return hits
+    def _minibatch(self, numbers, classes):
+        """The gradients of the samples with these numbers, u16, in _classes(); returns how many are right."""
+        labels, best = self._batch_labels, self._batch_best
+        kernels.gather_rows(numbers, self.fresh.filled(), self.replay.filled(), self._x)
+        kernels.gather_rows(numbers, classes, b"", labels)
+        self.above.serve()
+        kernels.run(self._calls, self._rows, self.batch)
+        # Bytes of 0 are those that are equal: this is ten times as fast as to compare them one by one.
+        differ = int.from_bytes(best, "little") ^ int.from_bytes(labels, "little")
+        return differ.to_bytes(self.batch, "little").count(b"\0")
 
     def _set_rates(self, step, steps):
         """For one of so many steps in which they fall; 0 steps if they stay."""

@@ -154,8 +154,7 @@ class Network:
             raise ValueError("image: expected %d bytes, uint8 of shape %s" % (self.image_bytes, self.image_shape))
         finally:
             first[1] = None
-        for kernel, arguments in self._calls:
-            kernel(*arguments)
+        kernels.run(self._calls, (), 1)
         kernel, arguments = self._last
         arguments[-1] = out
         try:

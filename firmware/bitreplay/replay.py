@@ -12,7 +12,7 @@
 
 from array import array
 
-from _bitreplay import random
+from _bitreplay import draw_balanced, random
 
 CONTRAST = 32  # samples of a class, and of the others, that its weights start from
 
@@ -55,6 +55,10 @@ class Samples:
         """A view of the i-th latent."""
         return self._view[i * self.latent_bytes : (i + 1) * self.latent_bytes]
 
+    def filled(self):
+        """A view of the latents that are there."""
+        return self._view[: self.n * self.latent_bytes]
+
     def write(self, i, latent, label):
         """Stores a latent (buffer of latent_bytes) and its class at i, less than capacity. Does not change n."""
         self.latent(i)[:] = latent
@@ -90,6 +94,25 @@ def shuffled(n, rng):
     return order
 
 
+def by_class(classes):
+    """Sample numbers by class, ascending: array u16; and where each class that is there has its last one."""
+    number = max(classes) + 1
+    next_place = array("I", bytes(4 * number))
+    for c in classes:
+        next_place[c] += 1
+    ends, place = array("H"), 0
+    for c in range(number):
+        count, next_place[c] = next_place[c], place
+        place += count
+        if count:
+            ends.append(place - 1)
+    order = array("H", bytes(2 * len(classes)))
+    for i in range(len(classes)):
+        order[next_place[classes[i]]] = i
+        next_place[classes[i]] += 1
+    return order, ends
+
+
 class Reservoir:
     """Samples by experience, minibatches in proportion."""
 
@@ -118,17 +141,19 @@ class Reservoir:
             memory.put(slot, fresh, i)
 
     def minibatches(self, classes, size, rng):
-        """One epoch over the samples whose classes are given (1..65536 bytes): yields `size` sample numbers, u16.
+        """Minibatches of the samples whose classes are given (1..65536 bytes): yields `size` sample numbers, u16.
 
-        Every sample comes once; the last minibatch is filled up from the start. All are one array, filled anew.
+        In each epoch every sample comes once; the last minibatch is filled up from the start. They do not end. All are
+        one array, filled anew.
         """
         n = len(classes)
-        order = shuffled(n, rng)
         batch = array("H", [0] * size)
-        for start in range(0, n, size):
-            for i in range(size):
-                batch[i] = order[(start + i) % n]
-            yield batch
+        while True:
+            order = shuffled(n, rng)
+            for start in range(0, n, size):
+                for i in range(size):
+                    batch[i] = order[(start + i) % n]
+                yield batch
 
 
 class Balanced:
@@ -175,14 +200,8 @@ class Balanced:
 
     def minibatches(self, classes, size, rng):
         """As Reservoir's, but every number is a draw: a class at random, then one of its samples at random."""
-        n = len(classes)
-        by_class = {}
-        for i in range(n):
-            by_class.setdefault(classes[i], array("H")).append(i)
-        members = [by_class[c] for c in sorted(by_class)]
+        order, ends = by_class(classes)
         batch = array("H", [0] * size)
-        for _ in range(0, n, size):
-            for i in range(size):
-                one = members[random(rng, len(members))]
-                batch[i] = one[random(rng, len(one))]
+        while True:
+            draw_balanced(order, ends, batch, rng)
             yield batch

@@ -106,8 +106,7 @@ def _tensors(learner, classes=None):
         for part in learner.trainer.parts:
             tensors.append((part.layer.name + ".weight", "I8", (len(part.channels), part.fan_in), part.weight))
     for name, samples in (("replay", learner.replay), ("fresh", learner.fresh)):
-        latents = memoryview(samples.latents)[: samples.n * samples.latent_bytes]
-        tensors.append((name + ".latents", "U32", (samples.n, samples.latent_bytes // 4), latents))
+        tensors.append((name + ".latents", "U32", (samples.n, samples.latent_bytes // 4), samples.filled()))
         tensors.append((name + ".classes", "U8", (samples.n,), memoryview(samples.classes)[: samples.n]))
     return tensors
 

@@ -8,7 +8,7 @@ from array import array
 import _bitreplay as kernels
 
 from .above import Above
-from .calls import zero
+from .calls import move
 from .checks import short
 from .fixed import decayed, fixed, log2, rows
 from .graph import STREAM, count
@@ -202,12 +202,13 @@ def buffers(net, config, batch):
     if 4 * scratch > idle(net, batch):
         found["gradients.scratch"] = 4 * scratch
     found["gradients.shifts"], found["gradients.square"], found["gradients.hyper"] = batch, 8, 5
+    found["gradients.sample"] = 4
     found["weights.exponents"] = len(trained)
     return found
 
 
 class Trainer(Above):
-    """Trains binary layers above the latent, a minibatch at a time: features() and backward() a sample, then update().
+    """Trains binary layers above the latent, a minibatch at a time: forward and backward a sample, then update().
 
     A gradient is i16 with an exponent a sample: its value is g * 2^exponent. config: a learner's. batch: samples of a
     minibatch. velocity: memory for the Head's.
@@ -226,8 +227,9 @@ class Trainer(Above):
         self.planes = bytearray(sizes["gradients.masks"])
         self.exponents = array("b", [UNKNOWN] * len(self.parts))
         self.square, self.shifts = array("i", [0, 0]), bytearray(batch)
+        self.sample = array("h", [0, 0])  # exponents of a sample's gradients: of the stream, and of bits
         self.hyper = array("b", [self.bits, self.stochastic, 1, 0, 0])
-        self.by_index, self.packed, self.masks, self.views, kept, bits = {}, {}, {}, {}, {}, {}
+        self.by_index, self.packed, self.masks, kept, bits = {}, {}, {}, {}, {}
         for part in self.parts:
             name = part.layer.name
             part.weight = bytearray(sizes["weights." + name])
@@ -248,7 +250,6 @@ class Trainer(Above):
             part.scratch = memoryview(self.scratch)[: 4 * size]
             _start(part)
         self._place_masks(net)
-        self._place_gradients(net)
         super().__init__(net, self.packed, kept, self.masks, work(net, batch))
 
     def _place_masks(self, net):
@@ -274,81 +275,45 @@ class Trainer(Above):
                 weight, packed = part.row(t)
                 kernels.binarize(weight, zeros, flip, packed)
 
-    def backward(self, row, errors, head, rng):
-        """The backward pass of the sample that features() saw last, down to the lowest trained layer.
+    def backward(self, errors, head, rng):
+        """(calls, rows) for kernels.run: the backward pass of each sample, down to the lowest trained layer.
 
-        errors: i16[classes] of the Head.
+        It follows the sample's forward pass. errors: rows of the minibatch, i16[classes] of the Head.
         """
+        above, g, d, sample = self.net.above, memoryview(self.g), memoryview(self.d), self.sample
         # Each position gets that of the features, without the mean's divisor: a step does not depend on its scale.
-        stream, bits = kernels.head_backward(errors, head.tw, head.bits, self.top), None
-        # stream, bits: the exponents of their gradients; None: there is none.
-        for i, layer, op in self.layers:
-            if op == "bconv2d":
-                stream, bits = self._bconv2d(i, layer, row, stream, bits, rng)
-            elif op == "binarize":
-                stream, bits = self._binarize(i, layer, stream, bits), None
-            elif op == "expand":
-                stream, bits = None, self._expand(i, layer, stream, bits)
-            else:
-                stream = self._avg_pool(i, layer, stream)
-
-    def _place_gradients(self, net):
-        """Views of the gradients by layer, made once: of what it makes, and by op of what it reads, and scratch."""
-        g, d = memoryview(self.g), memoryview(self.d)
-        self.top = g[: 2 * count(net.above[-1].shape)]
-        self.layers = []  # from the top
-        for i in range(len(net.above) - 1, self.parts[0].index - 1, -1):
-            layer = net.above[i]
-            self.layers.append((i, layer, layer.op))
+        first = [None, head.tw, head.bits, g[: 2 * count(above[-1].shape)], sample]
+        calls: list = [(kernels.head_backward, first)]
+        rows = [(first, 0, errors)]
+        stream, bits = 1, 0  # whether they have a gradient yet
+        for i in range(len(above) - 1, self.parts[0].index - 1, -1):
+            layer, op = above[i], above[i].op
             size, size_in = 2 * count(layer.shape), 2 * count(layer.shape_in)
-            if layer.op == "bconv2d":
-                self.views[i] = (g[:size],)
-                if self.by_index[i].passes:
-                    scratch = memoryview(self.scratch)[: 4 * kernels.bconv2d_dx_scratch(layer.geometry, self.bits)]
-                    self.views[i] = g[:size], d[: 2 * size_in], scratch
-            elif layer.op == "avg_pool":
-                self.views[i] = g[:size], g[:size_in], g[size_in - size : size_in]
+            if op == "bconv2d":
+                self._bconv2d(calls, rows, self.by_index[i], g[:size], d[: 2 * size_in], rng)
+                stream, bits = int(layer.residual), bits or int(self.by_index[i].passes)
+            elif op == "binarize":
+                near = self.masks[i][0]
+                calls.append((kernels.gradient_add, (g[:size], d[:size], near, layer.flip, stream, sample)))
+                stream, bits = 1, 0
+            elif op == "expand":
+                calls.append((kernels.expand_backward, (g[:size], layer.levels, d[:size], bits, sample)))
+                stream, bits = 0, 1
             else:
-                self.views[i] = g[:size], d[:size]
+                calls.append((move, (g[:size], g[size_in - size : size_in])))
+                calls.append((kernels.avg_pool_backward, (layer.pool, g[:size_in], sample)))
+        return calls, rows
 
-    def _bconv2d(self, i, layer, row, stream, bits, rng):
-        passes, negative = self.masks[i]
-        g, part, top = self.views[i][0], self.by_index[i], stream - layer.shift
-        kernels.gradient_mask(g, passes)
-        kernels.gradient_record(g, negative, layer.slope, part.channels, part.gradient, row * part.positions)
-        part.exponents[row] = top
+    def _bconv2d(self, calls, rows, part, g, d, rng):
+        layer, (passes, negative) = part.layer, self.masks[part.index]
+        record = [g, negative, layer.slope, part.channels, self.sample, part.gradient, part.exponents, None]
+        calls.append((kernels.gradient_mask, (g, passes)))
+        calls.append((kernels.gradient_record, record))
+        rows.append((record, len(record) - 1, range(self.batch)))
         if part.passes:
-            g, d, scratch = self.views[i]
-            bits = top + kernels.bconv2d_dx(
-                layer.geometry, g, negative, layer.slope, part.packed, self.bits, self.stochastic, scratch, d, rng
-            )
-        return stream if layer.residual else None, bits
-
-    def _binarize(self, i, layer, stream, bits):
-        g, d = self.views[i]
-        if stream is None:
-            zero(g)
-            stream = bits
-        # A bit is steps of 2, one unit of the stream a sixteenth of its straight-through line of slope 1.
-        bits -= 4
-        top = max(stream, bits)
-        near, stream, bits = self.masks[i][0], min(31, top - stream), min(31, top - bits)
-        return top - 14 + kernels.gradient_add(g, d, near, layer.flip, stream, bits)
-
-    def _expand(self, i, layer, stream, bits):
-        g, d = self.views[i]
-        if bits is None:
-            zero(d)
-            bits = stream
-        stream += 7
-        top = max(stream, bits)
-        return top - 14 + kernels.expand_backward(g, layer.levels, d, min(31, top - stream), min(31, top - bits))
-
-    def _avg_pool(self, i, layer, stream):
-        gy, g, last = self.views[i]
-        last[:] = gy
-        k = kernels.avg_pool_backward(layer.pool, g)
-        return stream + k - log2(layer.pool[3] * layer.pool[4], 1)
+            scratch = memoryview(self.scratch)[: 4 * kernels.bconv2d_dx_scratch(layer.geometry, self.bits)]
+            how = part.packed, self.bits, self.stochastic, scratch, d, rng, self.sample
+            calls.append((kernels.bconv2d_dx, (layer.geometry, g, negative, layer.slope, layer.shift) + how))
 
     def begin(self):
         """Before a learn(): how large the gradients are is not known."""
@@ -368,6 +333,7 @@ class Trainer(Above):
             top = max(exponents)
             for n in range(self.batch):
                 shifts[n] = min(31, top - exponents[n])
+            top -= part.layer.shift
             known = self.exponents[j]
             self.hyper[2] = self.now[0]
             self.hyper[3] = max(-128, min(127, self.now[1] + top - 14 - known))

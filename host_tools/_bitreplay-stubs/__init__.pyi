@@ -1,5 +1,8 @@
 # The types of the C module's kernels and of their NumPy references. Shapes, ranges and results: docs/numbers.md.
 
+from collections.abc import Sequence
+from typing import Any
+
 from _typeshed import ReadableBuffer, WriteableBuffer
 
 # Inference.
@@ -112,13 +115,33 @@ def nearest(x: ReadableBuffer, rows: ReadableBuffer, found: WriteableBuffer, /) 
 def random(rng: WriteableBuffer, n: int, /) -> int:
     """One draw from 0..n-1."""
 
+# A minibatch.
+
+def draw_balanced(
+    order: ReadableBuffer, ends: ReadableBuffer, numbers: WriteableBuffer, rng: WriteableBuffer, /
+) -> None:
+    """Draws samples: for each a class, then one of its samples."""
+
+def gather_rows(
+    numbers: ReadableBuffer, first: ReadableBuffer, second: ReadableBuffer, out: WriteableBuffer, /
+) -> None:
+    """Copies the rows with these numbers: those of first, then those of second."""
+
+def run(calls: Sequence[Any], rows: Sequence[tuple[list[Any], int, Any]], n: int, /) -> None:
+    """Makes the calls, (function, arguments) or (function, arguments, results), for each of n samples.
+
+    Before those for sample i, arguments[place] = values[i] for each (arguments, place, values) of rows.
+    """
+
 # The head.
 
 def softmax(z: ReadableBuffer, active: ReadableBuffer, label: int, e: WriteableBuffer, /) -> int:
     """Probabilities, or with a label errors; returns the class of the first largest score."""
 
-def head_backward(e: ReadableBuffer, weight: ReadableBuffer, bits: int, df: WriteableBuffer, /) -> int:
-    """The gradient of a sample's features; returns its exponent."""
+def head_backward(
+    e: ReadableBuffer, weight: ReadableBuffer, bits: int, df: WriteableBuffer, exponents: WriteableBuffer, /
+) -> None:
+    """The gradient of a sample's features; the first of the exponents is its."""
 
 def head_update(
     e: ReadableBuffer,
@@ -173,8 +196,8 @@ def update_weights(
 ) -> None:
     """One step of SGD on latent weights, rounded stochastically."""
 
-def avg_pool_backward(shape: ReadableBuffer, g: WriteableBuffer, /) -> int:
-    """The gradient of an average's input, times the window's pixels; returns by how much the exponent grows."""
+def avg_pool_backward(shape: ReadableBuffer, g: WriteableBuffer, exponents: WriteableBuffer, /) -> None:
+    """The gradient of an average's input."""
 
 def gradient_mask(g: WriteableBuffer, mask: ReadableBuffer, /) -> None:
     """0 where the mask is 0."""
@@ -184,24 +207,26 @@ def gradient_add(
     d: ReadableBuffer,
     mask: ReadableBuffer,
     flip: ReadableBuffer,
-    shift_g: int,
-    shift_d: int,
+    add: int,
+    exponents: WriteableBuffer,
     /,
-) -> int:
-    """Adds a gradient where the mask is 1, negated where flip is; returns by how much the exponent grows."""
+) -> None:
+    """The gradient of binarize's input; add: to what is in g."""
 
 def expand_backward(
-    g: ReadableBuffer, levels: ReadableBuffer, d: WriteableBuffer, shift_g: int, shift_d: int, /
-) -> int:
-    """Adds the gradient of expand's bits to d; returns by how much the exponent grows."""
+    g: ReadableBuffer, levels: ReadableBuffer, d: WriteableBuffer, add: int, exponents: WriteableBuffer, /
+) -> None:
+    """The gradient of expand's bits; add: to what is in d."""
 
 def gradient_record(
     g: ReadableBuffer,
     negative: ReadableBuffer,
     slope: ReadableBuffer,
     channels: ReadableBuffer,
+    exponents: ReadableBuffer,
     out: WriteableBuffer,
-    first: int,
+    kept: WriteableBuffer,
+    sample: int,
     /,
 ) -> None:
     """Keeps a sample's gradient at the sums of the trained channels, for bconv2d_dw."""
@@ -214,15 +239,17 @@ def bconv2d_dx(
     g: ReadableBuffer,
     negative: ReadableBuffer,
     slope: ReadableBuffer,
+    shift: int,
     weight: ReadableBuffer,
     bits: int,
     stochastic: int,
     scratch: WriteableBuffer,
     d: WriteableBuffer,
     rng: WriteableBuffer,
+    exponents: WriteableBuffer,
     /,
-) -> int:
-    """The gradient of a binary convolution's input, of one sample; returns by how much the exponent grows."""
+) -> None:
+    """The gradient of a binary convolution's input, of one sample; the second of the exponents is its."""
 
 def bconv2d_dw_scratch(geometry: ReadableBuffer, samples: int, channels: int, /) -> int:
     """The size of bconv2d_dw's scratch, in i32."""

@@ -37,6 +37,21 @@ def execute(binary, script, *arguments):
 
 
 @pytest.fixture
+def outputs():
+    """A function: runs a script of this folder in CPython and under the sanitizers; returns both outputs, in lines."""
+
+    def run(script):
+        found = []
+        for binary in (sys.executable, build("unix-asan")):
+            done = execute(binary, script)
+            assert done.returncode == 0, done.stderr
+            found.append(done.stdout.splitlines())
+        return found
+
+    return run
+
+
+@pytest.fixture
 def call(request, tmp_path):
     """A function: makes calls, as onboard_calls.py takes them, in one process; returns a reply for each.
 

@@ -65,6 +65,16 @@ def transpose():
     return 32 * rows, words
 
 
+def draw_balanced():
+    count, n = dims((300, 65536), (40, 2000))
+    return count, random.randint(1, min(count, 30)), n
+
+
+def gather_rows():
+    n, first, second, size = dims((40, 500), (40, 3000), (40, 3000), (40, 200))
+    return n, first, second - random.getrandbits(1), size
+
+
 def dot_tables():
     return dims((6, 128), (20, 5000))
 
@@ -123,6 +133,8 @@ SHAPES = {
     "logmel": logmel,
     "logmel_image": lambda: dims((9, 256), (9, 256), (4, 16)),
     "random": lambda: (),
+    "draw_balanced": draw_balanced,
+    "gather_rows": gather_rows,
     "softmax": lambda: dims((30, 1024)),
     "head_backward": lambda: dims((12, 1024), (20, 1024)) + [master(), random.randint(1, 5)],
     "head_update": lambda: dims((9, 64), (9, 1024), (20, 1024)) + [master()],

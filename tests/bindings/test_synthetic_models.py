@@ -4,6 +4,7 @@ import json
 import random
 from collections import Counter
 
+import _bitreplay as kernels
 import direct
 import numpy as np
 from bitreplay import Learner, load
@@ -78,7 +79,8 @@ def test_synthetic_models(tmp_path):
             assert latent == pack(bits), model.layers
             assert features == expected.astype(np.int8).tobytes(), model.layers
             if trainer:
-                trainer.features(latent, features, seed)
+                calls, rows = trainer.minibatch([latent] * 2, [bytearray(net.features), features])
+                kernels.run(calls, rows, 2)
                 assert features == expected.astype(np.int8).tobytes(), model.layers
         seen.update({"accepted": 1, "trained": trainer is not None})
         seen.update({layer.op for layer in net.above} | {net.pooling})

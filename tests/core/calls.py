@@ -19,6 +19,8 @@ SHAPES = {
     "add": (7,),
     "dense": (5, 3),
     "nearest": (3, 5),
+    "draw_balanced": (9, 3, 4),
+    "gather_rows": (4, 3, 2, 1),
     "logmel": (16, ((0, 2), (1, 4), (8, 1))),
     "logmel_image": (4, 3, 2),
     "random": (),
@@ -44,7 +46,7 @@ SHAPES = {
 }
 SETTINGS = {"shift": 8, "n": 10, "label": 2, "q_f": 8, "factor": -3, "mean": -7, "alpha": 20000}
 SETTINGS |= {"stochastic": 1, "mantissa": 3, "momentum": 1, "decay": 9, "update": 1}
-SETTINGS |= {"shift_g": 3, "shift_d": 0, "first": 3}
+SETTINGS |= {"first": 3, "add": 1, "sample": 3}
 EXPONENTS = {"head_update": -2, "update_weights": -9, "bconv2d_dw": -30}
 BUFFERS = {
     ("dense", "shift"): [-16, 0, 6],
@@ -52,6 +54,9 @@ BUFFERS = {
     ("softmax", "active"): [1, 0, 1],
     ("head_update", "active"): [1, 0, 1],
     ("head_begin", "here"): [1, 0, 1],
+    ("gradient_add", "exponents"): [3, 4],
+    ("expand_backward", "exponents"): [3, 4],
+    ("gather_rows", "numbers"): [1, 0, 1, 1],
 }
 
 

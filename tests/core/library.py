@@ -128,14 +128,23 @@ def random(rng, n):
     return call("random", rng, u32(n), returns=ctypes.c_uint32)
 
 
+def draw_balanced(order, ends, numbers, rng):
+    call("draw_balanced", order, ends, size(ends.size), numbers, size(numbers.size), rng)
+
+
+def gather_rows(numbers, first, second, out):
+    row = out.size // numbers.size
+    call("gather_rows", numbers, size(numbers.size), first, size(first.size // row), second, size(row), out)
+
+
 def softmax(z, active, label, e):
     return call("softmax", z, active, size(z.size), i32(label), e, returns=ctypes.c_size_t)
 
 
-def head_backward(e, weight, bits, df):
+def head_backward(e, weight, bits, df, exponents):
     n = weight.size // e.size
     shape = size(e.size), size(n), df, size(df.size // n)
-    return call("head_backward", e, weight, u32(bits), *shape, returns=ctypes.c_int32)
+    call("head_backward", e, weight, u32(bits), *shape, exponents)
 
 
 def head_update(e, f, active, weight, velocity, hyper, rng):
@@ -182,36 +191,34 @@ def update_weights(weight, dw, mantissa, exponent, packed, rng):
     call("update_weights", weight, dw, size(weight.size), i32(mantissa), i32(exponent), packed, rng)
 
 
-def avg_pool_backward(shape, g):
-    return call("avg_pool_backward", shape, g, returns=ctypes.c_int32)
+def avg_pool_backward(shape, g, exponents):
+    call("avg_pool_backward", shape, g, exponents)
 
 
 def gradient_mask(g, mask):
     call("gradient_mask", g, mask, size(mask.size))
 
 
-def gradient_add(g, d, mask, flip, shift_g, shift_d):
-    shape, shifts = (size(mask.size // flip.size), size(32 * flip.size)), (u32(shift_g), u32(shift_d))
-    return call("gradient_add", g, d, mask, flip, *shape, *shifts, returns=ctypes.c_int32)
+def gradient_add(g, d, mask, flip, add, exponents):
+    shape = size(mask.size // flip.size), size(32 * flip.size)
+    call("gradient_add", g, d, mask, flip, *shape, i32(add), exponents)
 
 
-def expand_backward(g, levels, d, shift_g, shift_d):
+def expand_backward(g, levels, d, add, exponents):
     channels = levels.size // 2
-    shape, shifts = (size(g.size // channels), size(channels)), (u32(shift_g), u32(shift_d))
-    return call("expand_backward", g, levels, d, *shape, *shifts, returns=ctypes.c_int32)
+    call("expand_backward", g, levels, d, size(g.size // channels), size(channels), i32(add), exponents)
 
 
-def gradient_record(g, negative, slope, channels, out, first):
+def gradient_record(g, negative, slope, channels, exponents, out, kept, sample):
     cout, count = slope.size // 2, channels.size
     shape = size(g.size // cout), size(cout)
-    call(
-        "gradient_record", g, negative, slope, *shape, channels, size(count), out, size(out.size // count), size(first)
-    )
+    to = out, size(out.size // count), kept, size(sample)
+    call("gradient_record", g, negative, slope, *shape, channels, size(count), exponents, *to)
 
 
-def bconv2d_dx(geometry, g, negative, slope, weight, bits, stochastic, scratch, d, rng):
-    how = u32(bits), ctypes.c_int(stochastic)
-    return call("bconv2d_dx", geometry, g, negative, slope, weight, *how, scratch, d, rng, returns=ctypes.c_int32)
+def bconv2d_dx(geometry, g, negative, slope, shift, weight, bits, stochastic, scratch, d, rng, exponents):
+    how = u32(bits), i32(stochastic)
+    call("bconv2d_dx", geometry, g, negative, slope, u32(shift), weight, *how, scratch, d, rng, exponents)
 
 
 class Trained(ctypes.Structure):

@@ -9,7 +9,8 @@ from bitreplay_host.reference.gradient import quantize
 from hypothesis import given
 from hypothesis import strategies as st
 
-SCRATCH = (7,)  # its position
+SCRATCH = (8,)  # its position
+SHIFT = 9
 NOISE = np.random.default_rng(0)
 
 
@@ -31,7 +32,8 @@ def arguments(geometry, g, negative, slope, weight, bits, stochastic, rng):
     height, width, cin, *_ = (int(v) for v in geometry)
     scratch = fill(NOISE, "random", np.int32, reference.bconv2d_dx_scratch(geometry, bits))
     d = fill(NOISE, "random", np.int32, height * width * cin)
-    return geometry, g, negative, slope, weight, bits, stochastic, scratch, d, rng
+    how = SHIFT, weight, bits, stochastic
+    return geometry, g, negative, slope, *how, scratch, d, rng, np.array([-20, 999], np.int16)
 
 
 @st.composite
@@ -68,9 +70,16 @@ def check(d, k, sums):
     assert ((error <= 2.0**k / 2) | (g == 32767)).all()
 
 
+def run(call):
+    """(by how much the exponent is more than that of g's products, d, rng) after the call."""
+    _, (*_, d, rng, (first, second)) = agree("bconv2d_dx", *call, scratch=SCRATCH)
+    assert first == call[-1][0]
+    return int(second) - int(first) + SHIFT, d, rng
+
+
 @given(calls(st.integers(2, 16)))
 def test_bconv2d_dx(call):
-    agree("bconv2d_dx", *call, scratch=SCRATCH)
+    run(call)
 
 
 def through_slopes(call):
@@ -83,11 +92,11 @@ def through_slopes(call):
 @given(calls(st.integers(2, 16), words=(1,), couts=(1,), sides=3, kernels=3))
 def test_bconv2d_dx_is_its_parts(call):
     """One quantization for the sample, and sums tap by tap."""
-    geometry, *_, bits, stochastic, _, _, rng = call
-    k, (*_, d, after) = agree("bconv2d_dx", *call, scratch=SCRATCH)
+    geometry, *_, bits, stochastic, _, _, rng, _ = call
+    k, d, after = run(call)
     s = rng.copy()
     q, exponent = quantize(through_slopes(call).ravel(), bits, stochastic, s)
-    check(d, k - exponent, outer(q.reshape(*outputs(geometry), -1), geometry, call[4]))
+    check(d, k - exponent, outer(q.reshape(*outputs(geometry), -1), geometry, call[5]))
     assert s == after
 
 
@@ -120,8 +129,8 @@ MEANT = (
 def test_bconv2d_dx_is_a_gradient(shape):
     """16 bits for products below 2^15: nothing is rounded before the sums."""
     call = drawn(shape, 100, 200, 16)
-    geometry, weight = call[0], call[4]
-    k, (*_, d, rng) = agree("bconv2d_dx", *call, scratch=SCRATCH)
+    geometry, weight = call[0], call[5]
+    k, d, rng = run(call)
     check(d, k, outer(through_slopes(call).reshape(*outputs(geometry), shape[3]), geometry, weight))
     assert rng == 5
 
@@ -149,6 +158,6 @@ def test_bconv2d_dx_largest(sign):
     g, slope = np.full(n, sign * 32767, np.int16), np.ones(2048, np.int16)
     zeros, weight = np.zeros(n // 32, np.uint32), np.full(words, 2**32 - 1, np.uint32)
     call = arguments(geometry, g, zeros, slope, weight, 16, 0, np.array([5], np.uint32))
-    k, (*_, d, _) = agree("bconv2d_dx", *call, scratch=SCRATCH)
+    k, d, _ = run(call)
     middle = d.view(np.int16)[(3 * 7 + 3) * 32]
     assert k == 16 and abs(middle * 2.0**k - sign * 32767 * 49 * 1024) <= 2**15

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 MASTER = {16: np.int16, 32: np.int32}
 BITS = st.sampled_from((16, 32))
 ONE = 1 << 14  # of probabilities and errors
+EXPONENTS = np.array([999, -7], np.int16)
 
 
 @st.composite
@@ -60,7 +61,8 @@ def test_softmax_is_softmax(data, classes, spread):
 @given(st.data(), st.integers(1, 40), st.integers(1, 70), BITS, st.integers(1, 4))
 def test_head_backward(data, classes, n, bits, copies):
     e, weight = data.draw(arrays(np.int16, classes)), data.draw(arrays(MASTER[bits], classes * n))
-    k, (*_, df) = agree("head_backward", e, weight, bits, np.zeros(copies * n, np.int16))
+    _, (*_, df, (k, other)) = agree("head_backward", e, weight, bits, np.zeros(copies * n, np.int16), EXPONENTS)
+    assert other == EXPONENTS[1]
     assert (df.reshape(copies, n) == df[:n]).all()
     df = df[:n]
     sums = e.astype(np.int64) @ (weight.astype(np.int64) >> (bits - 16)).reshape(classes, n)
@@ -75,7 +77,8 @@ def test_head_backward_largest(e):
     """A sum of 2^30 is taken as it is, and what is larger as 2^30."""
     for classes, bits in ((1, 16), (1, 32), (2, 16), (3, 32)):
         weight = np.full(classes, np.iinfo(MASTER[bits]).min, MASTER[bits])
-        k, (*_, df) = agree("head_backward", np.full(classes, e, np.int16), weight, bits, np.zeros(1, np.int16))
+        errors, df = np.full(classes, e, np.int16), np.zeros(1, np.int16)
+        _, (*_, df, (k, _)) = agree("head_backward", errors, weight, bits, df, EXPONENTS)
         # Twice 2^30 is -2^31 modulo 2^32.
         wrapped = (classes * e * -32768 + 2**31) % 2**32 - 2**31
         assert abs(df[0] * 2.0**k - min(max(wrapped, -(2**30)), 2**30)) <= 2.0**k / 2

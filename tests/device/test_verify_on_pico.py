@@ -68,7 +68,7 @@ def test_a_wrong_bit_is_located(breaks, verify, kernel, argument, byte, bit, pla
 
 
 def test_a_wrong_bit_in_training_is_located(breaks, verify):
-    breaks("bconv2d_dx", FLIP.format(kernel="bconv2d_dx", argument=9, byte=0, bit=64, script="train_digests.py"))
+    breaks("bconv2d_dx", FLIP.format(kernel="bconv2d_dx", argument=10, byte=0, bit=64, script="train_digests.py"))
     status, lines = verify()
     assert status == 1
     wrong = [line for line in lines if not line.endswith(" ok")]

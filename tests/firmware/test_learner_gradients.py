@@ -1,6 +1,7 @@
 """Gradients against those in floating point: of the head, and of every binary layer that is trained."""
 
 import math
+from array import array
 
 import deep
 import numpy as np
@@ -166,7 +167,7 @@ def a_minibatch(net, samples=0, magnitude=6000, **settings):
     for part in me.trainer.parts:
         np.frombuffer(part.weight, np.int8)[:] = rng.integers(-40, 40, len(part.weight))
     me.trainer.pack()
-    me._minibatch(range(me.batch), me._classes())
+    me._minibatch(array("H", range(me.batch)), me._classes())
     return me, me.fresh.classes
 
 

@@ -3,11 +3,12 @@
 import json
 from array import array
 from collections import Counter
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
-from bitreplay.replay import CONTRAST, Balanced, Reservoir, Samples, contrast, shuffled
+from bitreplay.replay import CONTRAST, Balanced, Reservoir, Samples, by_class, contrast, shuffled
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -215,14 +216,15 @@ def test_a_sample_is_whole_before_it_counts():
 
 
 def drawn(policy, classes, seed=1, size=BATCH):
-    return [list(batch) for batch in policy().minibatches(bytes(classes), size, generator(seed))]
+    """The minibatches of an epoch."""
+    batches = policy().minibatches(bytes(classes), size, generator(seed))
+    return [list(batch) for batch in islice(batches, -(-len(classes) // size))]
 
 
 @pytest.mark.parametrize("policy", POLICIES)
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=100), st.integers(1, 2**32 - 1), st.sampled_from([8, BATCH]))
-def test_minibatches_are_full_and_an_epoch_draws_as_many_as_there_are_samples(policy, classes, seed, size):
+def test_minibatches_are_full(policy, classes, seed, size):
     batches = drawn(policy, classes, seed, size)
-    assert len(batches) == -(-len(classes) // size)
     assert all(len(batch) == size and all(0 <= i < len(classes) for i in batch) for batch in batches)
     assert batches == drawn(policy, classes, seed, size)
 
@@ -232,6 +234,20 @@ def test_reservoir_minibatches_take_every_sample_once_and_fill_up(n, seed):
     every = sum(drawn(Reservoir, [0] * n, seed), [])
     assert sorted(every[:n]) == list(range(n))
     assert every[n:] == (every[:n] * BATCH)[: len(every) - n]
+
+
+def test_reservoir_minibatches_of_each_epoch_have_another_order():
+    batches = Reservoir().minibatches(bytes(64), BATCH, generator())
+    first, second = ([list(next(batches)) for _ in range(64 // BATCH)] for _ in range(2))
+    assert first != second and sorted(sum(first, [])) == sorted(sum(second, []))
+
+
+@given(st.binary(min_size=1, max_size=300))
+def test_by_class(classes):
+    order, ends = by_class(classes)
+    assert list(order) == sorted(range(len(classes)), key=lambda i: classes[i])
+    assert [classes[order[end]] for end in ends] == sorted(set(classes))
+    assert list(np.diff([-1, *ends])) == [count for _, count in sorted(Counter(classes).items())]
 
 
 def test_balanced_minibatches_take_classes_and_their_samples_equally():
@@ -285,9 +301,9 @@ for policy in (Balanced(), Reservoir()):
         policy.absorb(memory, fresh, past, experience, rng)
         for c in fresh.classes:
             past[c] += 1
-        classes = fresh.classes + memory.classes
+        batches = policy.minibatches(fresh.classes + memory.classes, 8, rng)
         show(memory=[list(memory.latents), list(memory.classes)], rng=rng[0], batches=[
-            list(batch) for batch in policy.minibatches(classes, 8, rng)])
+            list(next(batches)) for _ in range(20)])
 """
 
 

@@ -21,8 +21,11 @@
     X(MP_QSTR_logmel, mod_logmel, 8) \
     X(MP_QSTR_logmel_image, mod_logmel_image, 5) \
     X(MP_QSTR_random, mod_random, 2) \
+    X(MP_QSTR_draw_balanced, mod_draw_balanced, 4) \
+    X(MP_QSTR_gather_rows, mod_gather_rows, 4) \
+    X(MP_QSTR_run, mod_run, 3) \
     X(MP_QSTR_softmax, mod_softmax, 4) \
-    X(MP_QSTR_head_backward, mod_head_backward, 4) \
+    X(MP_QSTR_head_backward, mod_head_backward, 5) \
     X(MP_QSTR_head_update, mod_head_update, 7) \
     X(MP_QSTR_head_quantize, mod_head_quantize, 5) \
     X(MP_QSTR_head_begin, mod_head_begin, 5) \
@@ -33,13 +36,13 @@
     X(MP_QSTR_dot_tables, mod_dot_tables, 4) \
     X(MP_QSTR_dot_signs, mod_dot_signs, 3) \
     X(MP_QSTR_update_weights, mod_update_weights, 6) \
-    X(MP_QSTR_avg_pool_backward, mod_avg_pool_backward, 2) \
+    X(MP_QSTR_avg_pool_backward, mod_avg_pool_backward, 3) \
     X(MP_QSTR_gradient_mask, mod_gradient_mask, 2) \
     X(MP_QSTR_gradient_add, mod_gradient_add, 6) \
     X(MP_QSTR_expand_backward, mod_expand_backward, 5) \
-    X(MP_QSTR_gradient_record, mod_gradient_record, 6) \
+    X(MP_QSTR_gradient_record, mod_gradient_record, 8) \
     X(MP_QSTR_bconv2d_dx_scratch, mod_bconv2d_dx_scratch, 2) \
-    X(MP_QSTR_bconv2d_dx, mod_bconv2d_dx, 10) \
+    X(MP_QSTR_bconv2d_dx, mod_bconv2d_dx, 12) \
     X(MP_QSTR_bconv2d_dw_scratch, mod_bconv2d_dw_scratch, 3) \
     X(MP_QSTR_bconv2d_dw, mod_bconv2d_dw, 12)
 

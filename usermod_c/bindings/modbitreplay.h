@@ -11,6 +11,8 @@
 // Takes %s, %d and %u, at most four.
 NORETURN void br_raise(const mp_obj_type_t *type, const char *format, ...);
 #else
+#include "py/objlist.h"
+#include "py/objtuple.h"
 #include "py/runtime.h"
 
 #define br_raise mp_raise_msg_varg
@@ -55,6 +57,11 @@ static inline mp_int_t br_int(mp_obj_t obj, const char *name, mp_int_t low, mp_i
 
 uint32_t *br_rng(br_args_t *args, mp_obj_t obj);
 
+// Those of a gradient of the stream and of one of bits.
+static inline int16_t *br_exponents(br_args_t *args, mp_obj_t obj) {
+    return br_output(args, obj, "exponents", 4, 2);
+}
+
 const br_geometry_t *br_get_geometry(br_args_t *args, mp_obj_t obj, bool binary);
 const br_pool_t *br_get_pool(br_args_t *args, mp_obj_t obj);
 br_affine_t br_get_affine(br_args_t *args, mp_obj_t slope, mp_obj_t bias, mp_int_t shift, size_t cout);
@@ -91,6 +98,9 @@ mp_obj_t mod_nearest(size_t n_args, const mp_obj_t *a);
 mp_obj_t mod_logmel(size_t n_args, const mp_obj_t *a);
 mp_obj_t mod_logmel_image(size_t n_args, const mp_obj_t *a);
 mp_obj_t mod_random(size_t n_args, const mp_obj_t *a);
+mp_obj_t mod_draw_balanced(size_t n_args, const mp_obj_t *a);
+mp_obj_t mod_gather_rows(size_t n_args, const mp_obj_t *a);
+mp_obj_t mod_run(size_t n_args, const mp_obj_t *a);
 mp_obj_t mod_softmax(size_t n_args, const mp_obj_t *a);
 mp_obj_t mod_head_backward(size_t n_args, const mp_obj_t *a);
 mp_obj_t mod_head_update(size_t n_args, const mp_obj_t *a);

@@ -83,6 +83,9 @@ mp_int_t br_check(mp_int_t value, const char *name, mp_int_t low, mp_int_t high)
 // An int or bool (no __int__ is called). One that is larger than a machine word becomes INT32_MAX, which no kernel
 // takes.
 mp_int_t br_get_int(mp_obj_t obj, const char *name) {
+    if (mp_obj_is_small_int(obj)) {
+        return MP_OBJ_SMALL_INT_VALUE(obj);
+    }
     const mp_obj_type_t *type = mp_obj_get_type(obj);
     if (type != &mp_type_int && type != &mp_type_bool) {
         br_raise(&mp_type_TypeError, MP_ERROR_TEXT("%s: must be an integer"), name);

@@ -1,13 +1,14 @@
 // The binding of what passes gradients through layers, and of the gradients of binary convolutions.
 #include "modbitreplay.h"
 
-// avg_pool_backward(shape, g)
+// avg_pool_backward(shape, g, exponents)
 mp_obj_t mod_avg_pool_backward(size_t n_args, const mp_obj_t *a) {
     br_args_t args;
     args.n = 0;
     const br_pool_t *p = br_get_pool(&args, a[0]);
     int16_t *g = br_output(&args, a[1], "g", (size_t)p->height * p->width * p->channels * 2, 2);
-    return MP_OBJ_NEW_SMALL_INT(br_avg_pool_backward(p, g));
+    br_avg_pool_backward(p, g, br_exponents(&args, a[2]));
+    return mp_const_none;
 }
 
 // gradient_mask(g, mask)
@@ -20,7 +21,7 @@ mp_obj_t mod_gradient_mask(size_t n_args, const mp_obj_t *a) {
     return mp_const_none;
 }
 
-// gradient_add(g, d, mask, flip, shift_g, shift_d)
+// gradient_add(g, d, mask, flip, add, exponents)
 mp_obj_t mod_gradient_add(size_t n_args, const mp_obj_t *a) {
     br_args_t args;
     args.n = 0;
@@ -29,12 +30,13 @@ mp_obj_t mod_gradient_add(size_t n_args, const mp_obj_t *a) {
     const int16_t *d = br_input(&args, a[1], "d", n * channels * 2, 2);
     const uint32_t *mask = br_input(&args, a[2], "mask", n * channels / 8, 4);
     const uint32_t *flip = br_input(&args, a[3], "flip", channels / 8, 4);
-    uint32_t shift_g = (uint32_t)br_int(a[4], "shift_g", 0, 31), shift_d = (uint32_t)br_int(a[5], "shift_d", 0, 31);
+    int add = (int)br_int(a[4], "add", 0, 1);
     int16_t *g = br_output(&args, a[0], "g", n * channels * 2, 2);
-    return MP_OBJ_NEW_SMALL_INT(br_gradient_add(g, d, mask, flip, n, channels, shift_g, shift_d));
+    br_gradient_add(g, d, mask, flip, n, channels, add, br_exponents(&args, a[5]));
+    return mp_const_none;
 }
 
-// expand_backward(g, levels, d, shift_g, shift_d)
+// expand_backward(g, levels, d, add, exponents)
 mp_obj_t mod_expand_backward(size_t n_args, const mp_obj_t *a) {
     br_args_t args;
     args.n = 0;
@@ -42,9 +44,10 @@ mp_obj_t mod_expand_backward(size_t n_args, const mp_obj_t *a) {
     size_t n = br_count(a[0], "g", channels * 2, BR_ELEMENTS);
     const int16_t *g = br_input(&args, a[0], "g", n * channels * 2, 2);
     const int8_t *levels = br_input(&args, a[1], "levels", channels * 2, 1);
-    uint32_t shift_g = (uint32_t)br_int(a[3], "shift_g", 0, 31), shift_d = (uint32_t)br_int(a[4], "shift_d", 0, 31);
+    int add = (int)br_int(a[3], "add", 0, 1);
     int16_t *d = br_output(&args, a[2], "d", n * channels * 2, 2);
-    return MP_OBJ_NEW_SMALL_INT(br_expand_backward(g, levels, d, n, channels, shift_g, shift_d));
+    br_expand_backward(g, levels, d, n, channels, add, br_exponents(&args, a[4]));
+    return mp_const_none;
 }
 
 // The trained channels of a layer.
@@ -58,21 +61,24 @@ static const uint16_t *get_channels(br_args_t *args, mp_obj_t obj, size_t count,
     return channels;
 }
 
-// gradient_record(g, negative, slope, channels, out, first)
+// gradient_record(g, negative, slope, channels, exponents, out, kept, sample)
 mp_obj_t mod_gradient_record(size_t n_args, const mp_obj_t *a) {
     br_args_t args;
     args.n = 0;
     size_t cout = 32 * br_count(a[2], "slope", 128, BR_MAX_CHANNELS / 32);
     size_t n = br_count(a[0], "g", cout * 2, BR_MAX_POSITIONS);
     size_t count = br_count(a[3], "channels", 2, cout);
-    size_t width = 32 * br_count(a[4], "out", count * 64, BR_MAX_POSITIONS / 32);
+    size_t width = 32 * br_count(a[5], "out", count * 64, BR_MAX_POSITIONS / 32);
+    size_t samples = br_count(a[6], "kept", 2, BR_MAX_POSITIONS), most = br_quotient(width, n);
     const int16_t *g = br_input(&args, a[0], "g", n * cout * 2, 2);
     const uint32_t *negative = br_input(&args, a[1], "negative", n * cout / 8, 4);
     const int16_t *slope = br_input(&args, a[2], "slope", cout * 4, 2);
     const uint16_t *channels = get_channels(&args, a[3], count, cout);
-    size_t first = (size_t)br_int(a[5], "first", 0, (mp_int_t)width - (mp_int_t)n);
-    int16_t *out = br_output(&args, a[4], "out", count * width * 2, 2);
-    br_gradient_record(g, negative, slope, n, cout, channels, count, out, width, first);
+    const int16_t *exponents = br_input(&args, a[4], "exponents", 4, 2);
+    size_t sample = (size_t)br_int(a[7], "sample", 0, (mp_int_t)(samples < most ? samples : most) - 1);
+    int16_t *out = br_output(&args, a[5], "out", count * width * 2, 2);
+    int16_t *kept = br_output(&args, a[6], "kept", samples * 2, 2);
+    br_gradient_record(g, negative, slope, n, cout, channels, count, exponents, out, width, kept, sample);
     return mp_const_none;
 }
 
@@ -93,24 +99,25 @@ mp_obj_t mod_bconv2d_dx_scratch(size_t n_args, const mp_obj_t *a) {
     return MP_OBJ_NEW_SMALL_INT(br_bconv2d_dx_scratch(g, (size_t)br_int(a[1], "bits", 2, 16)));
 }
 
-// bconv2d_dx(geometry, g, negative, slope, weight, bits, stochastic, scratch, d, rng)
+// bconv2d_dx(geometry, g, negative, slope, shift, weight, bits, stochastic, scratch, d, rng, exponents)
 mp_obj_t mod_bconv2d_dx(size_t n_args, const mp_obj_t *a) {
     br_args_t args;
     args.n = 0;
     const br_geometry_t *geometry = get_dx_geometry(&args, a[0]);
-    uint32_t bits = (uint32_t)br_int(a[5], "bits", 2, 16);
-    int stochastic = (int)br_int(a[6], "stochastic", 0, 1);
+    uint32_t shift = (uint32_t)br_int(a[4], "shift", 1, 24), bits = (uint32_t)br_int(a[6], "bits", 2, 16);
+    int stochastic = (int)br_int(a[7], "stochastic", 0, 1);
     size_t n = br_output_pixels(geometry) * geometry->cout;
     const int16_t *g = br_input(&args, a[1], "g", n * 2, 2);
     const uint32_t *negative = br_input(&args, a[2], "negative", n / 8, 4);
     const int16_t *slope = br_input(&args, a[3], "slope", (size_t)geometry->cout * 4, 2);
-    const uint32_t *weight = br_input(&args, a[4], "weight", geometry->cout * br_filter_words(geometry) * 4, 4);
-    int32_t *scratch = br_output(&args, a[7], "scratch", br_bconv2d_dx_scratch(geometry, bits) * 4, 4);
+    const uint32_t *weight = br_input(&args, a[5], "weight", geometry->cout * br_filter_words(geometry) * 4, 4);
+    int32_t *scratch = br_output(&args, a[8], "scratch", br_bconv2d_dx_scratch(geometry, bits) * 4, 4);
     size_t inputs = (size_t)geometry->height * geometry->width * geometry->cin;
-    int32_t *d = br_output(&args, a[8], "d", inputs * 4, 4);
-    uint32_t *rng = br_rng(&args, a[9]);
-    return MP_OBJ_NEW_SMALL_INT(br_bconv2d_dx(geometry, g, negative, slope, weight, bits, stochastic, scratch, d,
-        rng));
+    int32_t *d = br_output(&args, a[9], "d", inputs * 4, 4);
+    uint32_t *rng = br_rng(&args, a[10]);
+    br_bconv2d_dx(geometry, g, negative, slope, shift, weight, bits, stochastic, scratch, d, rng,
+        br_exponents(&args, a[11]));
+    return mp_const_none;
 }
 
 // bconv2d_dw_scratch(geometry, samples, channels)

@@ -44,7 +44,7 @@ mp_obj_t mod_softmax(size_t n_args, const mp_obj_t *a) {
     return MP_OBJ_NEW_SMALL_INT(br_softmax(z, active, classes, (int32_t)label, e));
 }
 
-// head_backward(e, weight, bits, df)
+// head_backward(e, weight, bits, df, exponents)
 mp_obj_t mod_head_backward(size_t n_args, const mp_obj_t *a) {
     br_args_t args;
     args.n = 0;
@@ -55,7 +55,8 @@ mp_obj_t mod_head_backward(size_t n_args, const mp_obj_t *a) {
     const int16_t *e = br_input(&args, a[0], "e", classes * 2, 2);
     const void *weight = br_input(&args, a[1], "weight", classes * n * bits / 8, bits / 8);
     int16_t *df = br_output(&args, a[3], "df", copies * n * 2, 2);
-    return MP_OBJ_NEW_SMALL_INT(br_head_backward(e, weight, bits, classes, n, df, copies));
+    br_head_backward(e, weight, bits, classes, n, df, copies, br_exponents(&args, a[4]));
+    return mp_const_none;
 }
 
 // head_update(e, f, active, weight, velocity, hyper, rng)

@@ -143,9 +143,9 @@ static int32_t BR_HOT br_normalize_sums(int32_t *d, size_t n) {
     return exponent;
 }
 
-int32_t BR_HOT br_bconv2d_dx(const br_geometry_t *geometry, const int16_t *g, const uint32_t *negative,
-    const int16_t *slope, const uint32_t *weight, uint32_t bits, int stochastic, int32_t *scratch, int32_t *d,
-    uint32_t *rng) {
+void BR_HOT br_bconv2d_dx(const br_geometry_t *geometry, const int16_t *g, const uint32_t *negative,
+    const int16_t *slope, uint32_t shift, const uint32_t *weight, uint32_t bits, int stochastic, int32_t *scratch,
+    int32_t *d, uint32_t *rng, int16_t *exponents) {
     size_t outputs = br_quotient(geometry->cout, geometry->groups),
            inputs = br_quotient(geometry->cin, geometry->groups);
     size_t tap_words = inputs >> 5, filter_words = br_kernel_taps(geometry) * tap_words;
@@ -171,5 +171,6 @@ int32_t BR_HOT br_bconv2d_dx(const br_geometry_t *geometry, const int16_t *g, co
             }
         }
     }
-    return (int32_t)exponent + br_normalize_sums(d - inputs * (geometry->groups - 1u), n);
+    int32_t normal = br_normalize_sums(d - inputs * (geometry->groups - 1u), n);
+    exponents[1] = (int16_t)(exponents[0] - (int32_t)shift + (int32_t)exponent + normal);
 }

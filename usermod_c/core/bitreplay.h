@@ -177,15 +177,24 @@ uint32_t br_draw(uint32_t *rng);
 // Uniform in 0..n-1, n <= 65536: 16 bits times 17 bits is < 2^32 as (2^16 - 1) * 2^16 is.
 uint32_t br_random(uint32_t *rng, uint32_t n);
 
+// The samples of a minibatch. order: sample numbers by class; ends [classes]: where each class has its last one there,
+// ascending. numbers [n].
+void br_draw_balanced(const uint16_t *order, const uint16_t *ends, size_t classes, uint16_t *numbers, size_t n,
+    uint32_t *rng);
+
+// Copies rows of `size` bytes: out [n][size], of the numbers [n]; rows `count` and above are those of `second`.
+void br_gather_rows(const uint16_t *numbers, size_t n, const uint8_t *first, size_t count, const uint8_t *second,
+    size_t size, uint8_t *out);
+
 // The head. Master weights are int16_t (bits 16) or int32_t (bits 32).
 
 // Returns the index of the largest active score. The sum of exponentials is <= 2^15 * classes < 2^31; x << 14 <= 2^29.
 size_t br_softmax(const int32_t *z, const uint8_t *active, size_t classes, int32_t label, int16_t *e);
 
-// e [classes], weight [classes][n], df [copies][n]; returns the exponent. With e from br_softmax, sum|e| <= 2^15, so the sums
-// are <= 2^30.
-int32_t br_head_backward(const int16_t *e, const void *weight, uint32_t bits, size_t classes, size_t n, int16_t *df,
-    size_t copies);
+// e [classes], weight [classes][n], df [copies][n]; exponents as in Gradients of layers. With e from br_softmax,
+// sum|e| <= 2^15, so the sums are <= 2^30.
+void br_head_backward(const int16_t *e, const void *weight, uint32_t bits, size_t classes, size_t n, int16_t *df,
+    size_t copies, int16_t *exponents);
 
 // e [samples][classes], f [samples][n]. |g| <= 2^14 * 2^7 * 64 = 2^27, times a mantissa <= 15 < 2^31.
 void br_head_update(const int16_t *e, const int8_t *f, const uint8_t *active, size_t samples, size_t classes, size_t n,
@@ -224,27 +233,29 @@ void br_dot_signs(const int16_t *q, size_t n, const uint32_t *x, size_t words, i
 void br_update_weights(int8_t *weight, const int32_t *dw, size_t n, int32_t mantissa, int32_t exponent,
     uint32_t *packed, uint32_t *rng);
 
-// Gradients of layers, i16 with an exponent that the caller keeps. Those that normalize return by how much it grows.
+// Gradients of layers, i16 with an exponent in exponents [2]: that of the stream's gradient, and of the bits'. They are
+// sums of a few numbers below 2^6 a layer; beyond i16 they wrap.
 
 // g as br_avg_pool's x, in place: that of its y is its last part. As repeat is as small as there, no window is written
 // before what lies there was read: what is left of y is no more than the pixels behind the window. |sum| <= 8 * 2^15.
-int32_t br_avg_pool_backward(const br_pool_t *p, int16_t *g);
+void br_avg_pool_backward(const br_pool_t *p, int16_t *g, int16_t *exponents);
 
 // g [words * 32], mask [words].
 void br_gradient_mask(int16_t *g, const uint32_t *mask, size_t words);
 
-// g, d [n][channels], mask [n][channels/32], flip [channels/32], shifts 0..31. |sum| <= 2 * 2^29.
-int32_t br_gradient_add(int16_t *g, const int16_t *d, const uint32_t *mask, const uint32_t *flip, size_t n,
-    size_t channels, uint32_t shift_g, uint32_t shift_d);
+// g, d [n][channels], mask [n][channels/32], flip [channels/32], add 0 or 1. |sum| <= 2 * 2^29.
+void br_gradient_add(int16_t *g, const int16_t *d, const uint32_t *mask, const uint32_t *flip, size_t n,
+    size_t channels, int add, int16_t *exponents);
 
-// g, d [n][channels], levels [channels][2], shifts 0..31. |sum| <= 2^15 * 255 * 2^6 + 2^29 < 2^30.
-int32_t br_expand_backward(const int16_t *g, const int8_t *levels, int16_t *d, size_t n, size_t channels,
-    uint32_t shift_g, uint32_t shift_d);
+// g, d [n][channels], levels [channels][2], add 0 or 1. |sum| <= 2^15 * 255 * 2^6 + 2^29 < 2^30.
+void br_expand_backward(const int16_t *g, const int8_t *levels, int16_t *d, size_t n, size_t channels, int add,
+    int16_t *exponents);
 
 // g [n][channels], negative [n][channels/32], slope [channels][2], trained [count], out [count][width], of which n from
-// `first` on are written. |g * slope| <= 2^30.
+// sample * n on are written, and kept [sample]. |g * slope| <= 2^30.
 void br_gradient_record(const int16_t *g, const uint32_t *negative, const int16_t *slope, size_t n, size_t channels,
-    const uint16_t *trained, size_t count, int16_t *out, size_t width, size_t first);
+    const uint16_t *trained, size_t count, const int16_t *exponents, int16_t *out, size_t width, int16_t *kept,
+    size_t sample);
 
 // The words of br_bconv2d_dx's scratch: the gradient's numbers [oh][ow][cout], of a byte or two; signs of 32 outputs,
 // transposed, and sums, [cin/groups] each; tables.
@@ -254,10 +265,11 @@ static inline size_t br_bconv2d_dx_scratch(const br_geometry_t *g, size_t bits) 
 }
 
 // cout/groups a multiple of 32. g [oh][ow][cout], negative [oh][ow][cout/32], slope [cout][2], weight as br_bconv2d has
-// it, d [height][width][cin], whose first half becomes the result, i16. Returns the exponent. |g * slope| <= 2^30, and
-// |d| <= 2^15 * 49 * 1024 < 2^31 - 2^16.
-int32_t br_bconv2d_dx(const br_geometry_t *geometry, const int16_t *g, const uint32_t *negative, const int16_t *slope,
-    const uint32_t *weight, uint32_t bits, int stochastic, int32_t *scratch, int32_t *d, uint32_t *rng);
+// it, d [height][width][cin], whose first half becomes the result, i16. |g * slope| <= 2^30, and |d| <= 2^15 * 49 * 1024
+// < 2^31 - 2^16.
+void br_bconv2d_dx(const br_geometry_t *geometry, const int16_t *g, const uint32_t *negative, const int16_t *slope,
+    uint32_t shift, const uint32_t *weight, uint32_t bits, int stochastic, int32_t *scratch, int32_t *d, uint32_t *rng,
+    int16_t *exponents);
 
 // The positions of a minibatch: a multiple of 32.
 static inline size_t br_padded_positions(const br_geometry_t *g, size_t samples) {

@@ -112,8 +112,8 @@ static size_t br_gradient_block(const int16_t *e, const void *weight, uint32_t b
     return count;
 }
 
-int32_t br_head_backward(const int16_t *e, const void *weight, uint32_t bits, size_t classes, size_t n, int16_t *df,
-    size_t copies) {
+void br_head_backward(const int16_t *e, const void *weight, uint32_t bits, size_t classes, size_t n, int16_t *df,
+    size_t copies, int16_t *exponents) {
     int32_t block[BR_FEATURES], *sums = block;
     uint32_t largest = 0;
     // Where there are copies, sums wait in their place for the largest one; else they are found twice.
@@ -140,7 +140,7 @@ int32_t br_head_backward(const int16_t *e, const void *weight, uint32_t bits, si
     for (size_t i = n; i < copies * n; i++) {
         df[i] = df[i - n];
     }
-    return exponent;
+    exponents[0] = (int16_t)exponent;
 }
 
 // g * mantissa * 2^exponent, saturated.

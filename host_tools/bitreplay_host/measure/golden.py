@@ -44,6 +44,7 @@ USUAL: dict[str, dict[str, tuple[int, ...]]] = {
     "bconv2d_masks": {"shift": (1, 8, 15, 24)},
     "bconv2d_sign": {"threshold": (-40, 40)},
     "random": {"n": (1, 10, 65536)},
+    "gather_rows": {"numbers": (0, 6)},
     "softmax": {"z": (-4000, 4000), "label": (-1, 2)},
     "head_backward": {"e": (-8000, 8000)},
     "head_update": {"e": (-16384, 16384), "exponent": (-20, -3, 4), "momentum": (0, 3), "decay": (0, 9)},
@@ -56,8 +57,9 @@ USUAL: dict[str, dict[str, tuple[int, ...]]] = {
         "mantissa": (1, 9, 15),
         "exponent": (-31, -12, 0, 8),
     },
-    "gradient_add": {"shift_g": (0, 3, 31), "shift_d": (0, 5)},
-    "expand_backward": {"shift_g": (0, 3), "shift_d": (0, 5, 31)},
+    "gradient_add": {"exponents": (-20, 20)},
+    "expand_backward": {"exponents": (-20, 20)},
+    "bconv2d_dx": {"shift": (1, 8, 24)},
     "bconv2d_dw": {"shifts": (0, 9), "weight": (-127, 127), "mantissa": (9,), "exponent": (-43, -38)},
 }
 
@@ -163,6 +165,8 @@ SHAPES: dict[str, Callable[[_Maker], tuple[Any, ...]]] = {
     "logmel": lambda m: (m.one(64, 52), ((0, 3), (2, 4), (9, 18), (26, 1))),
     "logmel_image": lambda m: (5, m.one(3, 8), m.one(1, 3)),
     "random": lambda m: (),
+    "draw_balanced": lambda m: (20, m.one(1, 3, 20), 40),
+    "gather_rows": lambda m: (9, m.one(4, 7), 3, m.one(1, 12)),
     "softmax": lambda m: (80,),  # many, so that they find a constant of the exponential that is wrong by one
     "head_backward": lambda m: (5, 7, m.one(16, 32), m.one(1, 4)),
     "head_update": lambda m: (4, 3, 11, m.one(16, 32)),

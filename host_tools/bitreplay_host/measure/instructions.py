@@ -48,11 +48,11 @@ CORE = {
     "head_update": "e f active samples classes n weight velocity hyper rng",
     "bconv2d_masks": "geometry x weight affine scratch scratch_words y passes negative",
     "near_threshold": "x threshold n channels y",
-    "head_backward": "e weight bits classes n df copies",
+    "head_backward": "e weight bits classes n df copies exponents",
     "gradient_mask": "g mask words",
-    "gradient_add": "g d mask flip n channels shift_g shift_d",
-    "gradient_record": "g negative slope n cout channels count out width first",
-    "bconv2d_dx": "geometry g negative slope weight bits stochastic scratch d rng",
+    "gradient_add": "g d mask flip n channels add exponents",
+    "gradient_record": "g negative slope n cout channels count exponents out width kept sample",
+    "bconv2d_dx": "geometry g negative slope shift weight bits stochastic scratch d rng exponents",
     "bconv2d_dw": "geometry samples x g shifts slope trained packed hyper scratch rng square",
 }
 
@@ -307,7 +307,7 @@ def parts(first: Any, random: np.random.Generator, case: Callable[..., Case]) ->
     yield case("binarize", text, {"n": height * width, "channels": channels})
     yield case("near_threshold", text, {"n": height * width, "channels": channels})
     yield case("gradient_mask", text, {"words": words})
-    yield case("gradient_add", text, {"n": height * width, "channels": channels}, shift_g=0, shift_d=3)
+    yield case("gradient_add", text, {"n": height * width, "channels": channels}, add=1)
     text = f"{positions} positions, {inputs} inputs"
     yield case("dot_tables", f"two rows of {text}", {"words": positions // 32, "count": inputs})
     yield case("dot_signs", text, {"n": positions, "words": inputs // 32})
@@ -325,8 +325,8 @@ def gradients(layer: Any, case: Callable[..., Case]) -> Iterator[Case]:
     given = {"slope": np.full(2 * cout, 20000, np.int16), "bias": np.zeros(cout, np.int32), "shift": layer.affine[2]}
     yield case("bconv2d_masks", text, shape, **given)
     record = {"n": positions, "cout": cout, "count": channels, "width": columns}
-    yield case("gradient_record", f"{text}, {channels} channels", record, first=0)
-    yield case("bconv2d_dx", f"{text}, 4 bits", {**shape, "bits": 4}, stochastic=1)
+    yield case("gradient_record", f"{text}, {channels} channels", record, sample=0)
+    yield case("bconv2d_dx", f"{text}, 4 bits", {**shape, "bits": 4}, shift=8, stochastic=1)
     g = np.random.default_rng(1).integers(-30000, 30000, channels * columns, np.int16)
     train = {**shape, "samples": batch, "count": channels, "bits": 4}
     text = f"{text}, minibatch of {batch}, {channels} channels, 4 bits"

@@ -75,6 +75,7 @@ def _shape(name, names, numbers):
 
 
 RNG = Argument("rng", "output", "I", 1, 1, RANGES["I"][1], None)
+EXPONENTS = _output("exponents", "h", 2)  # of a gradient
 
 
 def square(height, width, cin, cout, kernel, stride, padding, groups=1):
@@ -212,6 +213,21 @@ def _active(classes):
     return _settings("active", "B", classes, 0, 1)
 
 
+def draw_balanced(count, classes, n):
+    """Classes of as many samples each, but for the last one."""
+    last = [(c + 1) * (count // classes) - 1 for c in range(classes - 1)] + [count - 1]
+    ends = _fields("ends", "H", [("end", one, one) for one in last])
+    return [_buffer("order", "H", count), ends, _output("numbers", "H", n), RNG]
+
+
+def gather_rows(n, first, second, size):
+    """first, second: how many rows there are."""
+    numbers = _settings("numbers", "H", n, 0, first + second - 1)
+    return [numbers, _buffer("first", "B", first * size), _buffer("second", "B", second * size)] + [
+        _output("out", "B", n * size)
+    ]
+
+
 def softmax(classes):
     """At least one class is active, and label is -1 or one of these."""
     z, label = _buffer("z", "i", classes), _scalar("label", -1, classes - 1)
@@ -224,7 +240,7 @@ def _bits(bits):
 
 def head_backward(classes, n, bits, copies):
     e, weight = _buffer("e", "h", classes), _buffer("weight", MASTER[bits], classes * n)
-    return [e, weight, _bits(bits), _output("df", "h", copies * n)]
+    return [e, weight, _bits(bits), _output("df", "h", copies * n), EXPONENTS]
 
 
 def head_update(samples, classes, n, bits):
@@ -313,25 +329,22 @@ def update_weights(n):
 
 
 def avg_pool_backward(shape):
-    return [_shape("shape", POOL, shape), _output("g", "h", shape[0] * shape[1] * shape[2])]
+    return [_shape("shape", POOL, shape), _output("g", "h", shape[0] * shape[1] * shape[2]), EXPONENTS]
 
 
 def gradient_mask(words):
     return [_output("g", "h", 32 * words), _buffer("mask", "I", words)]
 
 
-def _shifts():
-    return [_scalar("shift_g", 0, 31), _scalar("shift_d", 0, 31)]
-
-
 def gradient_add(n, channels):
     g, d = _output("g", "h", n * channels), _buffer("d", "h", n * channels)
-    return [g, d, _buffer("mask", "I", n * channels // 32), _buffer("flip", "I", channels // 32)] + _shifts()
+    mask, flip = _buffer("mask", "I", n * channels // 32), _buffer("flip", "I", channels // 32)
+    return [g, d, mask, flip, _scalar("add", 0, 1), EXPONENTS]
 
 
 def expand_backward(n, channels):
     g, levels = _buffer("g", "h", n * channels), _buffer("levels", "b", 2 * channels)
-    return [g, levels, _output("d", "h", n * channels)] + _shifts()
+    return [g, levels, _output("d", "h", n * channels), _scalar("add", 0, 1), EXPONENTS]
 
 
 def _channels(count, cout):
@@ -345,8 +358,10 @@ def gradient_record(n, cout, count, width):
         _buffer("negative", "I", n * cout // 32),
         _buffer("slope", "h", 2 * cout),
         _channels(count, cout),
+        _buffer("exponents", "h", 2),
         _output("out", "h", count * width),
-        _scalar("first", 0, width - n),
+        _output("kept", "h", width // n),
+        _scalar("sample", 0, width // n - 1),
     ]
 
 
@@ -356,8 +371,9 @@ def bconv2d_dx(geometry, bits):
     n = _pixels(geometry) * cout
     gradient = [_buffer("g", "h", n), _buffer("negative", "I", n // 32), _buffer("slope", "h", 2 * cout)]
     scratch = bconv2d_dx_scratch(array("H", geometry), bits)
-    outputs = [_buffer("scratch", "i", scratch, "scratch"), _output("d", "i", height * width * cin), RNG]
-    return [described] + gradient + [weight, _bits(bits), _scalar("stochastic", 0, 1)] + outputs
+    outputs = [_buffer("scratch", "i", scratch, "scratch"), _output("d", "i", height * width * cin), RNG, EXPONENTS]
+    shift, how = _scalar("shift", 1, 24), [_bits(bits), _scalar("stochastic", 0, 1)]
+    return [described] + gradient + [shift, weight] + how + outputs
 
 
 def bconv2d_dw(geometry, samples, count, bits):
@@ -383,7 +399,7 @@ def bconv2d_dw(geometry, samples, count, bits):
 
 LAYERS = conv2d, bconv2d, bconv2d_masks, bconv2d_sign, binarize, near_threshold, expand, global_avg_pool, add, dense
 POOLS = avg_pool, max_pool, max_pool_bits
-OTHERS = random, nearest, logmel, logmel_image
+OTHERS = random, draw_balanced, gather_rows, nearest, logmel, logmel_image
 HEAD = softmax, head_backward, head_update, head_quantize, head_begin, head_add, head_sum, consolidate
 SIGNS = transpose, dot_tables, dot_signs, update_weights
 GRADIENTS = avg_pool_backward, gradient_mask, gradient_add, expand_backward, gradient_record, bconv2d_dx, bconv2d_dw

@@ -27,6 +27,7 @@ from .head import (
     softmax,
 )
 from .logmel import logmel, logmel_image
+from .minibatch import draw_balanced, gather_rows, run
 from .nearest import nearest
 from .products import dot_tables
 from .random import random
@@ -50,8 +51,10 @@ __all__ = [
     "dense",
     "dot_signs",
     "dot_tables",
+    "draw_balanced",
     "expand",
     "expand_backward",
+    "gather_rows",
     "global_avg_pool",
     "gradient_add",
     "gradient_mask",
@@ -69,9 +72,11 @@ __all__ = [
     "near_threshold",
     "nearest",
     "random",
+    "run",
     "softmax",
     "transpose",
     "update_weights",
 ]
 
-KERNELS = [name for name in __all__ if not name.endswith("_scratch")]  # which compute no buffer, but a size
+# Without those that return a size, and what makes calls.
+KERNELS = [name for name in __all__ if not name.endswith("_scratch") and name != "run"]

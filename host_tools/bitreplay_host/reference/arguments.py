@@ -119,6 +119,16 @@ def normalize(values):
     return (saturate(round_half_up(values, k), 16) if k > 0 else values << -k), k
 
 
+def gradient_exponents(exponents):
+    """The exponents of the stream's gradient and of the bits', i16[2]."""
+    return output_buffer("exponents", exponents, np.int16, 2)
+
+
+def wrap16(value):
+    """An integer modulo 2^16, as an i16."""
+    return (value + 32768) % 65536 - 32768
+
+
 def bit_lengths(values):
     """The bit length of each integer in 0..2^53 - 1."""
     return np.frexp(np.asarray(values, np.float64))[1].astype(np.int64)

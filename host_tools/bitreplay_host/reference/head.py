@@ -14,6 +14,7 @@ from .arguments import (
     MAX_ELEMENTS,
     MAX_POSITIONS,
     counted,
+    gradient_exponents,
     in_range,
     input_buffer,
     normalize,
@@ -102,10 +103,11 @@ def softmax(z, active, label, e):
     return int(np.argmax(active & (z == largest)))
 
 
-def head_backward(e, weight, bits, df):
-    """The gradient of a sample's features: sums over classes of e * top16(weight), normalized. Returns its exponent k.
+def head_backward(e, weight, bits, df, exponents):
+    """The gradient of a sample's features: sums over classes of e * top16(weight), normalized.
 
-    e i16[C], Q14; weight [C*n], i16 or i32 by bits, n <= 1024; df i16[P*n], P <= 4096 copies of it.
+    e i16[C], Q14; weight [C*n], i16 or i32 by bits, n <= 1024; df i16[P*n], P <= 4096 copies of it;
+    exponents i16[2]: the first becomes k.
     The sum wraps modulo 2^32, but not with an e of softmax. ValueError for a size or range that differs.
     """
     dtype = master_type(bits)
@@ -115,8 +117,8 @@ def head_backward(e, weight, bits, df):
     e = input_buffer("e", e, np.int16, classes).astype(np.int64)
     weight = top16(input_buffer("weight", weight, dtype, classes * n).reshape(classes, n))
     df = output_buffer("df", df, np.int16, copies * n).reshape(copies, n)
-    df[:], k = normalize(np.clip(wrap32(e @ weight), -(1 << 30), 1 << 30))
-    return k
+    exponents = gradient_exponents(exponents)
+    df[:], exponents[0] = normalize(np.clip(wrap32(e @ weight), -(1 << 30), 1 << 30))
 
 
 def head_update(e, f, active, weight, velocity, hyper, rng):

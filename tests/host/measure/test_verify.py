@@ -126,7 +126,7 @@ def test_a_wrong_result_is_located(verify, broken):
     ("kernel", "argument", "byte", "trainings"),
     [
         ("bconv2d_dw", 6, 0, {"tiny", "all layers", "a quarter"}),
-        ("bconv2d_dx", 9, 0, {"all layers", "a quarter"}),
+        ("bconv2d_dx", 10, 0, {"all layers", "a quarter"}),
         ("gradient_mask", 0, 1, {"tiny", "all layers", "a quarter"}),
         ("head_update", 3, 0, set(TRAININGS)),
     ],
