@@ -373,11 +373,14 @@ def chunks(content: bytes, size: int) -> Iterable[bytes]:
 
 
 def modules(code: bytes) -> dict[str, bytes]:
-    """The files of onboard/ that a script imports, by their names."""
-    found = {
-        name: ONBOARD / f"{name}.py" for name in re.findall(r"^(?:from|import) (\w+)", code.decode(), re.MULTILINE)
-    }
-    return {f"{name}.py": path.read_bytes() for name, path in found.items() if path.exists()}
+    """The files of onboard/ that a script imports, and those that these do, by their names."""
+    found: dict[str, bytes] = {}
+    for name in re.findall(r"^(?:from|import) (\w+)", code.decode(), re.MULTILINE):
+        path = ONBOARD / f"{name}.py"
+        if path.exists():
+            content = path.read_bytes()
+            found |= {path.name: content, **modules(content)}
+    return found
 
 
 def progress(description: str | None, total: int, unit: str = "B") -> tqdm:
