@@ -66,9 +66,9 @@ measure() {
         pico) file bench --board emulated ;;
         pico-c) plain_c ;;
         pico-deep) file bench --board emulated --model small_8x8 --train all --channels 0.25 --replay 128 --fresh 16 ;;
-        firmware-small) file bench --board emulated "${small[@]}" --train head --replay 200 --fresh 50 ;;
+        firmware-small) file bench --board emulated "${small[@]}" --replay 200 --fresh 50 ;;
         pico-small) file bench --board emulated "${small[@]}" ;;
-        stock-small) stock bench "${small[@]}" --train head --replay 200 --fresh 50 ;;
+        stock-small) stock bench "${small[@]}" --replay 200 --fresh 50 ;;
         stock-memory) stock report "${small[@]}" --train head --replay 200 --fresh 50 ;;
         instructions) file bench --board instructions ;;
         demo) folder demo ;;

@@ -48,7 +48,7 @@ def natmod_speed():
     yield kernel("head_update", "minibatch of 32", "head_update, minibatch of 32")
     yield kernel("random", "one draw", "random, one draw: all but a call from Python")
     yield row("an inference", firmware["inference_ms"], module["inference_ms"], "{:.1f} ms".format)
-    what = "a class of 50 images, 200 replayed, 4 epochs, the head"
+    what = "a class of 50 images, 200 replayed, 4 epochs, with a layer"
     yield row(what, *(deepest(result)["class_s"] for result in (firmware, module)), "{:.1f} s".format)
 
 

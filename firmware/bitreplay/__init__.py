@@ -1,11 +1,20 @@
 """Continual learning in bits: load a model, make a Learner, let it see, learn and predict."""
 
+import gc as _gc
 import sys as _sys
+
+if _sys.implementation.name == "micropython":
+    # Where the package is read into RAM, what its parts leave would divide the heap: it is collected at once.
+    _before = _gc.threshold()
+    _gc.threshold(2048)
 
 from .budget import heap, plan
 from .interrupts import ctrl_c
 from .learner import Learner
 from .network import Network, load
+
+if _sys.implementation.name == "micropython":
+    _gc.threshold(_before)
 
 __version__ = "0.1.0"
 
