@@ -41,7 +41,7 @@ def test_at_every_branch(model, tmp_path, micropython_of_tests, port, what, call
     found = {line["call"]: line["counts"] for line in map(json.loads, lines.splitlines())}
     assert list(found) == calls
     for passed, stopped in found.values():
-        assert stopped >= 5 > passed or stopped > 500
+        assert stopped >= 5 > passed or stopped > 300
 
 
 THREADS = """

@@ -5,18 +5,13 @@
 # "memory": what Learner.memory() says, "before", "made", "after": the heap without a learner, with one, and when it
 # has learned}.
 
-import gc
 import json
 import sys
 from array import array
 from time import ticks_diff, ticks_ms
 
-# What was compiled before, and what the package leaves when it is imported, would divide a small heap.
-gc.collect()
-import _bitreplay as kernels  # noqa: E402
-
-gc.collect()
-import bitreplay  # noqa: E402
+import _bitreplay as kernels
+import bitreplay
 
 
 def noise(buffer, rng):

@@ -14,13 +14,9 @@ import sys
 from array import array
 from time import ticks_diff, ticks_us
 
-# What was compiled before, and what the package leaves when it is imported, would divide a small heap.
-gc.collect()
-import _bitreplay as kernels  # noqa: E402
-
-gc.collect()
-import bitreplay  # noqa: E402
-from bitreplay import trainer  # noqa: E402
+import _bitreplay as kernels
+import bitreplay
+from bitreplay import trainer
 
 with open(sys.argv[1]) as file:
     CONFIG = json.load(file)

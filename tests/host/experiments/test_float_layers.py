@@ -243,7 +243,7 @@ def test_exponents_are_those_of_the_trainer(load, monkeypatch):
     net = load("tiny")
     learner, integers = FloatLearner(net, replay=0, train=1), bitreplay.Learner(net, replay=0, train=1).trainer
     (layer,), (part,) = learner.layers.convolutions.values(), integers.parts
-    part.exponents[:] = part.exponents.__class__("h", [14] * len(part.exponents))
+    part.exponents[:] = part.exponents.__class__("h", [14 + part.layer.shift] * len(part.exponents))
     square, measured = [], []
 
     def bconv2d_dw(*arguments):
