@@ -161,8 +161,9 @@ class Training:
         settings = self.settings
         found = data.load(settings.data, settings.directory, settings.image)
         self.labels, self.image, self.recorded = found.names, found.images.shape[1:], found.recorded
-        parts = found.images, found.labels.astype(np.int64)
-        self.digest = hashlib.sha256(b"".join(np.ascontiguousarray(part).data for part in parts)).hexdigest()
+        digest = hashlib.sha256(np.ascontiguousarray(found.images))
+        digest.update(np.ascontiguousarray(found.labels, np.int64))
+        self.digest = digest.hexdigest()
         images = torch.from_numpy(found.images).permute(0, 3, 1, 2).contiguous()
         labels, held = torch.from_numpy(found.labels).long(), torch.from_numpy(found.held)
         self.x, self.y = images[~held], labels[~held]
