@@ -14,9 +14,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import bitreplay
 from bitreplay.dataflow import MAX_NAME
 
+from .. import models
 from ..errors import UserError
 from ..paths import SUFFIX
 from .options import LATENT_HELP, add_data
@@ -43,8 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _is_model(path: Path) -> bool:
     try:
-        bitreplay.load(str(path))
-    except (ValueError, OSError):
+        models.load(path)
+    except (UserError, OSError):
         return False
     return True
 
