@@ -92,6 +92,32 @@ rows = [(arguments, 0, Values()), (arguments, 0, [9])]
 run([(seen.append, arguments)], rows, 1)
 print(seen, len(rows))
 
-# In itself.
-run([(run, [[(seen.append, [3])], (), 2])], (), 2)
-print(seen)
+# In itself: refused, as it could call itself without end; a function that does so is noticed.
+told("itself", [(run, [[(seen.append, [3])], (), 2])], (), 2)
+
+
+def endless():
+    run([(endless, [])], (), 1)
+
+
+try:
+    endless()
+except RuntimeError:
+    print("endless is noticed")
+
+# Calls that change their own arguments go on with those that they began with.
+mine: list = [0] * 16
+changed = []
+
+
+def change(*given):
+    mine[:] = []
+    mine.extend([bytearray(100) for _ in range(50)])
+    changed.append(sum(given))
+
+
+mine[:] = list(range(16))
+run([(change, mine)], (), 1)
+print(changed, len(mine))
+told("17 arguments", [(change, [0] * 17)], (), 1)
+print(changed)

@@ -46,7 +46,7 @@
     X(MP_QSTR_bconv2d_dw_scratch, mod_bconv2d_dw_scratch, 3) \
     X(MP_QSTR_bconv2d_dw, mod_bconv2d_dw, 12)
 
-#define BR_OBJECT(name, function, n) static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(function##_obj, n, n, function);
+#define BR_OBJECT(name, function, n) MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(function##_obj, n, n, function);
 BR_FUNCTIONS(BR_OBJECT)
 
 #if defined(MICROPY_ENABLE_DYNRUNTIME)

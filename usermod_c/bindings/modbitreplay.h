@@ -101,6 +101,7 @@ mp_obj_t mod_random(size_t n_args, const mp_obj_t *a);
 mp_obj_t mod_draw_balanced(size_t n_args, const mp_obj_t *a);
 mp_obj_t mod_gather_rows(size_t n_args, const mp_obj_t *a);
 mp_obj_t mod_run(size_t n_args, const mp_obj_t *a);
+extern const mp_obj_fun_builtin_var_t mod_run_obj;
 mp_obj_t mod_softmax(size_t n_args, const mp_obj_t *a);
 mp_obj_t mod_head_backward(size_t n_args, const mp_obj_t *a);
 mp_obj_t mod_head_update(size_t n_args, const mp_obj_t *a);

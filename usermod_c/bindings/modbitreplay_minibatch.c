@@ -2,6 +2,7 @@
 #include "modbitreplay.h"
 
 #define BR_MAX_SAMPLES (65536)
+#define BR_MAX_ARGUMENTS (16)
 
 // draw_balanced(order, ends, numbers, rng)
 mp_obj_t mod_draw_balanced(size_t n_args, const mp_obj_t *a) {
@@ -91,10 +92,20 @@ static inline MP_ALWAYSINLINE void set_argument(const mp_obj_t *part, mp_int_t r
     list->items[br_int(place, "rows: place", 0, (mp_int_t)list->len - 1)] = value;
 }
 
-// run(calls, rows, n). What it calls may run any code, which may change the lists: they are read anew for each step.
+// Of a copy of the arguments, as what is called may change their list. See get_items for the sanitizers.
+static MP_NOINLINE __attribute__((no_sanitize_address)) mp_obj_t call_with_copy(mp_obj_t function, br_items_t arguments) {
+    mp_obj_t copy[BR_MAX_ARGUMENTS];
+    for (size_t i = 0; i < arguments.n; i++) {
+        copy[i] = arguments.items[i];
+    }
+    return mp_call_function_n_kw(function, arguments.n, 0, copy);
+}
+
+// run(calls, rows, n). What it calls may run any code, which may change the lists: they are read anew for each step. All
+// code but run() itself looks after the stack.
 mp_obj_t mod_run(size_t n_args, const mp_obj_t *a) {
     mp_rom_error_text_t no_rows = MP_ERROR_TEXT("rows: must be a list of (list of arguments, place, values)");
-    mp_rom_error_text_t no_calls = MP_ERROR_TEXT("calls: must be a list of (function, arguments[, results])");
+    mp_rom_error_text_t no_calls = MP_ERROR_TEXT("calls: must be a list of (function, up to 16 arguments[, results])");
     mp_int_t n = br_int(a[2], "n", 0, BR_MAX_SAMPLES);
     br_items_t list;
     for (mp_int_t row = 0; row < n; row++) {
@@ -103,9 +114,11 @@ mp_obj_t mod_run(size_t n_args, const mp_obj_t *a) {
         }
         for (size_t i = 0; list = get_items(a[0], no_calls, 0, SIZE_MAX), i < list.n; i++) {
             br_items_t call = get_items(list.items[i], no_calls, 2, 3);
-            mp_obj_t results = call.n == 3 ? call.items[2] : MP_OBJ_NULL;
-            br_items_t arguments = get_items(call.items[1], no_calls, 0, SIZE_MAX);
-            mp_obj_t result = mp_call_function_n_kw(call.items[0], arguments.n, 0, arguments.items);
+            mp_obj_t function = call.items[0], results = call.n == 3 ? call.items[2] : MP_OBJ_NULL;
+            if (function == MP_OBJ_FROM_PTR(&mod_run_obj)) {
+                mp_raise_TypeError(MP_ERROR_TEXT("calls: run cannot run itself"));
+            }
+            mp_obj_t result = call_with_copy(function, get_items(call.items[1], no_calls, 0, BR_MAX_ARGUMENTS));
             if (results != MP_OBJ_NULL) {
                 mp_obj_subscr(results, MP_OBJ_NEW_SMALL_INT(row), result);
             }

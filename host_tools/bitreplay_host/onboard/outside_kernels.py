@@ -39,7 +39,7 @@ class Timed:
         kernel, timed, ticks = type(kernels.run), [], []
         for call in calls + [NOTHING]:
             if call is NOTHING or type(call[0]) is kernel:
-                ticks.append((array("i", bytes(4 * n)), array("i", bytes(4 * n))))
+                ticks.append((array("l", [0] * n), array("l", [0] * n)))
                 timed += [(ticks_us, (), ticks[-1][0]), call, (ticks_us, (), ticks[-1][1])]
             else:
                 timed.append(call)

@@ -5,6 +5,7 @@ import numpy as np
 from .arguments import MAX_ELEMENTS, counted, in_range, input_buffer, output_buffer
 from .random import random, state
 
+MAX_ARGUMENTS = 16
 MAX_SAMPLES = 65536
 
 
@@ -60,11 +61,13 @@ def run(calls, rows, n):
     """Makes many calls as one, for each of n samples: 0..65536.
 
     rows: of (arguments, place, values), before the calls for sample i `arguments[place] = values[i]`;
-    calls: of (function, arguments) or (function, arguments, results), where `results[i]` is what it returns.
-    TypeError for what is none of these, ValueError for an n or a place out of range, and whatever a call raises.
+    calls: of (function, arguments) or (function, arguments, results), where `results[i]` is what it returns; up to
+    16 arguments, which are copied.
+    TypeError for what is none of these, and for run itself among the calls, ValueError for an n or a place out of
+    range, and whatever a call raises.
     """
     no_rows = "rows: must be a list of (list of arguments, place, values)"
-    no_calls = "calls: must be a list of (function, arguments[, results])"
+    no_calls = "calls: must be a list of (function, up to 16 arguments[, results])"
     for i in range(in_range("n", n, 0, MAX_SAMPLES)):
         for row in _items(rows, no_rows):
             arguments, place, values = _items(row, no_rows, 3, 3)
@@ -74,6 +77,8 @@ def run(calls, rows, n):
             arguments[in_range("rows: place", place, 0, len(arguments) - 1)] = value
         for call in _items(calls, no_calls):
             function, arguments, *results = _items(call, no_calls, 2, 3)
-            result = function(*_items(arguments, no_calls))
+            if function is run:
+                raise TypeError("calls: run cannot run itself")
+            result = function(*_items(arguments, no_calls, 0, MAX_ARGUMENTS))
             for into in results:
                 into[i] = result
