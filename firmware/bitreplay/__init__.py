@@ -6,7 +6,7 @@ import sys as _sys
 if _sys.implementation.name == "micropython":
     # Where the package is read into RAM, what its parts leave would divide the heap: it is collected at once.
     _before = _gc.threshold()
-    _gc.threshold(2048)
+    _gc.threshold(8000)
 
 from .budget import heap, plan
 from .interrupts import ctrl_c

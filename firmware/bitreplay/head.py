@@ -37,16 +37,15 @@ class Head:
     def quantize(self, weight, bits):
         kernels.head_quantize(weight, bits, self.q_f, self.quantized, self.shift)
 
-    def classify(self, features, errors, label=-1):
-        """The most probable active class of features (i8[features]). errors i16[classes]: probabilities Q14, less one
-        for the label's class."""
+    def classify(self, features, errors):
+        """The most probable active class of features (i8[features]). errors i16[classes]: probabilities, Q14."""
         kernels.dense(features, self.quantized, self.shift, self.scores)
-        return kernels.softmax(self.scores, self.active, label, errors)
+        return kernels.softmax(self.scores, self.active, -1, errors)
 
     def minibatch(self, features, errors, labels, best):
         """(calls, rows) for kernels.run: what classify() does for each sample; best: its results.
 
-        features, errors: rows of the minibatch; labels: its classes.
+        features, errors: rows of the minibatch; labels: its classes, at which errors are the probabilities less one.
         """
         dense, softmax = [None, self.quantized, self.shift, self.scores], [self.scores, self.active, None, None]
         rows = [(dense, 0, features), (softmax, 2, labels), (softmax, 3, errors)]

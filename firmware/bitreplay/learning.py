@@ -31,10 +31,11 @@ class Learning:
             present = self._begin(classes)
             ending, steps = Ending(epochs, len(classes), self.trainer), -(-len(classes) // self.batch)
             batches, step = self.policy.minibatches(classes, self.batch, self.rng), 0
+            samples = self.fresh.filled(), self.replay.filled(), classes
             while ending.epoch < ending.epochs:
                 start, hits, total = time(), 0, steps * self.batch
                 for _ in range(steps):
-                    hits += self._minibatch(next(batches), classes)
+                    hits += self._minibatch(next(batches), samples)
                     self._set_rates(step, ending.falls * steps)
                     kernels_held(self._step, present)
                     step += 1
@@ -98,16 +99,21 @@ class Learning:
         fresh = self.fresh.n
         return self.fresh.latent(i) if i < fresh else self.replay.latent(i - fresh)
 
-    def _minibatch(self, numbers, classes):
-        """The gradients of the samples with these numbers, u16, in _classes(); returns how many are right."""
-        labels, best = self._batch_labels, self._batch_best
-        kernels.gather_rows(numbers, self.fresh.filled(), self.replay.filled(), self._x)
+    def _minibatch(self, numbers, samples):
+        """The gradients of the samples with these numbers, u16; returns how many are right. It leaves no garbage.
+
+        samples: the latents of all fresh ones, those of all replayed ones, the classes of both.
+        """
+        fresh, replayed, classes = samples
+        labels, best, hits = self._batch_labels, self._batch_best, 0
+        kernels.gather_rows(numbers, fresh, replayed, self._x)
         kernels.gather_rows(numbers, classes, b"", labels)
         self.above.serve()
         kernels.run(self._calls, self._rows, self.batch)
-        # Bytes of 0 are those that are equal. To compare them one by one takes longer on a board.
-        differ = int.from_bytes(best, "little") ^ int.from_bytes(labels, "little")
-        return differ.to_bytes(self.batch, "little").count(b"\0")
+        for i in range(self.batch):
+            if best[i] == labels[i]:
+                hits += 1
+        return hits
 
     def _set_rates(self, step, steps):
         """For one of so many steps in which they fall; 0 steps if they stay."""

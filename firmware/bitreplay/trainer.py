@@ -202,7 +202,7 @@ def buffers(net, config, batch):
     if 4 * scratch > idle(net, batch):
         found["gradients.scratch"] = 4 * scratch
     found["gradients.shifts"], found["gradients.square"], found["gradients.hyper"] = batch, 8, 5
-    found["gradients.sample"] = 4
+    found["gradients.exponents"] = 4
     found["weights.exponents"] = len(trained)
     return found
 
@@ -227,7 +227,7 @@ class Trainer(Above):
         self.planes = bytearray(sizes["gradients.masks"])
         self.exponents = array("b", [UNKNOWN] * len(self.parts))
         self.square, self.shifts = array("i", [0, 0]), bytearray(batch)
-        self.sample = array("h", [0, 0])  # exponents of a sample's gradients: of the stream, and of bits
+        self.sample_exponents = array("h", [0, 0])  # of its gradients: of the stream, and of bits
         self.hyper = array("b", [self.bits, self.stochastic, 1, 0, 0])
         self.by_index, self.packed, self.masks, kept, bits = {}, {}, {}, {}, {}
         for part in self.parts:
@@ -280,9 +280,9 @@ class Trainer(Above):
 
         It follows the sample's forward pass. errors: rows of the minibatch, i16[classes] of the Head.
         """
-        above, g, d, sample = self.net.above, memoryview(self.g), memoryview(self.d), self.sample
+        above, g, d, exponents = self.net.above, memoryview(self.g), memoryview(self.d), self.sample_exponents
         # Each position gets that of the features, without the mean's divisor: a step does not depend on its scale.
-        first = [None, head.tw, head.bits, g[: 2 * count(above[-1].shape)], sample]
+        first = [None, head.tw, head.bits, g[: 2 * count(above[-1].shape)], exponents]
         calls: list = [(kernels.head_backward, first)]
         rows = [(first, 0, errors)]
         stream, bits = 1, 0  # whether they have a gradient yet
@@ -294,25 +294,25 @@ class Trainer(Above):
                 stream, bits = int(layer.residual), bits or int(self.by_index[i].passes)
             elif op == "binarize":
                 near = self.masks[i][0]
-                calls.append((kernels.gradient_add, (g[:size], d[:size], near, layer.flip, stream, sample)))
+                calls.append((kernels.gradient_add, (g[:size], d[:size], near, layer.flip, stream, exponents)))
                 stream, bits = 1, 0
             elif op == "expand":
-                calls.append((kernels.expand_backward, (g[:size], layer.levels, d[:size], bits, sample)))
+                calls.append((kernels.expand_backward, (g[:size], layer.levels, d[:size], bits, exponents)))
                 stream, bits = 0, 1
             else:
                 calls.append((move, (g[:size], g[size_in - size : size_in])))
-                calls.append((kernels.avg_pool_backward, (layer.pool, g[:size_in], sample)))
+                calls.append((kernels.avg_pool_backward, (layer.pool, g[:size_in], exponents)))
         return calls, rows
 
     def _bconv2d(self, calls, rows, part, g, d, rng):
         layer, (passes, negative) = part.layer, self.masks[part.index]
-        record = [g, negative, layer.slope, part.channels, self.sample, part.gradient, part.exponents, None]
+        record = [g, negative, layer.slope, part.channels, self.sample_exponents, part.gradient, part.exponents, None]
         calls.append((kernels.gradient_mask, (g, passes)))
         calls.append((kernels.gradient_record, record))
         rows.append((record, len(record) - 1, range(self.batch)))
         if part.passes:
             scratch = memoryview(self.scratch)[: 4 * kernels.bconv2d_dx_scratch(layer.geometry, self.bits)]
-            how = part.packed, self.bits, self.stochastic, scratch, d, rng, self.sample
+            how = part.packed, self.bits, self.stochastic, scratch, d, rng, self.sample_exponents
             calls.append((kernels.bconv2d_dx, (layer.geometry, g, negative, layer.slope, layer.shift) + how))
 
     def begin(self):
@@ -332,7 +332,8 @@ class Trainer(Above):
             exponents = part.exponents
             top = max(exponents)
             for n in range(self.batch):
-                shifts[n] = min(31, top - exponents[n])
+                less = top - exponents[n]
+                shifts[n] = less if less < 31 else 31
             top -= part.layer.shift
             known = self.exponents[j]
             self.hyper[2] = self.now[0]

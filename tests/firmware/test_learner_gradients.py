@@ -167,7 +167,7 @@ def a_minibatch(net, samples=0, magnitude=6000, **settings):
     for part in me.trainer.parts:
         np.frombuffer(part.weight, np.int8)[:] = rng.integers(-40, 40, len(part.weight))
     me.trainer.pack()
-    me._minibatch(array("H", range(me.batch)), me._classes())
+    me._minibatch(array("H", range(me.batch)), (me.fresh.filled(), b"", me._classes()))
     return me, me.fresh.classes
 
 

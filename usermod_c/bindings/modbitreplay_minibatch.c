@@ -93,7 +93,8 @@ static inline MP_ALWAYSINLINE void set_argument(const mp_obj_t *part, mp_int_t r
 }
 
 // Of a copy of the arguments, as what is called may change their list. See get_items for the sanitizers.
-static MP_NOINLINE __attribute__((no_sanitize_address)) mp_obj_t call_with_copy(mp_obj_t function, br_items_t arguments) {
+static MP_NOINLINE __attribute__((no_sanitize_address)) mp_obj_t call_with_copy(mp_obj_t function,
+    br_items_t arguments) {
     mp_obj_t copy[BR_MAX_ARGUMENTS];
     for (size_t i = 0; i < arguments.n; i++) {
         copy[i] = arguments.items[i];

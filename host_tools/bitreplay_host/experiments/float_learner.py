@@ -31,8 +31,8 @@ class FloatLearner(bitreplay.Learner):
         self.consolidated = np.zeros((self.config["classes"], net.features), np.float32)
         self.now, self.fall = np.float32(1), 0  # the share of the rates in this step, and as in FloatLayers.step
 
-    def _minibatch(self, batch, classes):
-        labels = np.array([classes[i] for i in batch])
+    def _minibatch(self, batch, samples):
+        labels = np.array([samples[-1][i] for i in batch])
         f = self._features(batch)
         active = np.frombuffer(self.head.active, np.uint8) > 0
         scores = np.where(active, f @ self.training.T, -np.inf)

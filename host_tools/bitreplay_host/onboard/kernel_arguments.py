@@ -24,11 +24,8 @@ RANGES = {
 SIZES = {"b": 1, "B": 1, "h": 2, "H": 2, "i": 4, "I": 4}  # of elements, in bytes
 SCRATCH_WORDS = 5120  # of a binary convolution
 MASTER = {16: "h", 32: "i"}  # weights of the head
-GEOMETRY = ("height", "width", "cin", "cout", "kernel_h", "kernel_w", "stride_h", "stride_w") + (
-    "padding_h",
-    "padding_w",
-    "groups",
-)
+WINDOW = "kernel_h", "kernel_w", "stride_h", "stride_w", "padding_h", "padding_w"
+GEOMETRY = ("height", "width", "cin", "cout") + WINDOW + ("groups",)
 POOL = "height", "width", "channels", "size_h", "size_w", "repeat"
 
 
@@ -174,11 +171,8 @@ def global_avg_pool(n, channels):
 
 def avg_pool(shape):
     height, width, channels, size_h, size_w, repeat = shape
-    return [
-        _shape("shape", POOL, shape),
-        _buffer("x", "b", height * width * channels),
-        _output("y", "b", height // size_h * (width // size_w) * channels * repeat),
-    ]
+    y = _output("y", "b", height // size_h * (width // size_w) * channels * repeat)
+    return [_shape("shape", POOL, shape), _buffer("x", "b", height * width * channels), y]
 
 
 def max_pool(shape):
@@ -222,10 +216,8 @@ def draw_balanced(count, classes, n):
 
 def gather_rows(n, first, second, size):
     """first, second: how many rows there are."""
-    numbers = _settings("numbers", "H", n, 0, first + second - 1)
-    return [numbers, _buffer("first", "B", first * size), _buffer("second", "B", second * size)] + [
-        _output("out", "B", n * size)
-    ]
+    numbers, out = _settings("numbers", "H", n, 0, first + second - 1), _output("out", "B", n * size)
+    return [numbers, _buffer("first", "B", first * size), _buffer("second", "B", second * size), out]
 
 
 def softmax(classes):
@@ -293,12 +285,9 @@ def logmel(n, spans):
 
 
 def logmel_image(columns, bands, channels):
-    scalars = [
-        _scalar("bands", bands, bands),
-        _scalar("first", 0, columns - 1),
-        _scalar("channels", channels, channels),
-    ]
-    return [_buffer("x", "H", columns * bands)] + scalars + [_output("y", "B", columns * bands * channels)]
+    x, y = _buffer("x", "H", columns * bands), _output("y", "B", columns * bands * channels)
+    first, channels = _scalar("first", 0, columns - 1), _scalar("channels", channels, channels)
+    return [x, _scalar("bands", bands, bands), first, channels, y]
 
 
 def head_sum(n, bits):

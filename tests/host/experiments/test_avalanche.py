@@ -25,9 +25,9 @@ class Watched(FloatLearner):
         super().__init__(*args, **arguments)
         self.batches = []
 
-    def _minibatch(self, batch, classes):
-        self.batches.append((self._features(batch), [classes[i] for i in batch]))
-        return super()._minibatch(batch, classes)
+    def _minibatch(self, batch, samples):
+        self.batches.append((self._features(batch), [samples[-1][i] for i in batch]))
+        return super()._minibatch(batch, samples)
 
 
 class Theirs:

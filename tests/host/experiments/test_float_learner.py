@@ -138,7 +138,7 @@ def test_gradients_of_a_minibatch(net):
     learner.training[:2] = np.random.default_rng(0).normal(0, 0.1, (2, net.features))
     head = learner.training[:2].astype(np.float64)
     labels = np.array([learner.labels.index(NAMES[c]) for c in classes])
-    hits = learner._minibatch(list(range(len(latents))), learner._classes())
+    hits = learner._minibatch(list(range(len(latents))), [learner._classes()])
     (layer,) = learner.layers.convolutions.values()
     signs = np.where(layer.weight >= 0, 1.0, -1.0)[:, 0, 0]
     local, passes, x = layer.local, layer.passes, float_learner.unpack(latents, net.latent_shape).astype(np.float64)
