@@ -89,6 +89,8 @@ def replace(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         os.chmod(new, 0o644)
         os.replace(new, path)
-    except BaseException:
+    except BaseException as error:
         os.unlink(new)
+        if isinstance(error, OSError) and not error.filename:  # no space, for example
+            raise UserError(f"{path}: {error.strerror}; nothing was written") from error
         raise

@@ -18,6 +18,7 @@ from .. import paths
 from ..datasets import labelled
 from ..errors import UserError, as_user_error, printable
 from ..teaching import confusion, state
+from ..teaching.lesson import MOST_CLASSES
 from . import options
 
 EPILOG = """examples:
@@ -48,6 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    if args.classes is not None and not 2 <= args.classes <= MOST_CLASSES:
+        raise UserError(f"--classes must be 2..{MOST_CLASSES}, got {args.classes}")
     changes = args.rename or args.forget or args.classes is not None or args.merge
     if args.out and not changes:
         raise UserError("-o is for a changed learner: add --rename, --forget, --classes or --merge")

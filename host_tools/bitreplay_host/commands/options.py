@@ -13,7 +13,6 @@ import bitreplay
 from bitreplay import trainer
 
 from .. import paths
-from ..datasets import labelled
 from ..errors import UserError, as_user_error
 from ..experiments.latents import Places
 
@@ -87,7 +86,7 @@ def places(args: argparse.Namespace) -> Places:
 def add_units(parser: argparse.ArgumentParser) -> None:
     """units of labelled.load()."""
     text = "of CSV files: of each sensor, how much of a reading is one of 256 levels (default: 256 128, an MPU-6050)"
-    parser.add_argument("--units", type=_unit, nargs="+", metavar="U", default=labelled.UNITS, help=text)
+    parser.add_argument("--units", type=_unit, nargs="+", metavar="U", help=text)
 
 
 def _unit(text: str) -> float:

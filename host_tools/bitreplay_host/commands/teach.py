@@ -14,7 +14,9 @@ learner under the same name in its own files. The result is compared, bit for bi
 from __future__ import annotations
 
 import argparse
+import itertools
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +45,7 @@ Then, in Python here or on the board:
   >>> me = bitreplay.Learner.load(net, "me.safetensors")
 """
 HERE = "unix"
+PICTURE = ".confusion.png"  # what its name ends with
 FIXED = "train", "channels"  # when a learner is made
 
 
@@ -85,8 +88,9 @@ def run(args: argparse.Namespace) -> None:
     if args.on_board and args.board == HERE:
         raise UserError("--on-board needs a board: add --board auto, a port, or emulated")
     places = Places(options.micropython(args), paths.DATA, args.cache)
-    picture = args.out.with_suffix(".confusion.png")
+    picture = args.out.with_suffix(PICTURE)
     _check_out(args, picture)
+    before = args.out.read_bytes() if args.add else None
     args.model = args.model or _model(args)
     settings, data = _settings(args), _data(args)
     taught = lesson.prepare(args.model, args.out if args.add else None, settings, args.epochs, data, args.seed)
@@ -97,6 +101,8 @@ def run(args: argparse.Namespace) -> None:
         result, content = lesson.teach(taught, lesson.latents(taught, places), places.micropython)
     else:
         result, content = _there(args, taught, places)
+    if args.out.exists() and args.out.read_bytes() != before:
+        args.out, picture = _beside(args.out)
     paths.replace(args.out, content)
     found = confusion.matrix(*_tested(taught, result), len(result["labels"]))
     print(_text(args, taught, result, found, content, picture))
@@ -113,6 +119,17 @@ def _check_out(args: argparse.Namespace, picture: Path) -> None:
     for path in () if args.add else instead:
         if path.exists() or path.is_symlink():
             raise UserError(f"{path} is there already: {instead[path]}, or name another file with -o")
+
+
+def _beside(out: Path) -> tuple[Path, Path]:
+    """Names for a learner and its picture, where another command has just written to that of -o."""
+    for number in itertools.count(2):
+        path = out.with_name(f"{out.stem}-{number}{out.suffix}")
+        picture = path.with_suffix(PICTURE)
+        if not path.exists() and not picture.exists():
+            print(f"{out} was changed meanwhile, and is left as it is: this learner goes to {path}", file=sys.stderr)
+            return path, picture
+    raise AssertionError
 
 
 def _model(args: argparse.Namespace) -> Path:

@@ -80,18 +80,21 @@ def kind(folder: Path) -> Kind:
     return max(KINDS, key=lambda one: sum(map(one.holds, found)))
 
 
-def load(path: Path, shape: Shape = SHAPE, units: Sequence[float] = UNITS) -> tuple[np.ndarray, np.ndarray, list[str]]:
+def load(
+    path: Path, shape: Shape = SHAPE, units: Sequence[float] | None = None
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """(images n x shape, uint8; labels n, numbers of names; names, sorted) of a folder or an .npz.
 
     A folder has a folder for each class, named by it, with files of one of KINDS in it and in folders in it. An .npz
     has `images`, uint8, n x height x width (x channels), `labels`, integers or strings, and perhaps `names` of the
-    integers. Pictures are cropped and scaled to the shape. units: of readings. Files that cannot be read are named,
-    counted and left out. UserError for what has no class, or one without a file that can be read.
+    integers. Pictures are cropped and scaled to the shape. units: of readings, UNITS if not given. Files that cannot
+    be read are named, counted and left out; samples of two classes are told. UserError for what has no class, or one
+    without a file that can be read, and for units of anything but readings.
     """
     return _load(path, shape, units)[:3]
 
 
-def _load(path: Path, shape: Shape, units: Sequence[float]) -> _Found:
+def _load(path: Path, shape: Shape, units: Sequence[float] | None) -> _Found:
     if path.is_dir():
         if parts(path):
             raise UserError(f"{path} has the folders train and test: name one of them")
@@ -100,14 +103,17 @@ def _load(path: Path, shape: Shape, units: Sequence[float]) -> _Found:
         found = _archive(path, shape)
     else:
         raise UserError(f"{path}: there is no such folder or file; name a folder with a folder of files a class")
+    if units and found.kind is not READINGS:
+        raise UserError(f"--units is for readings ({', '.join(READINGS.suffixes)}), and {path} has {found.kind.name}")
     for name in found.names:
         with as_user_error():
             check_label(name)
+    _tell_shared(found)
     return found
 
 
 def load_split(
-    path: Path, shape: Shape = SHAPE, share: float = 0.2, seed: int = 1, units: Sequence[float] = UNITS
+    path: Path, shape: Shape = SHAPE, share: float = 0.2, seed: int = 1, units: Sequence[float] | None = None
 ) -> Labelled:
     """As load(), with a share of each class held back: by split(), of readings the end of each file; or by hand, where
     the folder has train and test."""
@@ -166,7 +172,7 @@ def _folders(path: Path) -> list[Path]:
     return sorted(one for one in path.iterdir() if one.is_dir() and not images.is_hidden(Path(one.name)))
 
 
-def _folder(path: Path, shape: Shape, units: Sequence[float]) -> _Found:
+def _folder(path: Path, shape: Shape, units: Sequence[float] | None) -> _Found:
     classes = {folder: images.files(folder) for folder in _folders(path)}
     if not classes:
         raise UserError(f"{path} has no folders in it: make one for each class, named by it, with its files")
@@ -181,7 +187,7 @@ def _folder(path: Path, shape: Shape, units: Sequence[float]) -> _Found:
     for folder, count in zip(classes, counts, strict=True):
         if count == 0:
             raise UserError(f"{folder} has no {one.name} in it ({', '.join(one.suffixes)}): add some, or remove it")
-    read = partial(one.read, shape=shape, **({"units": units} if one is READINGS else {}))
+    read = partial(one.read, shape=shape, **({"units": units or UNITS} if one is READINGS else {}))
     pictures, labels, files = _samples(list(classes), chosen, one.name, read)
     return _Found(pictures, labels, [folder.name for folder in classes], files, one)
 
@@ -219,6 +225,18 @@ def _tell(files: list[str], what: str, each: str = "left out: ") -> None:
         print(f"{each}{printable(file)}", file=sys.stderr)
     if files:
         print(f"{len(files)} file{'s are' if len(files) > 1 else ' is'} {what}", file=sys.stderr)
+
+
+def _tell_shared(found: _Found) -> None:
+    """Tells of samples that are in more than one class, as nobody can learn these."""
+    classes: dict[bytes, set[int]] = {}
+    for image, label in zip(found.images, found.labels, strict=True):
+        classes.setdefault(hashlib.sha256(image.tobytes()).digest(), set()).add(int(label))
+    shared = [sorted(several) for several in classes.values() if len(several) > 1]
+    if shared:
+        names = " and ".join(printable(found.names[label]) for label in shared[0])
+        told = f"{len(shared)} of the {found.kind.samples} {'are' if len(shared) > 1 else 'is'} in more than one class"
+        print(f"{told} (such as {names}): no learner can tell these apart", file=sys.stderr)
 
 
 def _archive(path: Path, shape: Shape) -> _Found:

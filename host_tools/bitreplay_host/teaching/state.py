@@ -50,7 +50,7 @@ def describe(me: bitreplay.Learner, path: Path) -> str:
     settings = ", ".join(f"{name}={config[name]}" for name in sorted(config))
     text = f"{path}: {path.stat().st_size} bytes, a learner on {me.net.name} (sha256 {me.net.digest[:16]})\n"
     text += f"settings: {settings}\n"
-    text += f"{me.experiences} experiences; digest {me.digest()[:16]}; "
+    text += f"{me.experiences} experience{'s' * (me.experiences != 1)}; digest {me.digest()[:16]}; "
     text += f"on a board {memory['total'] - memory['activations']} bytes of RAM beside the model\n"
     text += f"{len(me.labels)} classes of {config['classes']}, {fresh} fresh samples of {config['fresh']}, "
     text += f"{replayed} replayed of {config['replay']}\n\n"

@@ -1,5 +1,6 @@
 """bitreplay teach: folders of pictures to a learner's state, here and on an emulated Pico; nothing lost."""
 
+import errno
 import os
 import re
 import signal
@@ -14,6 +15,7 @@ import pytest
 from bitreplay_host import cli, paths
 from bitreplay_host.datasets import labelled
 from bitreplay_host.device.emulator import EmulatedPico
+from bitreplay_host.teaching import lesson
 from PIL import Image
 from synthetic_data import paint, tone, write_wav
 
@@ -168,6 +170,7 @@ def test_mistakes_are_one_line_and_leave_nothing(refused, photos, tmp_path):
         "--on-board needs a board": [photos, "--on-board"],
         "its name must end with .safetensors": [photos, "-o", "me.state"],
         "imu takes readings (.csv), not pictures: choose another --model": [photos, "--model", "imu"],
+        "--units is for readings (.csv), and": [photos, "--units", "256", "128"],
         "speech takes recordings (.wav, .flac, .ogg, .mp3), not pictures": [photos, "--model", "speech"],
         "there is no /dev/nowhere": [photos, "--board", "/dev/nowhere"],
         "No such file": [photos, "--model", tmp_path / "none"],
@@ -197,6 +200,36 @@ def test_ctrl_c_leaves_the_old_state(run, photos, small_model, micropython, tmp_
     assert process.communicate(timeout=30)[1].splitlines() == ["", "bitreplay: stopped"]
     assert process.returncode == 130 and STATE.read_bytes() == before
     assert sorted(path.name for path in Path().iterdir()) == ["me.confusion.png", "me.safetensors"]
+
+
+@pytest.mark.parametrize("add", [False, True])
+def test_what_another_wrote_meanwhile_stays(run, photos, monkeypatch, add):
+    arguments = ["teach", photos]
+    if add:
+        assert run(*arguments)[0] == 0
+        arguments += ["--add", "--seed", "2"]
+    teach = lesson.teach
+
+    def slowly(*given):
+        found = teach(*given)
+        STATE.write_bytes(b"another")
+        return found
+
+    monkeypatch.setattr(lesson, "teach", slowly)
+    status, out, error = run(*arguments)
+    assert status == 0 and STATE.read_bytes() == b"another"
+    assert "me.safetensors was changed meanwhile, and is left as it is: this learner goes to me-2.safetensors" in error
+    assert f"me-2.safetensors: {Path('me-2.safetensors').stat().st_size} bytes" in out
+    assert Path("me-2.confusion.png").exists()
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(refused, photos, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert "me.safetensors: No space left on device; nothing was written" in refused("teach", photos)
+    assert not list(Path().iterdir())
 
 
 @pytest.mark.emulator

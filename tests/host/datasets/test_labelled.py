@@ -86,6 +86,15 @@ def test_most_files_tell_what_a_folder_has(folder, capsys):
     assert "dish has no recordings in it (.wav, .flac, .ogg, .mp3): add some" in told(folder, (32, 32, 1))
 
 
+def test_a_picture_of_two_classes_is_told(folder, capsys):
+    labelled.load(folder, SHAPE)
+    assert capsys.readouterr().err == ""
+    paint(folder / "a cup" / "y.png", "blue")
+    labelled.load(folder, SHAPE)
+    told = "1 of the pictures is in more than one class (such as a cup and mug): no learner can tell these apart\n"
+    assert capsys.readouterr().err == told
+
+
 def test_long_recordings_are_told(tmp_path, capsys):
     for name, seconds in ("yes", 0.4), ("no", 1.5):
         write_wav(tmp_path / name / "1.wav", tone(seconds=seconds))
