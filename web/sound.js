@@ -82,11 +82,13 @@ function take(column) {
 }
 
 async function heard() {
+    const here = context;
     since = null;
     making++;
     try {
         const cuts = SHIFTS.map(cut);
         const pictures = await Promise.all(cuts.map((samples) => ask("hear", { samples })));
+        if (here !== context) return; // the microphone was closed meanwhile
         latest = pictures[0];
         lesson.push(...pictures);
     } finally {
