@@ -6,15 +6,21 @@
 def undo(learner):
     """Takes back the last fresh sample, and its label if nothing else has it."""
     fresh = learner.fresh
+    c = fresh.classes[fresh.n - 1]
+    alone = c == len(learner.labels) - 1 and not learner.head.past[c] and _count(learner, c) == 1
     fresh.n -= 1
-    c = fresh.classes[fresh.n]
-    if c == len(learner.labels) - 1 and not learner.head.past[c] and _count(learner, c) == 0:
+    if alone:
         learner.labels.pop()
 
 
 def _count(learner, c):
-    """How many fresh and replayed samples class c has."""
-    return sum([samples.classes[i] == c for samples in (learner.fresh, learner.replay) for i in range(samples.n)])
+    """How many fresh and replayed samples class c has. Allocates nothing."""
+    count = 0
+    for samples in (learner.fresh, learner.replay):
+        for i in range(samples.n):
+            if samples.classes[i] == c:
+                count += 1
+    return count
 
 
 def forget(learner, c):

@@ -179,6 +179,7 @@ for name, step in (
     ("see", lambda me: me.see(image, 1)),
     ("see a new class", lambda me: me.see(image, "new")),
     ("see a latent of a new class", lambda me: me.see_latent(bytes(net.latent_bytes), "new")),
+    ("undo", lambda me: me.undo()),
     ("predict", lambda me: me.predict(image)),
 ):
     every(name, ready, step, unchanged_or_done(step))

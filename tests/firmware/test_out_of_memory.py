@@ -17,6 +17,7 @@ LEARNER = {
     "see": {"failed"},
     "see a new class": {"failed"},
     "see a latent of a new class": {"failed"},
+    "undo": {"failed"},
     "predict": {"failed"},
     **LEARN,
 }
@@ -106,7 +107,7 @@ def test_every_allocation_fails(tmp_path, micropython_of_tests, settings, held, 
         assert line["outcomes"].get("done", 0) < line["allocations"] / 2, line
     assert list(found) == list(steps)
     for step, (alone, with_all_later) in found.items():
-        assert alone["allocations"] == with_all_later["allocations"] > 5
+        assert alone["allocations"] == with_all_later["allocations"] >= 5
         outcomes = {*alone["outcomes"], *with_all_later["outcomes"]} - {"done"}
         assert outcomes <= steps[step]
         # Only learn() has several ways: a failure alone is cleaned up after, and with the others there is no room to.
