@@ -43,17 +43,21 @@ class Learning:
                     step = 0
                 self._report(progress, ending, 100 * hits / total, time() - start)
             held(self._end, True)
-        except BaseException:
-            if self._learned is None:
-                self.rng[0] = generator
-            while self.learning:
-                try:
-                    held(self._end, False)
-                except KeyboardInterrupt:
-                    pass  # another one; the first is raised
+        except:  # noqa: E722 - to compare with a class is a branch, where another Ctrl-C may come
+            try:
+                self._give_up(generator)
+            except KeyboardInterrupt:
+                self._give_up(generator)
             raise
         finally:
             self.learning = False
+
+    def _give_up(self, generator):
+        """What an exception leaves: what was learned, or all as it was. May be called again."""
+        if self._learned is None:
+            self.rng[0] = generator
+        if self.learning:
+            held(self._end, False)
 
     def _end(self, absorb):
         """What must not be interrupted."""
@@ -100,9 +104,10 @@ class Learning:
         return self.fresh.latent(i) if i < fresh else self.replay.latent(i - fresh)
 
     def _minibatch(self, numbers, samples):
-        """The gradients of the samples with these numbers, u16; returns how many are right. It leaves no garbage.
+        """The gradients of the samples with these numbers, u16; returns how many are right.
 
-        samples: the latents of all fresh ones, those of all replayed ones, the classes of both.
+        It leaves no garbage but slices, where a layer above the latent moves or clears a buffer. samples: the latents
+        of all fresh ones, those of all replayed ones, the classes of both.
         """
         fresh, replayed, classes = samples
         labels, best, hits = self._batch_labels, self._batch_best, 0

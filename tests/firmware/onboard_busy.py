@@ -39,6 +39,21 @@ def latent(me):
     return bytes(out)
 
 
+def fail(*_):
+    raise ValueError("told")
+
+
+def fail_to_learn(me):
+    """What was learned is consolidated, also where Ctrl-C comes between the error and that."""
+    cw = bytes(me.head.cw)
+    try:
+        me.learn(1, progress=fail)
+    except ValueError:
+        pass
+    finally:
+        assert me._learned is None or bytes(me.head.cw) != cw
+
+
 CALLS = {
     "see": lambda me: me.see(image, 1),
     "see_latent": lambda me: me.see_latent(bytes(net.latent_bytes), "new"),
@@ -52,6 +67,7 @@ CALLS = {
     "digest": lambda me: me.digest(),
     "save": lambda me: me.save(path),
     "learn": lambda me: me.learn(1, progress=False),
+    "fail to learn": fail_to_learn,
 }
 
 

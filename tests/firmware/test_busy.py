@@ -29,7 +29,7 @@ LONG = pytest.mark.exhaustive
 
 @pytest.mark.parametrize(
     "calls",
-    [SHORT, pytest.param(["save"], marks=LONG), pytest.param(["learn"], marks=LONG)],
+    [SHORT, *(pytest.param([call], marks=LONG) for call in ("save", "learn", "fail to learn"))],
     ids=lambda calls: calls[0],
 )
 @pytest.mark.parametrize("what", ["interrupt", "callback"])
@@ -41,7 +41,7 @@ def test_at_every_branch(model, tmp_path, micropython_of_tests, port, what, call
     found = {line["call"]: line["counts"] for line in map(json.loads, lines.splitlines())}
     assert list(found) == calls
     for passed, stopped in found.values():
-        assert stopped >= 5 > passed or stopped > 300
+        assert stopped >= 5 > passed or stopped > 150
 
 
 THREADS = """
@@ -105,11 +105,13 @@ def test_signals_of_cpython_never_leave_it_locked(net, synthetic):
     try:
         for i in range(2000):
             try:
-                signal.setitimer(signal.ITIMER_REAL, 1e-6 * (1 + i % 400))
+                # Again and again: CPython drops one that comes in a finalizer.
+                signal.setitimer(signal.ITIMER_REAL, 1e-6 * (1 + i % 400), 0.05)
                 while True:
                     me.predict(image)
                     me.digest()
             except KeyboardInterrupt:
+                signal.setitimer(signal.ITIMER_REAL, 0)
                 stopped += 1
             assert not net.busy.locked()
     finally:
