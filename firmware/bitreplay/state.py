@@ -4,7 +4,7 @@ import binascii
 import hashlib
 
 from . import safetensors
-from .checks import MAX_COUNT, RATE_FORMAT, check_integer, check_label, check_path, plain
+from .checks import MAX_COUNT, RATE_FORMAT, check_integer, check_label, check_path, check_sizes, plain
 from .header import RESERVE, escape, header_bytes, quote
 from .metadata import check_fields, parse_field
 from .safetensors import MAX_HEADER, fail
@@ -150,7 +150,7 @@ def _load(make, net, path, larger):
     # The header is read twice, so that none of it lies between the learner's buffers: that may be the last room.
     config = _config(net, path)
     classes = config.get("classes")
-    learner = _make(make, net, path, _grown(config, larger))
+    learner = _make(make, net, path, _grown(path, config, larger))
     metadata, tensors = safetensors.scan(path)
     learner.experiences = parse_field(path, metadata, "experiences", "", WRITER)
     learner.labels = parse_field(path, metadata, "labels", "[]", WRITER)
@@ -181,13 +181,22 @@ def _config(net, path):
     return parse_field(path, metadata, "config", "{}", WRITER)
 
 
-def _grown(config, larger):
-    for name, value in larger.items():
-        if name not in ("replay", "fresh", "classes"):
+def _grown(path, config, larger):
+    """The settings with larger sizes. ValueError for sizes that cannot be, of the file or the caller's."""
+    sizes = {name: config.get(name) for name in ("replay", "fresh", "classes")}
+    for name in larger:
+        if name not in sizes:
             raise TypeError("%s: cannot be changed; only replay, fresh and classes can grow" % name)
-        if plain(value) < config.get(name, 0):
-            raise ValueError("%s: the learner in the file has %d; give as many or more" % (name, config[name]))
-        config[name] = value
+    if larger:
+        try:
+            check_sizes(sizes)
+        except ValueError as error:
+            fail(path, "config", str(error))
+        sizes.update({name: plain(value) for name, value in larger.items()})
+        for name, value in check_sizes(sizes).items():
+            if value < config[name]:
+                raise ValueError("%s: the learner in the file has %d; give as many or more" % (name, config[name]))
+            config[name] = value
     return config
 
 

@@ -155,6 +155,7 @@ def test_what_cannot_grow(net, tmp_path):
     for larger, error, message in (
         ({"classes": 4}, ValueError, "classes: the learner in the file has 5; give as many or more"),
         ({"replay": 256 << 10}, ValueError, "replay: must be an integer, 0..32768"),
+        ({"fresh": "x"}, ValueError, "^fresh: must be an integer, 1..32768, got 'x'"),
         ({"q_b": 8}, TypeError, "q_b: cannot be changed; only replay, fresh and classes can grow"),
     ):
         with pytest.raises(error, match=message):
