@@ -3,18 +3,19 @@
 import gc as _gc
 import sys as _sys
 
+_threshold = None
 if _sys.implementation.name == "micropython":
-    # Where the package is read into RAM, what its parts leave would divide the heap: it is collected at once.
-    _before = _gc.threshold()
+    # Where the package is read into RAM, what its parts leave would divide the heap: it is collected soon.
+    _threshold = _gc.threshold()
     _gc.threshold(8000)
-
-from .budget import heap, plan
-from .interrupts import ctrl_c
-from .learner import Learner
-from .network import Network, load
-
-if _sys.implementation.name == "micropython":
-    _gc.threshold(_before)
+try:
+    from .budget import heap, plan
+    from .interrupts import ctrl_c
+    from .learner import Learner
+    from .network import Network, load
+finally:
+    if _threshold is not None:
+        _gc.threshold(_threshold)
 
 __version__ = "0.1.0"
 

@@ -61,7 +61,7 @@ class Tables:
         for calls in self.served:
             lend(calls, NONE)
         self.served = []
-        self.memory = memory if memory and len(memory) >= LEAST else None
+        self.memory = memory if self.size and memory and len(memory) >= LEAST else None
 
     def serve(self, calls):
         """To be called before calls, a list of (kernel, list of arguments), are made, so that they have it."""
