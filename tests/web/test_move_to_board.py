@@ -57,7 +57,11 @@ class Session:
         arguments = [pico.url.split(":")[-1]] if isinstance(pico, EmulatedPico) else pico
         command = ["node", HERE / "at_board.mjs", *arguments]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.call("connect", options)
+        try:
+            self.call("connect", options)
+        except BaseException:
+            self.__exit__()
+            raise
 
     def answer(self, *call):
         line = json.dumps(call, default=lambda path: {"file": str(path)})
