@@ -150,7 +150,7 @@ def _features(net, batch):
     return features if features <= len(net.spare) else 0
 
 
-def idle(net, batch):
+def idle_bytes(net, batch):
     """Bytes of the network's stream that are free after a forward pass: all but the features."""
     return len(net.scratch[STREAM]) - _features(net, batch)
 
@@ -199,7 +199,7 @@ def buffers(net, config, batch):
                 d = max(d, size)
     found["gradients." + _largest(trained).layer.name] += velocity_bytes(net, config)
     found["gradients.masks"], found["gradients.g"], found["gradients.d"] = masks, g, d
-    if 4 * scratch > idle(net, batch):
+    if 4 * scratch > idle_bytes(net, batch):
         found["gradients.scratch"] = 4 * scratch
     found["gradients.shifts"], found["gradients.square"], found["gradients.hyper"] = batch, 8, 5
     found["gradients.exponents"] = 4

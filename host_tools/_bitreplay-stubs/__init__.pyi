@@ -83,9 +83,6 @@ def max_pool(shape: ReadableBuffer, x: ReadableBuffer, y: WriteableBuffer, /) ->
 def max_pool_bits(shape: ReadableBuffer, x: ReadableBuffer, y: WriteableBuffer, /) -> None:
     """The maximum of windows of bits: 1 where one of them is."""
 
-def add(x: ReadableBuffer, y: WriteableBuffer, /) -> None:
-    """y = sat8(y + x)."""
-
 def dense(x: ReadableBuffer, weight: ReadableBuffer, shift: ReadableBuffer, y: WriteableBuffer, /) -> None:
     """Scores of the head."""
 

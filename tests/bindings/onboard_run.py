@@ -2,7 +2,7 @@
 
 from array import array
 
-from _bitreplay import add, head_sum, random, run
+from _bitreplay import head_add, head_sum, random, run
 
 
 def told(what, *arguments):
@@ -25,10 +25,10 @@ run([(print, ("never",))], (), 0)
 rng, drawn = array("I", [7]), bytearray(6)
 run(((random, (rng, 200), drawn),), (), 6)
 print(list(drawn), rng[0])
-x, y = memoryview(bytearray(range(12))), bytearray(4)
-run([(add, [x, y])], [([x, y], 0, ())], 0)
-one = [None, y]
-run([(add, one)], [(one, 0, [x[i : i + 4] for i in (0, 4, 8)])], 3)
+x, y = memoryview(bytearray(range(12))), array("h", [0] * 4)
+run([(head_add, [x, 1, 16, y])], [([x, 1, 16, y], 0, ())], 0)
+one = [None, 1, 16, y]
+run([(head_add, one)], [(one, 0, [x[i : i + 4] for i in (0, 4, 8)])], 3)
 print(list(y))
 sums = array("h", [0] * 3)
 weights = array("h", [100, 200, -50])

@@ -16,7 +16,6 @@ SHAPES = {
     "avg_pool": ((4, 4, 3, 4, 2, 2),),
     "max_pool": ((4, 4, 3, 4, 2, 2),),
     "max_pool_bits": ((4, 4, 64, 4, 2, 1),),
-    "add": (7,),
     "dense": (5, 3),
     "nearest": (3, 5),
     "draw_balanced": (9, 3, 4),

@@ -99,10 +99,6 @@ def max_pool_bits(shape, x, y):
     call("max_pool_bits", shape, x, y)
 
 
-def add(x, y):
-    call("add", x, y, size(x.size))
-
-
 def dense(x, weight, shift, y):
     call("dense", x, weight, shift, size(x.size), size(shift.size), y)
 

@@ -224,7 +224,7 @@ SCRATCH_REFUSED = [
     ("bconv2d_dw_scratch", (square(4, 4, 64, 64, 3, 1, 3, 2), 1, 1), "geometry: padding_h: must be 0..2"),
     ("bconv2d_dw_scratch", (LAYER, 0, 1), "samples: must be 1..256"),
     ("bconv2d_dw_scratch", (LAYER, 257, 1), "samples: must be 1..256"),
-    ("bconv2d_dw_scratch", ((65, 64, *LAYER[2:]), 1, 1), "samples: must be 1..0"),
+    ("bconv2d_dw_scratch", ((65, 64, *LAYER[2:]), 1, 1), "samples: no value is possible beside the other arguments"),
     ("bconv2d_dw_scratch", (LAYER, 8, 0), "channels: must be 1..64"),
     ("bconv2d_dw_scratch", (LAYER, 8, 65), "channels: must be 1..64"),
 ]

@@ -86,13 +86,6 @@ def test_max_pool_bits(data, shape):
     np.testing.assert_array_equal(unpack(y, -1), expected)
 
 
-@given(st.data(), st.integers(1, 300))
-def test_add(data, n):
-    x, y = data.draw(arrays(np.int8, n)), data.draw(arrays(np.int8, n))
-    _, (_, total) = agree("add", x, y)
-    np.testing.assert_array_equal(total, np.clip(x.astype(int) + y, -128, 127))
-
-
 @given(st.data(), st.integers(1, 20), st.integers(1, 5))
 def test_binarize(data, n, words):
     x, threshold = data.draw(arrays(np.int8, n * words * 32)), data.draw(arrays(np.int8, words * 32))

@@ -15,7 +15,6 @@
     X(MP_QSTR_avg_pool, mod_avg_pool, 3) \
     X(MP_QSTR_max_pool, mod_max_pool, 3) \
     X(MP_QSTR_max_pool_bits, mod_max_pool_bits, 3) \
-    X(MP_QSTR_add, mod_add, 2) \
     X(MP_QSTR_dense, mod_dense, 4) \
     X(MP_QSTR_nearest, mod_nearest, 3) \
     X(MP_QSTR_logmel, mod_logmel, 8) \

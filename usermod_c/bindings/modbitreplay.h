@@ -20,7 +20,7 @@ NORETURN void br_raise(const mp_obj_type_t *type, const char *format, ...);
 
 #include "bitreplay.h"
 
-#define BR_ELEMENTS (1u << 24) // more than any buffer of these kernels holds
+#define BR_ELEMENTS (1u << 24) // of a buffer whose size the arguments leave open
 #define BR_MAX_BUFFERS (16)
 
 // The buffers of one call.
@@ -92,7 +92,6 @@ mp_obj_t mod_global_avg_pool(size_t n_args, const mp_obj_t *a);
 mp_obj_t mod_avg_pool(size_t n_args, const mp_obj_t *a);
 mp_obj_t mod_max_pool(size_t n_args, const mp_obj_t *a);
 mp_obj_t mod_max_pool_bits(size_t n_args, const mp_obj_t *a);
-mp_obj_t mod_add(size_t n_args, const mp_obj_t *a);
 mp_obj_t mod_dense(size_t n_args, const mp_obj_t *a);
 mp_obj_t mod_nearest(size_t n_args, const mp_obj_t *a);
 mp_obj_t mod_logmel(size_t n_args, const mp_obj_t *a);

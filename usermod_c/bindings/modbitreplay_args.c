@@ -48,6 +48,9 @@ void *br_buffer(br_args_t *args, mp_obj_t obj, const char *name, size_t len, siz
         br_raise(&mp_type_ValueError, MP_ERROR_TEXT("%s: must be aligned to %u bytes"), name, (uint)align);
     }
     const uint8_t *start = info.buf;
+    if (len == 0) {
+        return info.buf; // overlaps nothing
+    }
     for (size_t i = 0; i < args->n; i++) {
         if ((output || args->buffers[i].output) && start < args->buffers[i].start + args->buffers[i].len
             && args->buffers[i].start < start + len) {
@@ -74,6 +77,9 @@ size_t br_count(mp_obj_t obj, const char *name, size_t size, size_t limit) {
 }
 
 mp_int_t br_check(mp_int_t value, const char *name, mp_int_t low, mp_int_t high) {
+    if (low > high) {
+        br_raise(&mp_type_ValueError, MP_ERROR_TEXT("%s: no value is possible beside the other arguments"), name);
+    }
     if (value < low || value > high) {
         br_raise(&mp_type_ValueError, MP_ERROR_TEXT("%s: must be %d..%d"), name, (int)low, (int)high);
     }

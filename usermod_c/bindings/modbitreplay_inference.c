@@ -176,19 +176,10 @@ mp_obj_t mod_max_pool_bits(size_t n_args, const mp_obj_t *a) {
     return mp_const_none;
 }
 
-// add(x, y)
-mp_obj_t mod_add(size_t n_args, const mp_obj_t *a) {
-    br_args_t args;
-    args.n = 0;
-    size_t n = br_count(a[0], "x", 1, BR_ELEMENTS);
-    const int8_t *x = br_input(&args, a[0], "x", n, 1);
-    br_add(x, br_output(&args, a[1], "y", n, 1), n);
-    return mp_const_none;
-}
-
 // nearest(x, rows, found)
 mp_obj_t mod_nearest(size_t n_args, const mp_obj_t *a) {
-    br_args_t args = { 0 };
+    br_args_t args;
+    args.n = 0;
     size_t words = br_count(a[0], "x", 4, BR_ELEMENTS), n = br_count(a[1], "rows", 4 * words, BR_ELEMENTS);
     const uint32_t *x = br_input(&args, a[0], "x", words * 4, 4);
     const uint32_t *rows = br_input(&args, a[1], "rows", n * words * 4, 4);

@@ -62,11 +62,6 @@ void br_gradient_mask(int16_t *g, const uint32_t *mask, size_t words) {
     }
 }
 
-// g * 2^14, shifted right.
-static BR_INLINE int32_t br_aligned(int32_t g, uint32_t shift) {
-    return g * (1 << 14) >> shift;
-}
-
 void br_gradient_add(int16_t *g, const int16_t *d, const uint32_t *mask, const uint32_t *flip, size_t n,
     size_t channels, int add, int16_t *exponents) {
     // A bit is steps of 2, one unit of the stream a sixteenth of its straight-through line of slope 1.

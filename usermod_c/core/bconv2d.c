@@ -2,7 +2,6 @@
 #include "internal.h"
 
 #define BR_BLOCK (64) // output channels whose Hamming distances are found at a time
-#define BR_CACHED (2400) // words of filters that stay in an RP2040's 16 KB cache in front of the flash
 #define BR_GATHERED (72) // words of the largest window that is copied, so that its taps lie side by side: 3x3x256 bits
 
 // One group's part of a pixel's window, as far as it lies inside the image.

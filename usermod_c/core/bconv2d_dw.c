@@ -10,10 +10,6 @@ typedef struct _br_row_t {
     size_t width; // of all, and what fills up the last word
 } br_row_t;
 
-static BR_INLINE int32_t br_align(int32_t g, uint32_t shift) {
-    return g * (1 << 14) >> shift;
-}
-
 static BR_OUTLINE uint32_t BR_HOT br_largest_of_row(const int16_t *g, const br_row_t *row) {
     uint32_t largest = 0;
     const uint8_t *shifts = row->shifts;
@@ -25,8 +21,8 @@ static BR_OUTLINE uint32_t BR_HOT br_largest_of_row(const int16_t *g, const br_r
             high = *g > high ? *g : high;
         }
         uint32_t shift = *shifts++;
-        largest = br_largest(largest, br_align(low, shift));
-        largest = br_largest(largest, br_align(high, shift));
+        largest = br_largest(largest, br_aligned(low, shift));
+        largest = br_largest(largest, br_aligned(high, shift));
     }
     return largest;
 }
@@ -40,7 +36,7 @@ static BR_OUTLINE void BR_HOT br_round_row(int16_t *g, const br_row_t *row, uint
     for (const int16_t *end = g + row->samples * area; g != end;) {
         uint32_t shift = *shifts++;
         for (const int16_t *sample_end = g + area; g != sample_end; g++) {
-            int32_t v = br_align(*g, shift) + half;
+            int32_t v = br_aligned(*g, shift) + half;
             if (mask) {
                 state = br_xorshift(state);
                 v += (int32_t)(state & mask);

@@ -8,7 +8,6 @@
 
 #if BR_TABLES
 
-#define BR_CACHED (2400) // words of filters that stay in an RP2040's 16 KB cache in front of the flash
 #define BR_TABLES_WORDS (8 * 256)
 #define BR_SLOT_WORDS (2 + 4) // of a filter in a row of output: sums, and distances
 #define BR_START (10) // words that br_fill_table starts from

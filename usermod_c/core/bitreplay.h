@@ -138,8 +138,6 @@ void br_max_pool(const br_pool_t *p, const int8_t *x, int8_t *y);
 // x [height][width][channels/32], y [height/size_h][width/size_w][channels/32]; repeat is 1.
 void br_max_pool_bits(const br_pool_t *p, const uint32_t *x, uint32_t *y);
 
-void br_add(const int8_t *x, int8_t *y, size_t n);
-
 // x [n], weight [classes][n], shift [classes], y [classes]. |acc| <= 2^14 * 1024 = 2^24, << 6 is < 2^31.
 void br_dense(const int8_t *x, const int8_t *weight, const int8_t *shift, size_t n, size_t classes, int32_t *y);
 
@@ -211,7 +209,7 @@ void br_head_begin(const int16_t *cw, const uint8_t *here, uint32_t bits, size_t
 // f, weight [n], |factor| < 2^15.
 void br_head_add(const int8_t *f, int32_t factor, uint32_t bits, size_t n, void *weight);
 
-// At most 65536 weights: |sum| <= 2^31 - 1 unless all are -32768 (then it wraps).
+// At most 65536 weights of 16 bits, or the upper halves of as many of 32: -2^31 <= sum < 2^31.
 int32_t br_head_sum(const void *weight, uint32_t bits, size_t n);
 
 // |cw * alpha + d * (2^15 - alpha)| <= 2^15 * 2^15 = 2^30, as the weights of cw and d add up to 2^15.

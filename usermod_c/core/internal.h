@@ -10,6 +10,8 @@
 // For loops that need all registers.
 #define BR_OUTLINE __attribute__((noinline))
 
+#define BR_CACHED (2400) // words of filters that stay in an RP2040's 16 KB cache in front of the flash
+
 // 1 in programs for PCs, which use the compiler's library: processors are asked for instructions that not all have.
 #if !defined(BR_ASK_PROCESSOR) || !defined(__x86_64__)
 #undef BR_ASK_PROCESSOR
@@ -110,6 +112,11 @@ static inline int32_t br_normal_exponent(uint32_t largest) {
 
 static inline int16_t br_normalize(int32_t v, int32_t exponent) {
     return exponent > 0 ? br_sat16((v + (1 << (exponent - 1))) >> exponent) : (int16_t)((uint32_t)v << -exponent);
+}
+
+// A gradient times 2^14, shifted right.
+static BR_INLINE int32_t br_aligned(int32_t g, uint32_t shift) {
+    return g * (1 << 14) >> shift;
 }
 
 // By how much the product of a gradient and an output channel's slope [2] is shifted right, so that 16 bits hold it.

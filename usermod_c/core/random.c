@@ -2,12 +2,7 @@
 #include "internal.h"
 
 uint32_t BR_HOT br_draw(uint32_t *rng) {
-    uint32_t s = *rng;
-    s ^= s << 13;
-    s ^= s >> 17;
-    s ^= s << 5;
-    *rng = s;
-    return s;
+    return *rng = br_xorshift(*rng);
 }
 
 uint32_t br_random(uint32_t *rng, uint32_t n) {

@@ -221,9 +221,3 @@ void br_max_pool_bits(const br_pool_t *p, const uint32_t *x, uint32_t *y) {
         }
     }
 }
-
-void br_add(const int8_t *x, int8_t *y, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        y[i] = br_sat8(y[i] + x[i]);
-    }
-}

@@ -159,7 +159,6 @@ SHAPES: dict[str, Callable[[_Maker], tuple[Any, ...]]] = {
     "avg_pool": _Maker.pool,
     "max_pool": _Maker.pool,
     "max_pool_bits": _Maker.pool_bits,
-    "add": lambda m: (70,),
     "dense": lambda m: (33, 3),
     "nearest": _Maker.nearest,
     "logmel": lambda m: (m.one(64, 52), ((0, 3), (2, 4), (9, 18), (26, 1))),

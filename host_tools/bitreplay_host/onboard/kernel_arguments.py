@@ -186,10 +186,6 @@ def max_pool_bits(shape):
     return [_shape("shape", POOL, shape), _buffer("x", "I", height * width * words), y]
 
 
-def add(n):
-    return [_buffer("x", "b", n), _output("y", "b", n)]
-
-
 def dense(n, classes):
     return [
         _buffer("x", "b", n),
@@ -386,7 +382,7 @@ def bconv2d_dw(geometry, samples, count, bits):
     ]
 
 
-LAYERS = conv2d, bconv2d, bconv2d_masks, bconv2d_sign, binarize, near_threshold, expand, global_avg_pool, add, dense
+LAYERS = conv2d, bconv2d, bconv2d_masks, bconv2d_sign, binarize, near_threshold, expand, global_avg_pool, dense
 POOLS = avg_pool, max_pool, max_pool_bits
 OTHERS = random, draw_balanced, gather_rows, nearest, logmel, logmel_image
 HEAD = softmax, head_backward, head_update, head_quantize, head_begin, head_add, head_sum, consolidate

@@ -126,7 +126,6 @@ def stream(net, rng):
     for kernel in ("avg_pool", "max_pool"):
         yield case(kernel, pooled, shape, rng, x=wide)
     yield case("max_pool_bits", pooled, shape, rng)
-    yield case("add", text, (len(wide),), rng, y=wide)
     text = "%dx%dx%d" % (height, width, n)
     yield case("expand", text, (height * width, n), rng)
     yield case("global_avg_pool", text, (height * width, n), rng, x=wide)

@@ -31,10 +31,9 @@ from .minibatch import draw_balanced, gather_rows, run
 from .nearest import nearest
 from .products import dot_tables
 from .random import random
-from .stream import add, avg_pool, binarize, expand, global_avg_pool, max_pool, max_pool_bits, near_threshold
+from .stream import avg_pool, binarize, expand, global_avg_pool, max_pool, max_pool_bits, near_threshold
 
 __all__ = [
-    "add",
     "avg_pool",
     "avg_pool_backward",
     "bconv2d",

@@ -58,6 +58,8 @@ def counted(name, buffer, size, limit):
 
 def in_range(name, value, low, high):
     value = index(value)
+    if low > high:
+        raise ValueError(f"{name}: no value is possible beside the other arguments")
     if not low <= value <= high:
         raise ValueError(f"{name}: must be {low}..{high}")
     return value

@@ -45,8 +45,7 @@ def gather_rows(numbers, first, second, out):
     size = counted("out", out, n, MAX_ELEMENTS)
     numbers = input_buffer("numbers", numbers, np.uint16, n)
     rows = np.concatenate([_rows("first", first, size), _rows("second", second, size)])
-    if (numbers >= len(rows)).any():
-        raise ValueError(f"numbers: must be 0..{len(rows) - 1}")
+    in_range("numbers", int(numbers.max()), 0, len(rows) - 1)
     output_buffer("out", out, np.uint8, n * size)[:] = rows[numbers].ravel()
 
 

@@ -12,7 +12,6 @@ from .arguments import (
     output_buffer,
     pack,
     round_half_up,
-    saturate,
     signs,
 )
 
@@ -124,10 +123,3 @@ def max_pool_bits(shape, x, y):
     x = input_buffer("x", x, np.uint32, height * width * words).reshape(rows, size_h, columns, size_w, words)
     y = output_buffer("y", y, np.uint32, rows * columns * words)
     y[:] = np.bitwise_or.reduce(x, axis=(1, 3)).ravel()
-
-
-def add(x, y):
-    """y = sat8(y + x): x i8[n], y i8[n]. ValueError for sizes that differ."""
-    n = counted("x", x, 1, MAX_ELEMENTS)
-    y = output_buffer("y", y, np.int8, n)
-    y[:] = saturate(y.astype(np.int64) + input_buffer("x", x, np.int8, n), 8)

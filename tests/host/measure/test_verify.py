@@ -93,7 +93,7 @@ def test_the_shipped_model_matches(micropython, capsys):
 @pytest.mark.parametrize(
     ("kernel", "argument", "byte", "bit", "name", "index", "difference"),
     [
-        ("add", 1, 3, 1, "y", 3, 1),
+        ("expand", 2, 3, 1, "y", 3, 1),
         ("bconv2d", 7, 11, 128, "y", 11, 128),
         ("dot_tables", 3, 5, 1, "out", 1, 256),
         ("transpose", 2, 43, 128, "y", 10, 1 << 31),
