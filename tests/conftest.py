@@ -1,6 +1,7 @@
 """Settings for all tests: reproducible examples, one core, what a folder of tests needs, the longest first."""
 
 import gc
+import itertools
 import os
 from pathlib import Path
 
@@ -29,15 +30,17 @@ LONGEST = "slow", "emulator", "qemu", "toolchain", "torch"  # in this order
 
 @pytest.hookimpl(tryfirst=True)  # before -m
 def pytest_collection_modifyitems(config, items):
-    """Marks the tests of a folder, and puts the long ones where each worker begins."""
+    """Marks the tests of a folder, and deals them out: the long ones where each worker begins, files as a whole."""
     for item in items:
         need = NEEDS.get(item.path.relative_to(TESTS).parts[0])
         if need:
             item.add_marker(need)
-    # Work stealing deals the tests out in as many runs as there are workers.
-    workers = getattr(config, "workerinput", {}).get("workercount", 1)
+    # Work stealing deals the tests out in as many runs as there are workers. What a file's tests share is made by one.
+    runs = [[] for _ in range(getattr(config, "workerinput", {}).get("workercount", 1))]
     ranked = sorted(items, key=lambda item: [item.get_closest_marker(name) is None for name in LONGEST])
-    items[:] = [item for worker in range(workers) for item in ranked[worker::workers]]
+    for _, file in itertools.groupby(ranked, key=lambda item: item.path):
+        min(runs, key=len).extend(file)
+    items[:] = itertools.chain(*runs)
 
 
 @pytest.fixture(scope="module", autouse=True)

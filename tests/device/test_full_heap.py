@@ -69,7 +69,13 @@ print(me.digest())
 """
 
 
-@pytest.mark.parametrize("train, length", [("head", 1), ("head", 63), ("all", 1), ("all", 63)])
+SLOW = pytest.mark.slow  # shorter labels than these leave more room
+
+
+@pytest.mark.parametrize(
+    "train, length",
+    [pytest.param("head", 1, marks=SLOW), ("head", 63), pytest.param("all", 1, marks=SLOW), ("all", 63)],
+)
 def test_what_can_be_made_can_be_saved_and_loaded(pico_with_model, mpremote, tmp_path, train, length):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT.replace("TRAIN", repr(train)).replace("LENGTH", str(length)))

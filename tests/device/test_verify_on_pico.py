@@ -9,6 +9,7 @@ import pytest
 from bitreplay_host import reference
 from broken import BROKEN
 
+LOCATED = pytest.mark.slow  # half a minute each, for what `verify` does on the unix port, too
 STEPS = 20  # of the trainings, 5 each
 FLIP = (
     "result = right.{kernel}(*arguments); "
@@ -47,7 +48,7 @@ def test_the_pico_matches(verify, pico, mpremote):
     assert mpremote(pico, "exec", "import os; print(os.listdir('/'))") == "['rom']"
 
 
-@pytest.mark.slow  # half a minute each, for what `verify` does on the unix port, too
+@LOCATED
 @pytest.mark.parametrize(
     ("kernel", "argument", "byte", "bit", "place", "difference"),
     [
@@ -67,6 +68,7 @@ def test_a_wrong_bit_is_located(breaks, verify, kernel, argument, byte, bit, pla
     assert f"{kernel:18} 2 calls  1 WRONG" in lines
 
 
+@LOCATED
 def test_a_wrong_bit_in_training_is_located(breaks, verify):
     breaks("bconv2d_dx", FLIP.format(kernel="bconv2d_dx", argument=10, byte=0, bit=64, script="train_digests.py"))
     status, lines = verify()
@@ -76,6 +78,7 @@ def test_a_wrong_bit_in_training_is_located(breaks, verify):
     assert wrong[1].startswith("training, all layers, experience 1: expected ")
 
 
+@LOCATED
 def test_a_kernel_that_fails_is_located(breaks, verify, pico):
     breaks("dense", "raise (ValueError('x: is not y') if Broken.calls < 2 else SystemExit())")
     status, lines = verify()

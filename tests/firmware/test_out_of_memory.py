@@ -30,6 +30,7 @@ SAVE_TORN = {
     "save over a torn rename": {"failed, old", "failed, new"},
 }
 DEEP = {"model": "little"}
+SLOW = pytest.mark.slow  # half a minute, for the same code as SAVE's with another file there
 LOAD = {"load": {"failed"}, "load after a torn rename": {"failed"}}
 
 
@@ -79,7 +80,7 @@ print(some)
         ({"replay": 8}, "board", NETWORK),
         ({"replay": 8}, "board", LEARNER),
         ({"replay": 8, "train": 1}, "board", SAVE),
-        ({"replay": 8, "train": 1}, "board", SAVE_TORN),
+        pytest.param({"replay": 8, "train": 1}, "board", SAVE_TORN, marks=SLOW),
         ({"replay": 8, "train": 1}, "board", LOAD),
         ({"replay": 0, "train": 1}, "thread", LEARN),
         ({"replay": 8, "policy": "reservoir"}, "thread", LEARN),

@@ -67,7 +67,12 @@ def test_accuracy_is_that_of_the_integers(net, arguments, least):
     assert abs(floats - integers) < 10 and min(floats, integers) > least, f"float32 {floats} %, integers {integers} %"
 
 
-@pytest.mark.parametrize(("name", "train"), [("deep", "all"), ("deep", 2), ("nothing", "head")])
+SLOW = pytest.mark.slow  # half a minute, for a layer more than two
+
+
+@pytest.mark.parametrize(
+    ("name", "train"), [pytest.param("deep", "all", marks=SLOW), ("deep", 2), ("nothing", "head")]
+)
 def test_accuracy_with_other_layers(tmp_path, name, train):
     """Three layers between signs, the upper two of them, and none that could be trained.
 
