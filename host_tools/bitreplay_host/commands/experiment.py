@@ -193,9 +193,7 @@ def _papers(args: argparse.Namespace) -> None:
     if unknown := [name for name in args.only or [] if not papers.chosen([name])]:
         raise UserError(f"--only: there is no {unknown[0]}; choose of study, {', '.join(papers.chosen(None))}")
     lines = {name: parser.parse_args(papers.MEASUREMENTS[name].split()) for name in papers.chosen(args.only)}
-    for one in lines.values():  # before the first hour
-        for split in ("train", "test"):
-            registry.files(one.dataset or "cifar10", split, args.data)
+    registry.need((one.dataset or "cifar10" for one in lines.values()), args.data)  # before the first hour
     for name, one in lines.items():
         print(f"\n== {name}: bitreplay experiment {papers.MEASUREMENTS[name]}\n")
         one.data, one.cache, one.micropython = args.data, args.cache, args.micropython

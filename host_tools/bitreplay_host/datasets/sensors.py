@@ -101,7 +101,8 @@ def of_csv(path: Path, shape: Shape, units: Sequence[float] = UNITS) -> tuple[li
         if np.isin(pixels, levels).mean() >= most:
             told = " ".join(f"{unit:g}" for unit in units)
             raise UserError(
-                f"{path}: its readings are too {size} for units of {told}: `bitreplay teach` takes --units"
+                f"{path}: its readings are too {size} for units of {told}; "
+                "if they are in g and degrees per second: --units 1/64 250/128"
             )
     return found, ""
 

@@ -159,7 +159,7 @@ class Run:
     """One learner to train: a method's name, a seed, overriding learner arguments, and where to save its state.
 
     arithmetic: "integer", on the unix port, or "float32", on the host (float_learner.py); a baseline's is always
-    NumPy's (baselines.py).
+    NumPy's (baselines.py). differs: what tells it from other learners of its method, in progress.
     """
 
     method: str
@@ -167,10 +167,11 @@ class Run:
     learner: dict = field(default_factory=dict)
     state: Path | None = None
     arithmetic: str = "integer"
+    differs: str = ""
 
     @property
     def name(self) -> str:
-        return f"{TITLES[self.method]}, seed {self.seed}"
+        return ", ".join(filter(None, [TITLES[self.method], self.differs, f"seed {self.seed}"]))
 
     @property
     def key(self) -> str:

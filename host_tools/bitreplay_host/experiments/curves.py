@@ -100,7 +100,8 @@ def over(
     values = [mean + side * (std or 0) for points in whole.values() for _, mean, std in points for side in (-1, 1)]
     margin = max(1.0, 0.08 * (max(values) - min(values)))
     limits = max(0.0, min(values) - margin), min(100.0, max(values) + margin)
-    _finish(axes, ends, limits, title + BARS, x)
+    barred = any(std is not None for points in whole.values() for *_, std in points)
+    _finish(axes, ends, limits, title + (BARS if barred else "; one seed"), x)
     axes.set(ylabel="final test accuracy (%)", xscale="log")
     ticks: list[float] = xs[:1]
     for place in xs:

@@ -69,7 +69,12 @@ def run(
 
     Writes results.json, results.csv, metrics.csv, curves.png; bytes.png and bits.png if replay and q_b differ.
     """
-    runs = [Run(m, seed, options, arithmetic=a) for m, options, a in chosen for seed in dict.fromkeys(seeds)]
+    told = [{"method": m, "arithmetic": a, **options} for m, options, a in chosen]
+    runs = [
+        Run(m, seed, options, arithmetic=a, differs=_differs(one, told))
+        for one, (m, options, a) in zip(told, chosen, strict=True)
+        for seed in dict.fromkeys(seeds)
+    ]
     paths.make_folder(out)
     used = plan.used(places.data)
     if used["fresh"] < plan.samples or used["test"] < plan.test:
@@ -189,7 +194,12 @@ def _draw(
 
 
 def _name(one: dict, all_of_them: list[dict], but: str = "") -> str:
-    """What plots call a variant: its method, then the settings, not `but`, that tell it from its method's others."""
+    """What plots call a variant: its method, then what _differs() says."""
+    return f"{one['method']} {_differs(one, all_of_them, but)}".strip()
+
+
+def _differs(one: dict, all_of_them: list[dict], but: str = "") -> str:
+    """The settings, not `but`, that tell a variant from its method's others."""
     same = [other for other in all_of_them if other["method"] == one["method"]]
     differ = [c for c in COLUMNS[1:] if c != but and len({other.get(c) for other in same}) > 1 and c in one]
-    return " ".join([one["method"], *(f"{'' if c == 'arithmetic' else c + ' '}{one[c]}" for c in differ)])
+    return " ".join(f"{'' if c == 'arithmetic' else c + ' '}{one[c]}" for c in differ)

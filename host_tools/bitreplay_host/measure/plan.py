@@ -227,7 +227,7 @@ def recommend(found: list[Choice], longest: float | None = None) -> Choice | Non
 def describe(
     net: Any, name: str, settings: dict[str, int], epochs: int, found: list[Choice], best: Choice | None
 ) -> str:
-    """The choices as a table, and the one that is recommended."""
+    """The choices as a table, and the most that fits."""
     board = BOARDS[name]
     text = f"{net.name} on {board.title} ({name}): {board.heap} bytes of heap, {board.block} in one piece, "
     text += f"{board.source}\n{settings['replay']} latents of {net.latent_bytes} bytes to replay, "
@@ -235,7 +235,7 @@ def describe(
     rows = []
     for c in found:
         fits = "yes" if c.roomy else "hardly" if c.fits else "no"
-        how = "measured" if c.measured else "estimated"
+        how = ("measured" if name == "RPI_PICO" else "scaled") if c.measured else "estimated"
         share = f"{c.channels:g}" if c.train else ""
         rows.append(
             [
@@ -257,7 +257,11 @@ def describe(
     text += f"fits: hardly, if less than {SPARE} bytes are left. Times: {times(name, found)}\n\n"
     if best is None:
         return text + reason(found)
-    return text + f"recommended: {call(best, settings)}"
+    text += f"the most that fits: {call(best, settings)}\n"
+    return text + DEPTH if best.train else text.rstrip()
+
+
+DEPTH = 'More layers pay for data unlike the model\'s own, as drawings and sounds; for photographs take train="head".'
 
 
 def reason(found: list[Choice]) -> str:

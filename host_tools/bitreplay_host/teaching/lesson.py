@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import bitreplay
@@ -17,6 +17,7 @@ from ..datasets.labelled import Labelled
 from ..device import unix_port
 from ..errors import UserError, as_user_error
 from ..experiments.latents import Places, of_file
+from . import state
 
 MOST_CLASSES = 255  # of a learner
 
@@ -67,6 +68,19 @@ def prepare(model: Path, state: Path | None, settings: dict, epochs: int, data: 
             bitreplay.Learner(net, **(settings | grown))
     rows = np.random.default_rng(seed).permutation(np.flatnonzero(~data.held))
     return Lesson(model, state, settings | grown, epochs, data, rows)
+
+
+def without_known(lesson: Lesson, kept: np.ndarray) -> Lesson:
+    """The lesson without samples that the learner keeps already, under the same label. UserError if none is new."""
+    if not lesson.state:
+        return lesson
+    known = set(state.samples(state.load(lesson.state, lesson.model)))
+    new = [(kept[row].tobytes(), lesson.data.names[lesson.data.labels[row]]) not in known for row in lesson.rows]
+    if not any(new):
+        raise UserError(f"{lesson.state} keeps all {len(new)} samples already: there is nothing to add")
+    if not all(new):
+        print(f"{len(new) - sum(new)} of the samples to learn are in {lesson.state} already, and left out")
+    return replace(lesson, rows=lesson.rows[new])
 
 
 def latents(lesson: Lesson, places: Places) -> np.ndarray:

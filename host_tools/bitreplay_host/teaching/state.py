@@ -104,8 +104,8 @@ def merge(me: bitreplay.Learner, path: Path, epochs: int) -> int:
         raise UserError(f"{path}: there is no such file; --merge takes the state of another learner")
     with as_user_error():
         other = bitreplay.Learner.load(me.net, path)
-    there = set(_samples(me))
-    new = [sample for sample in dict.fromkeys(_samples(other)) if sample not in there]
+    there = set(samples(me))
+    new = [sample for sample in dict.fromkeys(samples(other)) if sample not in there]
     if not new:
         raise UserError(f"{path} keeps no sample that the learner does not have: there is nothing to merge")
     labels = me.labels + [
@@ -131,7 +131,7 @@ class _Quiet(Teacher):
         pass
 
 
-def _samples(me: Any) -> list[tuple[bytes, str | int]]:
+def samples(me: Any) -> list[tuple[bytes, str | int]]:
     """(latent, label) of all that it keeps."""
     kept = [(samples, i) for samples in (me.replay, me.fresh) for i in range(samples.n)]
     return [(bytes(samples.latent(i)), me.labels[samples.classes[i]]) for samples, i in kept]

@@ -86,6 +86,15 @@ def test_a_learner_goes_on(run, refused, photos, small_model, tmp_path):
     me = load(small_model)
     assert me.labels[2:] == ["pot"] and me.replay.n == 20 and me.experiences == 2
     assert me.config["replay"] == 600 and me.config["fresh"] == 30
+    before = STATE.read_bytes()
+    assert "me.safetensors keeps all 4 samples already: there is nothing to add" in refused(
+        "teach", tmp_path / "more", "--add"
+    )
+    assert STATE.read_bytes() == before
+    paint(tmp_path / "more", ["cup"], 5, first=40)
+    status, out, _ = run("teach", tmp_path / "more", "--add")
+    assert status == 0 and " of the samples to learn are in me.safetensors already, and left out" in out
+    assert load(small_model).counts()["pot"][1] == 4
     assert "were fixed when the learner was made" in refused("teach", photos, "--add", "--train", "1")
     assert "give as many or more" in refused("teach", photos, "--add", "--replay", "10")
     assert "is not there, and --add" in refused("teach", photos, "--add", "-o", "none.safetensors")
@@ -112,7 +121,7 @@ def test_the_model_of_a_learner_that_goes_on_need_not_be_named(run, photos, tmp_
     more = ["--micropython", micropython, "--cache", tmp_path / "cache"]
     line = ["teach", photos, "--test", "50%", "--epochs", "1", *more]
     assert cli.main([str(a) for a in [*line, "--model", "small"]]) == 0
-    assert cli.main([str(a) for a in [*line, "--add"]]) == 0
+    assert cli.main([str(a) for a in [*line, "--add", "--seed", "2"]]) == 0
     assert load(paths.model("small")).experiences == 2
 
 
@@ -133,7 +142,7 @@ def test_recordings_choose_the_model_for_them(run, tmp_path, micropython, capsys
         for take in range(3):
             write_wav(tmp_path / "words" / label / f"{take}.wav", tone(hertz + take))
     line = ["teach", tmp_path / "words", "--micropython", micropython, "--cache", tmp_path / "cache"]
-    for more in [], ["--add"]:
+    for more in [], ["--add", "--test", "0%"]:
         assert cli.main([str(a) for a in [*line, *more]]) == 0
         told = f"{tmp_path / 'words'} has recordings, so the model is speech; --model takes another one\n"
         assert (told in capsys.readouterr().out) == (not more)
@@ -148,12 +157,12 @@ def test_readings_are_learned_in_their_units(run, refused, tmp_path):
         readings = rng.normal([0, 0, 1, 0, 0, 0], [size] * 3 + [100 * size] * 3, (1100, 6))
         np.savetxt(tmp_path / "moves" / label / "1.csv", readings, "%.4f", ",", header="ax,ay,az,gx,gy,gz")
     teach = ["teach", tmp_path / "moves", "--model", paths.model("imu")]
-    assert "too small for units of 256 128" in refused(*teach)
+    assert "--units 1/64 250/128" in refused(*teach)
     status, out, error = run(*teach, "--units", "1/64", "250/128")
     assert status == 0, error
     assert "2 classes, 30 windows: 24 to learn, 6 held back" in out and "100.0 % (6 of 6)" in out
     moves = ["--evaluate", tmp_path / "moves", "--model", paths.model("imu")]
-    assert "too small" in refused("learner", STATE, *moves)
+    assert "--units 1/64" in refused("learner", STATE, *moves)
     assert "accuracy: 100.0 % (32 of 32)" in run("learner", STATE, *moves, "--units", "1/64", "1.953125")[1]
     assert "must be a number such as 128, 0.5 or 1/64" in refused(*teach, "--units", "1/0")
 
@@ -191,8 +200,8 @@ def test_ctrl_c_leaves_the_old_state(run, photos, small_model, micropython, tmp_
     before = STATE.read_bytes()
     start = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     start += "from bitreplay_host.cli import main; sys.exit(main())"
-    line = [sys.executable, "-c", start, "teach", photos, "--add", "--epochs", "900000", "--model", small_model]
-    line += ["--micropython", micropython, "--cache", tmp_path / "cache"]
+    line = [sys.executable, "-c", start, "teach", photos, "--add", "--epochs", "900000", "--test", "0%"]
+    line += ["--model", small_model, "--micropython", micropython, "--cache", tmp_path / "cache"]
     process = subprocess.Popen(list(map(str, line)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout.readline().startswith("4 classes")
     time.sleep(1)

@@ -140,7 +140,7 @@ def test_readings_in_other_units(tmp_path):
         ("1;2;3;4;5;6\n1;2;3;4;5;6\n", "a.csv, line 2: must be 6 numbers with commas"),
         ("1,2,3,4,5,6\n" * 127, "a.csv is too short: it has 127 readings, and a window 128"),
         ("", "a.csv is too short: it has 0 readings"),
-        ("0,0,1.0,0,0,0\n" * 130, "a.csv: its readings are too small for units of 256 128: `bitreplay teach` takes"),
+        ("0,0,1.0,0,0,0\n" * 130, "a.csv: its readings are too small for units of 256 128; if they are in g"),
         ("0,0,99999,-99999,99999,0\n" * 130, "a.csv: its readings are too large for units of 256 128"),
         ("\0", "a.csv"),
         ("\udcff", "a.csv is not a CSV file that can be read"),

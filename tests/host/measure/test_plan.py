@@ -169,7 +169,7 @@ def test_it_prints_and_writes_what_it_found(tmp_path, capsys):
     assert "small on Raspberry Pi Pico 2 (RPI_PICO2): 483808 bytes of heap" in printed
     assert "100 latents of 64 bytes to replay, 100 fresh ones, 10 classes, 4 epochs" in printed
     assert "scaled by the clock: an estimate" in printed
-    assert "recommended: bitreplay.Learner(net, replay=100, fresh=100, classes=10, train=1)" in printed
+    assert "the most that fits: bitreplay.Learner(net, replay=100, fresh=100, classes=10, train=1)" in printed
     rows = [line.split() for line in printed.splitlines()]
     for c in result["choices"]:
         share = [f"{c['channels']:g}"] if c["train"] != "head" else []
