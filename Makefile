@@ -60,8 +60,8 @@ make release    firmware, packages, models, page, for a web server       dist
 make web        the page that teaches in a browser, for `bitreplay web`  build/web
 make wheel      the host's package, to be installed anywhere             build/wheel
 make emulator   an emulated Pico, for `bitreplay emulate`                build/emulator
-make data       CIFAR-10 and HAPT (about 190 MB to fetch)                your cache folder
-make figures    measure again what the docs tell (half an hour)          docs/measured
+make data       CIFAR-10, drawings, HAPT (about 190 MB to fetch)         your cache folder
+make figures    measure again what the docs tell (a night)               docs/measured
 make docs       the pages and the reference as a site, links checked      build/docs/site
 make clean      remove what was compiled; the rest goes with build/
 
