@@ -123,7 +123,7 @@ function teach(card, hold) {
         source.beginLesson();
         if (source.hearing()) tell("It listens.");
         const { n } = await lesson(card, (n) => source.next(n, hold));
-        tell(`Learned ${card.name} from ${n} picture${n > 1 ? "s" : ""}.`);
+        tell(`Learned ${card.name}: it saw ${n} picture${n > 1 ? "s" : ""}.`);
     });
 }
 
