@@ -5,8 +5,10 @@ installed.
 """
 
 import argparse
+import errno
 import importlib
 import sys
+import tempfile
 import traceback
 
 import bitreplay
@@ -106,6 +108,8 @@ def _one_line(error):
         return "this needs PyTorch, which is not installed: pip install 'bitreplay[pretrain]'"
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return f"{error.strerror}: make room in {tempfile.gettempdir()}, in the cache, or where the result goes"
     if isinstance(error, (UserError, OSError)):
         return str(error) or type(error).__name__
     return None

@@ -80,14 +80,16 @@ def make_folder(folder: Path) -> None:
 
 
 def replace(path: Path, content: bytes) -> None:
-    """Writes a file: it is the old one or the new one, whole, whatever happens meanwhile."""
+    """Writes a file, or what a link stands for: it is the old one or the new one, whole, whatever happens."""
+    path = Path(os.path.realpath(path))
+    mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
     handle, new = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(new, 0o644)
+        os.chmod(new, mode)
         os.replace(new, path)
     except BaseException as error:
         os.unlink(new)

@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> None:
         raise UserError("--flash-cache counts on an RP2040: add --board emulated, or --port")
     net = models.load(args.model)
     learners = choose(args, net)
-    options.check_out(args.out)
+    options.check_result(args.out)
     if args.board == "instructions":
         result = instructions.bench(args.model)
         text = instructions.describe(result)

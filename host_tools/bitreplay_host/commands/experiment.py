@@ -154,7 +154,7 @@ def run(args: argparse.Namespace) -> None:
     for option in ("only", "quick"):
         if getattr(args, option):
             raise UserError(f"--{option} is of --protocol {PAPERS}; leave it out, or choose that")
-    options.check_out(args.json)
+    options.check_result(args.json)
     rates = {k: v for k, v in (("rate", args.rate), ("conv_rate", args.conv_rate)) if v is not None}
     net = models.load(args.model)
     methods, trains = _trained(args, net)

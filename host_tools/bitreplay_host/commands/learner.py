@@ -59,15 +59,16 @@ def run(args: argparse.Namespace) -> None:
     options.check_out(args.out)
     with as_user_error():
         check_epochs(args.epochs)
-    model = state.model_of(args.file, args.model)
-    me, path = state.load(args.file, model, args.classes), args.file
+    path = args.out or args.file
+    model, before = state.model_of(args.file, args.model), state.content(path)
+    me = state.load(args.file, model, args.classes)
+    merged = _change(args, me) if changes else 0
+    told = _evaluated(me, args) if args.evaluate else ""  # what may fail comes before the file is written
     if changes:
-        path = args.out or args.file
-        merged = _change(args, me)
-        me.save(path)  # whole or not at all
-        if args.merge:
-            print(f"{merged} samples of {args.merge} are learned")
-    print(_evaluated(me, args) if args.evaluate else state.describe(me, path))
+        state.write(me, path, before)
+    if args.merge:
+        print(f"{merged} samples of {args.merge} are learned")
+    print(told or state.describe(me, path))
 
 
 def _change(args: argparse.Namespace, me: bitreplay.Learner) -> int:

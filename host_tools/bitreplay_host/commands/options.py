@@ -23,6 +23,9 @@ LATENT_HELP = (
 MODEL = "a file, or the name of a shipped model, see `bitreplay models`"
 
 
+LONGEST_NAME = 200  # bytes: those of temporary files are longer
+
+
 def add_model(parser: argparse.ArgumentParser, name: str = "--model", **more: Any) -> None:
     """--model, or an argument with another name."""
     text = f"{MODEL} (default: %(default)s)"
@@ -99,7 +102,7 @@ def _unit(text: str) -> float:
 
 
 def add_out(parser: argparse.ArgumentParser) -> None:
-    """What check_out() and write() read."""
+    """What check_result() and write() read."""
     parser.add_argument("--out", type=Path, metavar="FILE", help="also write the result as JSON")
 
 
@@ -109,14 +112,27 @@ def check_out(path: Path | None) -> None:
         return
     if path.is_dir():
         raise UserError(f"{path} is a folder: name a file in it")
+    if len(os.fsencode(path.name)) > LONGEST_NAME:
+        raise UserError(f"{path.name}: a file's name can have {LONGEST_NAME} bytes; choose a shorter one")
     if not path.exists():
         paths.make_folder(path.parent)
     elif not os.access(path, os.W_OK):
         raise UserError(f"{path} cannot be written: choose another file")
 
 
+def check_result(path: Path | None) -> None:
+    """check_out() for a result as JSON, which may replace another one, and nothing else."""
+    check_out(path)
+    if path is not None and path.exists():
+        with as_user_error():  # no JSON is a ValueError, and so is no text
+            try:
+                json.loads(path.read_text() if path.is_file() else "")
+            except ValueError:
+                raise ValueError(f"{path} is there already, and no result of a command: choose another file") from None
+
+
 def write(args: argparse.Namespace, result: dict) -> None:
     """Writes a result as JSON if --out was given, and says so."""
     if args.out:
-        args.out.write_text(json.dumps(result, indent=1) + "\n")
+        paths.replace(args.out, (json.dumps(result, indent=1) + "\n").encode())
         print(f"\n{args.out}")

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     net = models.load(args.model)
-    options.check_out(args.out)
+    options.check_result(args.out)
     settings = bench.sizes(net) | {"classes": args.classes}
     settings |= {name: getattr(args, name) for name in ("replay", "fresh") if getattr(args, name) is not None}
     with as_user_error():

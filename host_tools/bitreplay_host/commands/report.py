@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     trained = options.train(args, models.load(args.model))
-    options.check_out(args.out)
+    options.check_result(args.out)
     learner = {name: getattr(args, name) for name in ("replay", "fresh", "classes")} | trained
     with connected(args.board == "emulated", args.port) as board:
         found = memory.measure(board, args.board == "emulated", args.model, learner)

@@ -10,7 +10,9 @@ import argparse
 from pathlib import Path
 
 from ..datasets import registry
+from ..errors import UserError
 from ..experiments import start
+from ..teaching import state
 from . import options
 
 EPILOG = """examples:
@@ -33,7 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     options.check_out(args.out)
+    if args.out.exists() or args.out.is_symlink():
+        raise UserError(f"{args.out} is there already: name another file with -o")
     settings = {name: getattr(args, name) for name in ("replay", "fresh", "classes", "train", "seed")}
     learner = start.make(args.model, args.dataset, settings, options.places(args))
-    learner.save(args.out)
+    state.write(learner, args.out, None)
     print(f"{args.out}: {len(learner.labels)} classes, {learner.replay.n} latents, digest {learner.digest()[:16]}...")

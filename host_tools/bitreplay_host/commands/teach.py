@@ -14,12 +14,15 @@ learner under the same name in its own files. The result is compared, bit for bi
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import re
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
+from bitreplay.interrupts import held
 
 from .. import models, paths
 from ..datasets import labelled
@@ -90,23 +93,47 @@ def run(args: argparse.Namespace) -> None:
     places = Places(options.micropython(args), paths.DATA, args.cache)
     picture = args.out.with_suffix(PICTURE)
     _check_out(args, picture)
-    before = args.out.read_bytes() if args.add else None
+    before = state.content(args.out) if args.add else None
     args.model = args.model or _model(args)
     settings, data = _settings(args), _data(args)
     taught = lesson.prepare(args.model, args.out if args.add else None, settings, args.epochs, data, args.seed)
-    count, held = len(taught.rows), len(taught.tested)
+    count, kept_back = len(taught.rows), len(taught.tested)
     classes = f"{len(data.names)} class{'es' * (len(data.names) > 1)}"
-    print(f"{classes}, {count + held} {data.what}: {count} to learn, {held} held back", flush=True)
-    if args.board == HERE:
+    print(f"{classes}, {count + kept_back} {data.what}: {count} to learn, {kept_back} held back", flush=True)
+    with contextlib.ExitStack() as stack:
+        pupil = _pupil(args, taught, stack)
         kept = lesson.latents(taught, places)
-        result, content = lesson.teach(lesson.without_known(taught, kept), kept, places.micropython)
-    else:
-        result, content = _there(args, taught, places)
-    if args.out.exists() and args.out.read_bytes() != before:
-        args.out, picture = _beside(args.out)
-    paths.replace(args.out, content)
-    found = confusion.matrix(*_tested(taught, result), len(result["labels"]))
-    print(_text(args, taught, result, found, content, picture))
+        taught = lesson.without_known(taught, kept)
+        result, content = lesson.teach(taught, kept, places.micropython)
+        if pupil:
+            pupil.lesson = taught
+            pupil.check_room(len(content))
+            seconds = pupil.teach(taught.data.images if args.on_board else kept)
+            result |= {"seconds": seconds, "there": pupil.path}
+        if state.content(args.out) != before:
+            args.out, picture = _beside(args.out)
+        try:
+            held(_save, args.out, content, pupil)
+            _tell(args, taught, result, content, picture)
+        except KeyboardInterrupt:
+            print(f"\n{args.out} is saved; Ctrl-C came after that", file=sys.stderr)
+            raise
+
+
+def _pupil(args: argparse.Namespace, taught: lesson.Lesson, stack: contextlib.ExitStack) -> on_board.Pupil | None:
+    """The learner on the board, if there is one."""
+    if args.board == HERE:
+        return None
+    name, emulated = upload.file_name(args.out.name), args.board == "emulated"
+    board = stack.enter_context(connected(emulated, None if emulated else args.board))
+    return on_board.Pupil(board, taught, name, args.on_board)
+
+
+def _save(out: Path, content: bytes, pupil: on_board.Pupil | None) -> None:
+    """There and here: what held() does not let Ctrl-C divide."""
+    if pupil:
+        pupil.save(content)
+    paths.replace(out, content)
 
 
 def _check_out(args: argparse.Namespace, picture: Path) -> None:
@@ -170,34 +197,17 @@ def _data(args: argparse.Namespace) -> labelled.Labelled:
         return labelled.load_split(args.folder, net.image_shape, test, args.seed, args.units)
 
 
-def _there(args: argparse.Namespace, taught: lesson.Lesson, places: Places) -> tuple[dict, bytes]:
-    """What lesson.teach() returns, of a learner here and one on a board that became the same."""
-    name = upload.file_name(args.out.name)
-    emulated = args.board == "emulated"
-    with connected(emulated, None if emulated else args.board) as board:
-        pupil = on_board.Pupil(board, taught, name, args.on_board)
-        kept = lesson.latents(taught, places)
-        pupil.lesson = taught = lesson.without_known(taught, kept)
-        result, content = lesson.teach(taught, kept, places.micropython)
-        pupil.check_room(len(content))
-        seconds = pupil.teach(taught.data.images if args.on_board else kept)
-        pupil.compare(content)
-    return result | {"seconds": seconds, "there": pupil.path}, content
-
-
 def _tested(taught: lesson.Lesson, result: dict) -> tuple[np.ndarray, np.ndarray]:
     """Of the test: what each is, and was taken for, as numbers of the learner's labels."""
     numbers = np.array([result["labels"].index(name) for name in taught.data.names])
     return numbers[taught.data.labels[taught.tested]], np.array(result["predicted"], int)
 
 
-def _text(
-    args: argparse.Namespace, taught: lesson.Lesson, result: dict, found: np.ndarray, content: bytes, picture: Path
-) -> str:
-    """What is printed at the end. The plot is written."""
+def _tell(args: argparse.Namespace, taught: lesson.Lesson, result: dict, content: bytes, picture: Path) -> None:
+    """What is printed at the end, and the plot."""
     lines, names = [], [printable(str(label)) for label in result["labels"]]
+    found = confusion.matrix(*_tested(taught, result), len(names))
     if found.sum():
-        confusion.plot(picture, found, names)
         told = f"accuracy on what was held back: {confusion.accuracy(found)}"
         lines = ["", confusion.describe(found, names), "", told]
     where = " on the board, with what was sent" if "there" in result else ""
@@ -205,4 +215,10 @@ def _text(
     lines.append(f"{args.out}: {len(content)} bytes, digest {result['digest'][:16]}")
     if "there" in result:
         lines.append(f"{result['there']}: the same on the board, every bit as it was learned here")
-    return "\n".join([*lines, str(picture)] if found.sum() else lines)
+    print("\n".join(lines), flush=True)
+    if found.sum():
+        with tempfile.TemporaryDirectory() as folder:
+            drawn = Path(folder) / picture.name
+            confusion.plot(drawn, found, names)
+            paths.replace(picture, drawn.read_bytes())
+        print(picture)

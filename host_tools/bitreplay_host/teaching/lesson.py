@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import bitreplay
 import numpy as np
@@ -55,6 +56,10 @@ def prepare(model: Path, state: Path | None, settings: dict, epochs: int, data: 
     with as_user_error():
         check_epochs(epochs)
         known = bitreplay.Learner.load(net, state, **settings).labels if state else []
+    # As a folder is named: a string, but for a learner that knows it as a number.
+    numbers = {str(label): label for label in known if isinstance(label, int)}
+    names: list[Any] = [name if name in known else numbers.get(name, name) for name in data.names]
+    data = replace(data, names=names)
     labels = known + [name for name in data.names if name not in known]
     if not 2 <= len(labels) <= MOST_CLASSES:
         what = "a second class is missing: add a folder" if len(labels) < 2 else "leave some out"
@@ -71,16 +76,23 @@ def prepare(model: Path, state: Path | None, settings: dict, epochs: int, data: 
 
 
 def without_known(lesson: Lesson, kept: np.ndarray) -> Lesson:
-    """The lesson without samples that the learner keeps already, under the same label. UserError if none is new."""
+    """The lesson without samples that the learner keeps already, under the same label; in a test under any.
+
+    UserError if none is new.
+    """
     if not lesson.state:
         return lesson
     known = set(state.samples(state.load(lesson.state, lesson.model)))
+    data, latents = lesson.data, {latent for latent, _ in known}
+    held = np.array([held and kept[row].tobytes() not in latents for row, held in enumerate(data.held)])
+    if taught := int(data.held.sum() - held.sum()):
+        print(f"{taught} of the held back {data.what} were taught before, and do not count in the test")
     new = [(kept[row].tobytes(), lesson.data.names[lesson.data.labels[row]]) not in known for row in lesson.rows]
     if not any(new):
         raise UserError(f"{lesson.state} keeps all {len(new)} samples already: there is nothing to add")
     if not all(new):
         print(f"{len(new) - sum(new)} of the samples to learn are in {lesson.state} already, and left out")
-    return replace(lesson, rows=lesson.rows[new])
+    return replace(lesson, rows=lesson.rows[new], data=replace(data, held=held))
 
 
 def latents(lesson: Lesson, places: Places) -> np.ndarray:

@@ -67,7 +67,7 @@ class Pupil:
             )
 
     def teach(self, kept: np.ndarray) -> float:
-        """Shows it all samples, learns, and saves; returns the seconds. kept: images or latents, a row each."""
+        """Shows it all samples, and learns; returns the seconds. kept: images or latents, a row each."""
         start, shown = time.monotonic(), self.lesson.samples(kept)
         self.board.exec("from binascii import a2b_base64")
         total = len(self.lesson.rows)
@@ -79,11 +79,11 @@ class Pupil:
                 self._run(f"teacher.see({label!r})", learning)
                 bar.update()
             self._run("teacher.learn()", learning)
-        self._run(f"teacher.me.save({self.path!r})")
         return time.monotonic() - start
 
-    def compare(self, expected: bytes) -> None:
-        """UserError if the state that the board saved is another one. The learner is gone there; its file stays."""
+    def save(self, expected: bytes) -> None:
+        """UserError if the state that the board saves is another one. The learner is gone there; its file stays."""
+        self._run(f"teacher.me.save({self.path!r})")
         self.board.exec("import gc; del teacher; gc.collect()")
         if self.board.sha256(self.path) != hashlib.sha256(expected).hexdigest():
             raise UserError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,21 @@ def load(path: Path, model: Path, classes: int | None = None) -> bitreplay.Learn
     net = models.load(model)
     with as_user_error():
         return bitreplay.Learner.load(net, path, **({} if classes is None else {"classes": classes}))
+
+
+def content(path: Path) -> bytes | None:
+    """What is in a file; None if there is none."""
+    return path.read_bytes() if path.exists() else None
+
+
+def write(me: bitreplay.Learner, path: Path, before: bytes | None) -> None:
+    """Writes a learner to a file. UserError if that does not have the content `before` any more."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "state"
+        me.save(file)
+        if content(path) != before:
+            raise UserError(f"{path} was changed meanwhile and is left as it is; nothing was written: run this again")
+        paths.replace(path, file.read_bytes())
 
 
 def describe(me: bitreplay.Learner, path: Path) -> str:

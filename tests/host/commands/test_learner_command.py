@@ -6,6 +6,7 @@ import bitreplay
 import numpy as np
 import pytest
 from bitreplay_host import cli, paths
+from bitreplay_host.teaching import state
 from PIL import Image
 from synthetic_data import paint
 
@@ -134,3 +135,29 @@ def test_mistakes_are_one_line_and_change_nothing(refused, taught, small_model):
 def test_a_model_that_is_not_shipped_must_be_named(taught, capsys):
     assert cli.main(["learner", str(STATE)]) == 2
     assert "is on a model that is not shipped (sha256 " in capsys.readouterr().err
+
+
+def test_what_another_wrote_meanwhile_stays(refused, taught, monkeypatch):
+    merge = state.merge
+
+    def slowly(*given):
+        STATE.write_bytes(b"another")
+        return merge(*given)
+
+    monkeypatch.setattr(state, "merge", slowly)
+    assert "was changed meanwhile and is left as it is" in refused("learner", STATE, "--merge", "other.safetensors")
+    assert STATE.read_bytes() == b"another"
+
+
+def test_a_test_that_fails_leaves_the_file(refused, taught, tmp_path):
+    before = STATE.read_bytes()
+    assert "there is no such folder" in refused("learner", STATE, "--forget", "cup", "--evaluate", tmp_path / "typo")
+    assert STATE.read_bytes() == before
+
+
+def test_a_link_stays_one_and_its_file_is_written(run, taught):
+    Path("link.safetensors").symlink_to(STATE)
+    STATE.chmod(0o600)
+    assert run("learner", "link.safetensors", "--rename", "cup=pan")[0] == 0
+    assert Path("link.safetensors").is_symlink() and STATE.stat().st_mode & 0o777 == 0o600
+    assert sorted(taught().labels) == ["mug", "pan"]

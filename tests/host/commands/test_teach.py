@@ -15,7 +15,7 @@ import pytest
 from bitreplay_host import cli, paths
 from bitreplay_host.datasets import labelled
 from bitreplay_host.device.emulator import EmulatedPico
-from bitreplay_host.teaching import lesson
+from bitreplay_host.teaching import confusion, lesson
 from PIL import Image
 from synthetic_data import paint, tone, write_wav
 
@@ -229,7 +229,31 @@ def test_what_another_wrote_meanwhile_stays(run, photos, monkeypatch, add):
     assert status == 0 and STATE.read_bytes() == b"another"
     assert "me.safetensors was changed meanwhile, and is left as it is: this learner goes to me-2.safetensors" in error
     assert f"me-2.safetensors: {Path('me-2.safetensors').stat().st_size} bytes" in out
-    assert Path("me-2.confusion.png").exists()
+    # With another seed what is held back was taught before.
+    assert Path("me-2.confusion.png").exists() != add
+
+
+def test_folders_named_by_numbers_are_the_classes_of_numbers(run, photos, small_model):
+    assert run("teach", photos)[0] == 0
+    me = load(small_model)
+    for number, label in enumerate(list(me.labels)):
+        me.rename(label, number)
+    me.save(STATE)
+    more = paint(Path("more"), ["cup", "mug"], 5, first=50)
+    for number, name in enumerate(("cup", "mug")):
+        (more / name).rename(more / str(number))
+    assert run("teach", more, "--add")[0] == 0
+    assert sorted(load(small_model).labels) == [0, 1, 2, 3]
+
+
+def test_ctrl_c_after_the_learner_is_saved_says_so(run, photos, small_model, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(confusion, "plot", stop)
+    status, out, error = run("teach", photos)
+    assert status == 130 and "accuracy on what was held back" in out and "me.safetensors is saved" in error
+    assert load(small_model).experiences == 1 and not Path("me.confusion.png").exists()
 
 
 def test_a_full_disk_is_told_and_leaves_nothing(refused, photos, monkeypatch):

@@ -23,8 +23,10 @@ def model(tmp_path):
 
 def test_start(model, synthetic_data, micropython, tmp_path, capsys):
     places = ["--data", synthetic_data, "--cache", tmp_path / "cache", "--micropython", micropython]
-    line = ["start", model, *map(str, places), "-o", str(tmp_path / "me.safetensors")]
-    assert cli.main([*line, "--replay", "150", "--fresh", "7"]) == 0
+    line = ["start", model, *map(str, places)]
+    first = [*line, "--replay", "150", "--fresh", "7", "-o", str(tmp_path / "me.safetensors")]
+    line += ["-o", str(tmp_path / "other.safetensors")]
+    assert cli.main(first) == 0
     assert "100 classes, 150 latents, digest " in capsys.readouterr().out
     net = bitreplay.load(model)
     me = bitreplay.Learner.load(net, tmp_path / "me.safetensors")
@@ -37,7 +39,10 @@ def test_start(model, synthetic_data, micropython, tmp_path, capsys):
         net.latent(image, latent)
     assert bytes(me.replay.latent(0)) in latents
     again = bitreplay.Learner.load(net, tmp_path / "me.safetensors").digest()
+    assert cli.main(first) == 2 and "me.safetensors is there already" in capsys.readouterr().err
     assert cli.main([*line, "--replay", "150", "--fresh", "7"]) == 0 and me.digest() == again
+    assert (tmp_path / "other.safetensors").read_bytes() == (tmp_path / "me.safetensors").read_bytes()
+    line[-1] = str(tmp_path / "third.safetensors")
     assert cli.main([*line, "--dataset", "cifar10"]) == 2
     assert "--dataset: cifar10 does not have the classes of tiny" in capsys.readouterr().err
     assert cli.main([*line, "--classes", "99"]) == 2

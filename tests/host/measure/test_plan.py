@@ -162,6 +162,18 @@ def test_the_deepest_that_fits_is_recommended():
     assert plan.recommend([deepest]) is None
 
 
+def test_a_result_replaces_nothing_but_a_result(tmp_path, capsys):
+    out = tmp_path / "plan.json"
+    line = ["plan", "small", "--out", str(out)]
+    assert cli.main(line) == cli.main(line) == 0
+    for content in (b"thesis", b"\xff\0"):
+        out.write_bytes(content)
+        assert cli.main(line) == 2 and out.read_bytes() == content
+        assert "plan.json is there already, and no result of a command" in capsys.readouterr().err
+    assert cli.main([*line[:-1], str(tmp_path / ("x" * 250))]) == 2
+    assert "a file's name can have 200 bytes" in capsys.readouterr().err
+
+
 def test_it_prints_and_writes_what_it_found(tmp_path, capsys):
     out = tmp_path / "plan.json"
     assert cli.main(["plan", "small", "--board", "RPI_PICO2", "--replay", "100", "--out", str(out)]) == 0
