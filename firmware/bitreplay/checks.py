@@ -1,5 +1,7 @@
 # What a user gives is checked, and refused by an exception that names the argument.
 
+from array import array
+
 MAX_LABEL = 64
 MAX_COUNT = (1 << 30) - 1  # samples of a class, experiences
 MAX_EPOCHS = 1000000  # of a learn()
@@ -83,6 +85,24 @@ def plain(value):
     if hasattr(value, "item") and not hasattr(value, "__len__"):
         return value.item()
     return value.__index__() if hasattr(value, "__index__") and type(value) is not bool else value
+
+
+def kind(value):
+    """What a value is: the name of its type, and of an array its elements' too, such as "array('h')".
+
+    MicroPython takes the elements of an array for those of any other type of their size; its memoryview tells no type.
+    """
+    return repr(value[:0]) if isinstance(value, array) else type(value).__name__
+
+
+def check_progress(progress):
+    """True, False, None or what can be called, or ValueError."""
+    if callable(progress):
+        return progress
+    progress = plain(progress)
+    if progress is not None and type(progress) is not bool:
+        raise ValueError("progress: must be True, False, None or a function, got " + short(progress))
+    return progress
 
 
 def check_buffer(name, buffer, shape, size):

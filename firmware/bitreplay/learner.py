@@ -7,7 +7,7 @@ from array import array
 
 from . import budget, config, state, tidy
 from .busy import idle
-from .checks import check_epochs, check_integer, check_label, check_one_of, plain
+from .checks import check_epochs, check_integer, check_label, check_one_of, check_progress, plain
 from .inside import ONE, Inside
 from .interrupts import held
 from .network import check_network, shadow
@@ -207,13 +207,14 @@ class Learner(Inside):
 
         epochs: 1..1000000, or None: until the minibatches' samples that are right become no more, 20 at most.
         progress: True prints a line an epoch; or a function called with (epoch, epochs, percent of the minibatches'
-        samples that were right), epochs as far as is known; else nothing. ValueError if there are no samples.
+        samples that were right), epochs as far as is known; False or None nothing. ValueError if there are no
+        samples.
 
         Ctrl-C, or another exception, stops early: what was learned so far is consolidated, and the fresh samples wait
         for another learn(). Before the end of the first minibatch that is nothing: on a board the learner is as
         it was.
         """
-        epochs = None if epochs is None else check_epochs(plain(epochs))
+        epochs, progress = None if epochs is None else check_epochs(plain(epochs)), check_progress(progress)
         with idle(self.net.busy):
             self._learn(epochs, progress)
 

@@ -159,6 +159,11 @@ class Network:
         arguments[-1] = out
         try:
             kernel(*arguments)
+        except TypeError:
+            raise TypeError(
+                "out: must be a buffer of %d bytes to write to, such as bytearray, got %s"
+                % (self.latent_bytes, type(out).__name__)
+            )
         except ValueError:
             raise ValueError("out: expected %d bytes, aligned to 4" % self.latent_bytes)
         finally:

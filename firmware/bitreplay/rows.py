@@ -2,8 +2,8 @@
 
 from array import array
 
-from .checks import check_integer, check_one_of, check_path
-from .safetensors import _exists, _explain, _refuse_folder
+from .checks import check_integer, check_one_of, check_path, kind
+from .safetensors import _exists, _explain, _refuse_other
 
 TYPES = {
     "uint8": ("B", "|u1", 1),
@@ -46,7 +46,7 @@ class Record:
 
     def _open(self):
         """The file, at its end, and how many whole rows it has."""
-        _refuse_folder(self.path)
+        _refuse_other(self.path)
         try:
             file = open(self.path, "r+b" if _exists(self.path) else "w+b")  # noqa: SIM115
         except OSError as error:
@@ -82,6 +82,8 @@ class Record:
             self._copy(row)
             row = self.row
         try:
+            if isinstance(row, array) and kind(row) != "array('%s')" % self._type:
+                raise TypeError  # which MicroPython does not
             memoryview(self.row)[:] = memoryview(row)
         except (TypeError, ValueError):
             raise ValueError("row: must be %s of shape %s" % (self.dtype, self.shape))

@@ -12,7 +12,7 @@ from .header import SIZES, count, header_bytes, larger_first, pieces
 MAX_HEADER = 65536
 MAX_NAME = 128
 PIECE = 256  # bytes that are read or written at once
-EISDIR = 21
+EISDIR, EINVAL = 21, 22
 FIELDS = ("dtype", "shape", "data_offsets")
 
 
@@ -225,7 +225,7 @@ def write(path, metadata, tensors):
     everywhere.
     """
     path = check_path(path)
-    _refuse_folder(path)
+    _refuse_other(path)
     tensors = larger_first(tensors)
     size = _checked_header(path, metadata, tensors)
     _recover(path)
@@ -311,7 +311,7 @@ def _read(file, size):
 
 def _open(path):
     path = check_path(path)
-    _refuse_folder(path)
+    _refuse_other(path)
     _recover(path)
     try:
         return open(path, "rb")
@@ -326,19 +326,23 @@ def _explain(error, path, what):
         raise OSError(error.errno, "%s: %s" % (path, what))
 
 
-def _refuse_folder(path):
-    # MicroPython opens a folder, or renames a file over it, and fails later by something else.
+def _refuse_other(path):
+    """OSError for what is there and is no regular file."""
+    # MicroPython opens a folder, or renames a file over it, and fails later by something else. A rename would replace
+    # a device, and a pipe would be waited for.
     try:
-        mode = os.stat(path)[0]
+        mode = os.stat(path)[0] & 0xF000
     except OSError:
         return
-    if mode & 0xF000 == 0x4000:
+    if mode == 0x4000:
         raise OSError(EISDIR, "%s: is a folder; give another name" % path)
+    if mode != 0x8000:
+        raise OSError(EINVAL, "%s: is no regular file, but a device or the like; give another name" % path)
 
 
 def _recover(path):
     """Ends a save that was cut off between the steps of its rename."""
-    _refuse_folder(path + ".new")
+    _refuse_other(path + ".new")
     if _exists(path) or not _exists(path + ".new"):
         return
     try:

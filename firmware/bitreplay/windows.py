@@ -1,8 +1,18 @@
 # Windows of a stream of sensors' readings, as images.
 
-from .checks import check_integer
+from .checks import check_integer, plain, short
 
 SIDE, AXES = 32, 3  # of an image; of a sensor: x, y, z are its colours
+MOST = 1e30  # of a unit: single precision has it
+
+
+def _level(value, unit):
+    try:
+        level = value // unit
+        # Compared before it is an integer, as there may be none so large.
+        return 0 if level < -128 else 255 if level >= 127 else int(level) + 128
+    except (TypeError, ValueError, OverflowError):  # ValueError: NaN, which an infinite value gives, too
+        raise ValueError("values: must be finite numbers, got " + short(value))
 
 
 class Window:
@@ -14,8 +24,10 @@ class Window:
     """
 
     def __init__(self, units=(256, 128), samples=128, hop=64):
-        if type(units) not in (tuple, list) or len(units) not in (1, 2, 4) or min(units) <= 0:
-            raise ValueError("units: must be a tuple of 1, 2 or 4 numbers above 0, one for each sensor")
+        units = [plain(unit) for unit in units] if type(units) in (tuple, list) else ()
+        good = [unit for unit in units if type(unit) in (int, float) and 0 < unit <= MOST]
+        if len(units) not in (1, 2, 4) or len(good) != len(units):
+            raise ValueError("units: must be a tuple of 1, 2 or 4 numbers above 0, at most 1e30, one for each sensor")
         self.units, self.rows = tuple(units), SIDE // len(units)
         # A row starts at least one reading after the row before.
         self.samples = check_integer("samples", samples, SIDE + self.rows - 1, 4096)
@@ -24,20 +36,24 @@ class Window:
         # Of each sensor a ring, twice: so every window is in one piece.
         self.rings = [bytearray(2 * AXES * samples) for _ in units]
         self.pixels = bytearray(SIDE * SIDE * AXES)
+        self._levels = bytearray(AXES * len(units))  # of a reading, while its values are checked
         self.next = self.count = 0
         self.due = samples
 
     def add(self, values):
-        """A reading: the numbers of all sensors' axes, in order. Returns whether a picture is due."""
+        """A reading: the numbers of all sensors' axes, in order. Returns whether a picture is due.
+
+        ValueError for what are no numbers; then nothing has changed.
+        """
         if len(values) != AXES * len(self.units):
             raise ValueError("values: must be %d numbers, got %d" % (AXES * len(self.units), len(values)))
-        size, at, i = AXES * self.samples, AXES * self.next, 0
-        for sensor in range(len(self.units)):
-            ring, unit = self.rings[sensor], self.units[sensor]
+        levels, size, at = self._levels, AXES * self.samples, AXES * self.next
+        for i in range(len(levels)):
+            levels[i] = _level(values[i], self.units[i // AXES])
+        i = 0
+        for ring in self.rings:
             for axis in range(AXES):
-                level = int(values[i] // unit) + 128
-                level = 0 if level < 0 else 255 if level > 255 else level
-                ring[at + axis] = ring[size + at + axis] = level
+                ring[at + axis] = ring[size + at + axis] = levels[i]
                 i += 1
         self.next = self.next + 1 if self.next + 1 < self.samples else 0
         self.due -= 1

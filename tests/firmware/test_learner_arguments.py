@@ -163,6 +163,9 @@ LABEL = "label: must be a str of 1..64 characters or an int of 64 bits"
         (lambda me: me.predict_latent(bytes(17)), ValueError, "latent: expected 16 bytes"),
         (lambda me: me.learn(0), ValueError, "epochs: must be an integer, 1..1000000, got 0"),
         (lambda me: me.learn(2.0), ValueError, "epochs: must be"),
+        (lambda me: me.learn(1, 1), ValueError, "progress: must be True, False, None or a function, got 1"),
+        (lambda me: me.learn(1, "yes"), ValueError, "progress: must be True, False, None or a function, got 'yes'"),
+        (lambda me: me.learn(1, 0), ValueError, "progress: must be"),
     ],
 )
 def test_bad_input_leaves_the_learner_as_it_was(net, synthetic, see, error, message):
@@ -242,7 +245,7 @@ def test_numbers_of_numpy(net):
         type(value) for value in Learner(net, **ours).config.values()
     ]
     me.see(models.image(), 0)
-    me.learn(np.int64(1), progress=False)
+    me.learn(np.int64(1), progress=np.False_)
     with pytest.raises(ValueError, match="replay: must be an integer"):
         Learner(net, replay=np.float64(30))
 

@@ -31,10 +31,10 @@ for path in sys.argv[1:]:
         if net.labels:
             label, probability = net.classify(image)
             print(label.encode(), "%.6f" % probability)
-    for image, out in ((bytes(5), latent), (image, bytearray(5))):
+    for image, out in ((bytes(5), latent), (image, bytearray(5)), (image, bytes(net.latent_bytes)), (image, None)):
         try:
             net.latent(image, out)
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             print(error)
 """
 
@@ -42,7 +42,10 @@ for path in sys.argv[1:]:
 def test_same_under_micropython(tmp_path, micropython, cpython):
     paths = [models.save(tmp_path / name, make(0)) for name, make in MODELS.items()]
     paths += [models.tiny_model(tmp_path / f"tiny{seed}", seed=seed) for seed in range(3)]
-    assert micropython(SAME, *paths) == cpython(SAME, *paths)
+    told = micropython(SAME, *paths)
+    assert told == cpython(SAME, *paths)
+    for wrong in ("bytes", "NoneType"):
+        assert told.count("bytes to write to, such as bytearray, got %s\n" % wrong) == len(paths)
 
 
 ROMFS = """

@@ -66,6 +66,37 @@ def test_a_link_in_the_way_of_a_save_leads_nowhere(tmp_path, request, implementa
     assert not (tmp_path / "me.safetensors").is_symlink()
 
 
+DEVICES = """
+import sys, bitreplay
+folder = sys.argv[1]
+net = bitreplay.load(folder + "/model.safetensors")
+me = bitreplay.Learner(net)
+for path in (folder + "/pipe", folder + "/device", folder + "/me"):
+    for step in (me.save, lambda path: bitreplay.Learner.load(net, path), lambda path: bitreplay.record(path, 1)):
+        try:
+            step(path)
+            print("done")
+        except OSError as error:
+            print(str(error).split("] ")[-1].replace("EINVAL: ", ""))
+"""
+
+
+@pytest.mark.parametrize("implementation", ["micropython", "cpython"])
+def test_what_is_no_regular_file_is_left_alone(tmp_path, request, implementation):
+    """A pipe would be waited for; a device is reached by a link, which a save would replace."""
+    models.tiny_model(tmp_path / "model.safetensors")
+    for name in ("pipe", "me.new"):
+        os.mkfifo(tmp_path / name)
+    (tmp_path / "device").symlink_to("/dev/full")
+    lines = request.getfixturevalue(implementation)(DEVICES, tmp_path).splitlines()
+    paths = [tmp_path / name for name in 3 * ["pipe"] + 3 * ["device"] + 2 * ["me.new"]]
+    told = "{}: is no regular file, but a device or the like; give another name"
+    # A record has no .new.
+    assert lines == [told.format(path) for path in paths] + ["done"]
+    assert (tmp_path / "pipe").is_fifo() and (tmp_path / "me.new").is_fifo() and (tmp_path / "device").is_symlink()
+    assert sorted(os.listdir(tmp_path)) == ["device", "me", "me.new", "model.safetensors", "pipe"]
+
+
 def test_pathlib(tmp_path):
     """On the host a pathlib.Path is a path too, or anything else that os.fspath takes."""
 

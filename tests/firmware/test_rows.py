@@ -94,10 +94,12 @@ with bitreplay.record(sys.argv[1], (2, 3), "int16") as log:
     log.append([9] * 6)
 log = bitreplay.record(sys.argv[1], (2, 3), "int16")
 print(log.rows)
+floats = bitreplay.record(sys.argv[1] + "f", 1, "float32")
 for call in (
     lambda: bitreplay.record("", 1), lambda: bitreplay.record("a.npy", ()), lambda: bitreplay.record("a.npy", 0),
     lambda: bitreplay.record("a.npy", 1, "int64"), lambda: bitreplay.record(sys.argv[1], 6, "int16"),
     lambda: log.append([1]), lambda: log.append([70000] * 6), lambda: log.append(bytes(6)),
+    lambda: log.append(array("H", bytes(12))), lambda: floats.append(array("I", bytes(4))),
 ):
     try:
         print("taken", call())
@@ -110,4 +112,8 @@ def test_boards_write_the_same(micropython, cpython, tmp_path):
     shown = [run(SCRIPT, tmp_path / "log.npy") for run in (micropython, cpython)]
     assert shown[0].splitlines()[0] == "2" and shown[1].splitlines()[0] == "4"
     assert shown[0].splitlines()[1:] == shown[1].splitlines()[1:] and "taken" not in shown[0]
+    assert shown[0].splitlines()[-2:] == [
+        "row: must be int16 of shape (2, 3)",
+        "row: must be float32 of shape (1,)",
+    ]
     assert np.load(tmp_path / "log.npy").tolist() == [[[1, -2, 3], [-4, 5, -6]], [[9] * 3] * 2] * 2

@@ -98,6 +98,7 @@ for call in (
     lambda: bitreplay.logmel(44100), lambda: bitreplay.logmel(8000, 17), lambda: bitreplay.logmel(bands=65),
     lambda: bitreplay.logmel(columns=0), lambda: sound.add(array("h", bytes(20))),
     lambda: sound.add(bytearray(248)), lambda: sound.of(None), lambda: sound.of([1, 2]),
+    lambda: sound.add(array("H", bytes(496))), lambda: sound.of(array("H", bytes(496))),
 ):
     try:
         print("taken", call())
@@ -116,7 +117,7 @@ def test_what_is_refused(request, port):
         "bands: must be an integer, 16..64, got 65",
         "columns: must be an integer, 1..256, got 0",
         "samples: must be 248, the hop from one column to the next, got 10",
-        *(kind + name for name in ("bytearray", "NoneType", "list")),
+        *(kind + name for name in ("bytearray", "NoneType", "list", "array('H')", "array('H')")),
     ]
 
 

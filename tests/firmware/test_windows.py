@@ -58,9 +58,12 @@ def test_each_sensor_has_its_rows(sensors):
 
 SCRIPT = """
 import bitreplay
+nan, inf = float("nan"), float("inf")
 window = bitreplay.window()
 for call in (
     lambda: bitreplay.window(units=256), lambda: bitreplay.window(units=(1, 0)), lambda: bitreplay.window((1, 1, 1)),
+    lambda: bitreplay.window((nan, 1)), lambda: bitreplay.window((1, inf)), lambda: bitreplay.window((1, 10**400)),
+    lambda: bitreplay.window((1, "1")),
     lambda: bitreplay.window(samples=46), lambda: bitreplay.window(hop=129), lambda: window.add([1, 2, 3]),
 ):
     try:
@@ -76,12 +79,46 @@ print(sum([i * v for i, v in enumerate(window.image())]))
 def test_boards_and_cpython_agree(micropython, cpython):
     lines = micropython(SCRIPT).splitlines()
     assert lines == cpython(SCRIPT).splitlines()
-    units = "units: must be a tuple of 1, 2 or 4 numbers above 0, one for each sensor"
+    units = "units: must be a tuple of 1, 2 or 4 numbers above 0, at most 1e30, one for each sensor"
     assert lines[:-1] == [
-        units,
-        units,
-        units,
+        *7 * [units],
         "samples: must be an integer, 47..4096, got 46",
         "hop: must be an integer, 1..128, got 129",
         "values: must be 6 numbers, got 3",
     ]
+
+
+WRONG = """
+import bitreplay
+nan, inf = float("nan"), float("inf")
+window = bitreplay.window(samples=47, hop=1)
+for i in range(46):
+    window.add([256 * i] * 6)
+before = bytes(window.image()), [bytes(ring) for ring in window.rings]
+for wrong in (nan, inf, -inf, "9", None):
+    try:
+        print("taken", window.add([9999, 9999, 0, 0, 0, wrong]))
+    except ValueError as error:
+        print(error)
+print((bytes(window.image()), [bytes(ring) for ring in window.rings]) == before)
+print(window.add([1e30, -1e30, 10**40, -(10**40), 127 * 128, -128 * 128]))
+print(list(window.rings[0][138:141]), list(window.rings[1][138:141]))
+"""
+
+
+@pytest.mark.parametrize("port", ["micropython", "cpython"])
+def test_a_reading_that_is_refused_leaves_no_trace(request, port):
+    *refused, same, due, rings = request.getfixturevalue(port)(WRONG).splitlines()
+    assert refused == [
+        "values: must be finite numbers, got " + wrong for wrong in ("nan", "inf", "-inf", "'9'", "NoneType")
+    ]
+    assert (same, due, rings) == ("True", "True", "[255, 0, 255] [0, 255, 0]")
+
+
+def test_a_value_too_large_for_an_integer():
+    """1e308 of a small unit is infinite; of a unit that is a fraction 10**400 is no float."""
+    window = bitreplay.window((1e-5, 1))
+    window.add([1e308, -1e308, 0, 0, 0, 0])
+    assert list(window.rings[0][:3]) == [255, 0, 128]
+    with pytest.raises(ValueError, match="^values: must be finite numbers"):
+        window.add([10**400, 0, 0, 0, 0, 0])
