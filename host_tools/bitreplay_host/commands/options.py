@@ -96,9 +96,9 @@ def _unit(text: str) -> float:
     """A number, or a fraction. Integers stay such, as boards compute with them."""
     try:
         value = Fraction(text) if "/" not in text else Fraction(*map(Fraction, text.split("/", 1)))
-    except (ValueError, ZeroDivisionError):
+        return value.numerator if value.denominator == 1 else float(value)
+    except (ValueError, ZeroDivisionError, OverflowError):
         raise argparse.ArgumentTypeError(f"must be a number such as 128, 0.5 or 1/64, got {text!r}") from None
-    return value.numerator if value.denominator == 1 else float(value)
 
 
 def add_out(parser: argparse.ArgumentParser) -> None:

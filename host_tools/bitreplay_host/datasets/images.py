@@ -6,6 +6,7 @@ import glob
 import itertools
 import os
 import re
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,11 +16,15 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps
 from tqdm import tqdm
 
-from ..errors import UserError
+from ..errors import UserError, printable
 from . import registry
 
 MOST = 5000  # training images that CIFAR-10 has of a class
 PICTURES = ".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".heic", ".heif", ".avif"
+SYSTEMS = {  # names of what systems make, in lower case
+    "__macosx", "__pycache__", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found",
+    "thumbs.db", "ehthumbs.db", "desktop.ini"
+}  # fmt: skip
 UNCLEAR = {"I": "32-bit integers", "F": "floating point"}  # by Pillow's mode
 OTHERS = {  # what files begin with, whatever they are called
     "HEIC": rb".{4}ftyp(he|mif1|msf1)",
@@ -51,11 +56,15 @@ def write(pictures: Iterable[tuple[Path, np.ndarray]], folder: Path, inputs: Ite
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".new-", dir=folder) as new:
         for path, content in contents.items():
-            if not path.exists():
-                path.parent.mkdir(parents=True, exist_ok=True)
-                temporary = Path(new) / path.name
+            if path.exists():
+                continue
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = Path(new) / path.name
+            try:
                 temporary.write_bytes(content)
                 temporary.rename(path)
+            except OSError as error:  # of a full disk it names no file
+                raise UserError(f"{path} cannot be written: {error.strerror}") from error
     return list(contents)
 
 
@@ -78,7 +87,8 @@ def expanded(paths: Iterable[Path]) -> list[Path]:
 def named(paths: Iterable[Path]) -> list[tuple[Path, Path]]:
     """(image file, where it goes, without a suffix) of files, and of all pictures in folders, whose tree is kept.
 
-    A folder that is not alone keeps its own name, too. UserError for a folder without pictures.
+    A folder that is not alone keeps its own name, too. What is no file is told.
+    UserError for a folder without pictures.
     """
     found: list[tuple[Path, Path]] = []
     paths = list(paths)
@@ -86,7 +96,10 @@ def named(paths: Iterable[Path]) -> list[tuple[Path, Path]]:
         if not path.is_dir():
             found.append((path, Path(path.stem)))
             continue
-        inside = [file for file in files(path) if is_picture(file)]
+        every, others = files(path)
+        inside = [file for file in every if is_picture(file)]
+        for one in others:
+            print(f"left out: {printable(why_no_file(one))}", file=sys.stderr)
         if not inside:
             raise UserError(f"{path} has no pictures in it ({', '.join(PICTURES)}): name another folder")
         start = Path(path.resolve().name if len(paths) > 1 else "")
@@ -99,15 +112,39 @@ def is_picture(path: Path) -> bool:
     return path.suffix.lower() in PICTURES
 
 
-def files(folder: Path) -> list[Path]:
-    """All files in a folder and those in it, but for hidden ones, in order."""
-    found = sorted(folder.rglob("*"))
-    return [path for path in found if path.is_file() and not is_hidden(path.relative_to(folder))]
+def files(folder: Path) -> tuple[list[Path], list[Path]]:
+    """(all files in a folder and those in it, in order; what else is there: why_no_file()), but for hidden ones.
+
+    Links to folders are followed. Each folder is read once, and none that this one is in, so that loops end.
+    """
+    found: list[Path] = []
+    others: list[Path] = []
+    seen: set[Path] = set()
+    for start in folder.resolve(), folder.absolute().parent.resolve():
+        seen |= {start, *start.parents}
+    waiting = [folder]
+    while waiting:
+        for path in sorted(waiting.pop(0).iterdir(), key=lambda path: (path.is_symlink(), path)):
+            if is_hidden(path):
+                continue
+            if path.is_dir() and path.resolve() not in seen:
+                seen.add(path.resolve())
+                waiting.append(path)
+            else:
+                (found if path.is_file() else others).append(path)
+    return sorted(found), sorted(others)
+
+
+def why_no_file(path: Path) -> str:
+    """What is wrong with one that files() found among the others."""
+    if path.is_dir():
+        return f"{path} is a folder that is read already"
+    return f"{path} is {'a broken link' if path.is_symlink() and not path.exists() else 'no regular file'}"
 
 
 def is_hidden(path: Path) -> bool:
-    """Whether systems, not people, have made it: .DS_Store, __MACOSX and their like."""
-    return any(part.startswith((".", "__")) for part in path.parts)
+    """Whether its name says that systems, not people, have made it: .DS_Store, __MACOSX and their like."""
+    return path.name.startswith(".") or path.name.lower() in SYSTEMS
 
 
 def of_photos(photos: Iterable[tuple[Path, Path]], side: int) -> Iterator[tuple[Path, np.ndarray]]:

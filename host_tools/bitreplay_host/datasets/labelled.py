@@ -19,7 +19,7 @@ from bitreplay.checks import check_label
 from PIL import Image
 from tqdm import tqdm
 
-from ..errors import UserError, as_user_error, printable
+from ..errors import UserError, printable
 from . import images, sensors
 from .sensors import UNITS, Shape
 
@@ -76,7 +76,7 @@ class _Found(NamedTuple):
 
 def kind(folder: Path) -> Kind:
     """What most files are in the folders of a folder; pictures if it has none."""
-    found = [file for file in images.files(folder) if file.parent != folder]
+    found = [file for file in images.files(folder)[0] if file.parent != folder]
     return max(KINDS, key=lambda one: sum(map(one.holds, found)))
 
 
@@ -106,8 +106,10 @@ def _load(path: Path, shape: Shape, units: Sequence[float] | None) -> _Found:
     if units and found.kind is not READINGS:
         raise UserError(f"--units is for readings ({', '.join(READINGS.suffixes)}), and {path} has {found.kind.name}")
     for name in found.names:
-        with as_user_error():
+        try:
             check_label(name)
+        except ValueError as error:
+            raise UserError(f"{path}: {error}") from None
     _tell_shared(found)
     return found
 
@@ -116,7 +118,7 @@ def load_split(
     path: Path, shape: Shape = SHAPE, share: float = 0.2, seed: int = 1, units: Sequence[float] | None = None
 ) -> Labelled:
     """As load(), with a share of each class held back: by split(), of readings the end of each file; or by hand, where
-    the folder has train and test."""
+    the folder has train and test. What is in both of these is told, and left out of the test."""
     if not parts(path):
         found = _load(path, shape, units)
         if found.kind is READINGS:
@@ -131,9 +133,16 @@ def load_split(
         raise UserError(f"{path}: train has {train.kind.name} in it, and test {test.kind.name}; both need the same")
     if unknown := set(test.names) - set(train.names):
         raise UserError(f"{path / 'test' / min(unknown)}: there is no such class in train; move it elsewhere")
+    _tell(_beside(path), "beside train and test, and left out")
+    taught = set(map(_digest, train.images))
+    new = np.array([_digest(image) not in taught for image in test.images])
+    if not new.all():
+        count = int(np.count_nonzero(~new))
+        told = f"{count} of the {test.kind.samples} in test {'are' if count > 1 else 'is'} in train, too"
+        print(f"{told}: not tested", file=sys.stderr)
     numbers = np.array([train.names.index(name) for name in test.names])
-    labels = np.concatenate([train.labels, numbers[test.labels]])
-    pictures = np.concatenate([train.images, test.images])
+    labels = np.concatenate([train.labels, numbers[test.labels[new]]])
+    pictures = np.concatenate([train.images, test.images[new]])
     return Labelled(pictures, labels, train.names, np.arange(len(labels)) >= len(train.labels), train.kind.samples)
 
 
@@ -153,14 +162,29 @@ def _ends(found: _Found, share: float) -> tuple[_Found, np.ndarray]:
 def split(pictures: np.ndarray, labels: np.ndarray, share: float, seed: int) -> np.ndarray:
     """Which of the images are held back: this share of each class, but at least one if there are two; booleans.
 
-    What is drawn follows from an image's bytes and the seed: it stays where it is when others are added.
+    What is drawn follows from an image's bytes and the seed: it stays where it is when others are added. Copies of
+    one image are counted and told. Those of which not all are drawn are taught: a test of these would tell nothing.
     """
     held = np.zeros(len(labels), bool)
-    drawn = [hashlib.sha256(b"%d," % seed + picture.tobytes()).digest() for picture in pictures]
-    for c in np.unique(labels) if share else ():
-        rows = sorted(np.flatnonzero(labels == c), key=lambda row: drawn[row])
-        held[rows[: min(len(rows) - 1, max(1, round(share * len(rows))))]] = True
+    if not share:
+        return held
+    copies: dict[bytes, list[int]] = {}
+    for row, image in enumerate(pictures):
+        copies.setdefault(_digest(image, seed), []).append(row)
+    left = [min(count - 1, max(1, round(share * count))) for count in np.bincount(labels).tolist()]
+    for _, rows in sorted(copies.items()):
+        c, *others = set(labels[rows].tolist())
+        if len(rows) <= left[c] and not others:
+            held[rows] = True
+            left[c] -= len(rows)
+    if more := len(labels) - len(copies):
+        told = f"{more} of the samples {'are copies' if more > 1 else 'is a copy'} of others"
+        print(f"{told}: no sample is both taught and tested", file=sys.stderr)
     return held
+
+
+def _digest(image: np.ndarray, seed: int = 0) -> bytes:
+    return hashlib.sha256(b"%d," % seed + image.tobytes()).digest()
 
 
 def parts(path: Path) -> bool:
@@ -169,7 +193,12 @@ def parts(path: Path) -> bool:
 
 
 def _folders(path: Path) -> list[Path]:
-    return sorted(one for one in path.iterdir() if one.is_dir() and not images.is_hidden(Path(one.name)))
+    return sorted(one for one in path.iterdir() if one.is_dir() and not images.is_hidden(one))
+
+
+def _beside(path: Path) -> list[str]:
+    """What lies beside the folders of a folder."""
+    return sorted(str(one) for one in path.iterdir() if not one.is_dir() and not images.is_hidden(one))
 
 
 def _folder(path: Path, shape: Shape, units: Sequence[float] | None) -> _Found:
@@ -179,10 +208,15 @@ def _folder(path: Path, shape: Shape, units: Sequence[float] | None) -> _Found:
     one = kind(path)
     if one is PICTURES:
         _check_pictures(shape)
-    loose = [file for file in path.iterdir() if file.is_file() and not images.is_hidden(Path(file.name))]
-    others = loose + [file for files in classes.values() for file in files if not one.holds(file)]
-    chosen = [(number, file) for number, files in enumerate(classes.values()) for file in files if one.holds(file)]
-    _tell([str(file) for file in sorted(others)], f"no {one.name} by their names, and left out")
+    if one is READINGS:
+        sensors.check_units(units or UNITS)
+    chosen = [
+        (number, file) for number, (files, _) in enumerate(classes.values()) for file in files if one.holds(file)
+    ]
+    others = [str(file) for files, _ in classes.values() for file in files if not one.holds(file)]
+    _tell(_beside(path), "beside the folders of classes, and left out")
+    _tell(others, f"no {one.name} by their names, and left out")
+    _tell([images.why_no_file(file) for _, bad in classes.values() for file in bad], "not to be read, and left out")
     counts = np.bincount([number for number, _ in chosen], minlength=len(classes))
     for folder, count in zip(classes, counts, strict=True):
         if count == 0:
@@ -231,7 +265,7 @@ def _tell_shared(found: _Found) -> None:
     """Tells of samples that are in more than one class, as nobody can learn these."""
     classes: dict[bytes, set[int]] = {}
     for image, label in zip(found.images, found.labels, strict=True):
-        classes.setdefault(hashlib.sha256(image.tobytes()).digest(), set()).add(int(label))
+        classes.setdefault(_digest(image), set()).add(int(label))
     shared = [sorted(several) for several in classes.values() if len(several) > 1]
     if shared:
         names = " and ".join(printable(found.names[label]) for label in shared[0])
@@ -242,10 +276,14 @@ def _tell_shared(found: _Found) -> None:
 def _archive(path: Path, shape: Shape) -> _Found:
     """What an .npz has."""
     _check_pictures(shape)
+    arrays, field = {}, ""
     try:
         with np.load(path) as file:  # an .npy is no context, which is an AttributeError or TypeError
-            arrays = {name: file[name] for name in ("images", "labels", "names") if name in file.files}
+            for field in {"images", "labels", "names"} & set(file.files):
+                arrays[field] = file[field]
     except Exception:  # a damaged file raises anything
+        if field:
+            raise UserError(f"{path}: {field} cannot be read; save numbers or strings, no objects") from None
         raise UserError(f"{path} is neither a folder nor an .npz with images and labels") from None
     if not {"images", "labels"} <= set(arrays):
         raise UserError(f"{path} has no images or no labels: save it by np.savez(file, images=..., labels=...)")
@@ -257,16 +295,28 @@ def _archive(path: Path, shape: Shape) -> _Found:
     if len(labels) != len(pictures) or labels.dtype.kind not in "iuUS":
         raise UserError(f"{path}: labels must be {len(pictures)} integers or strings, a label for each image")
     found, numbers = np.unique(labels, return_inverse=True)
-    names = [str(label) for label in found.astype(str)]
     if "names" in arrays:
-        if labels.dtype.kind not in "iu" or found[0] < 0 or found[-1] >= len(arrays["names"]):
-            raise UserError(f"{path}: with names, labels must be integers, 0..{len(arrays['names']) - 1}")
-        names = [str(arrays["names"][label]) for label in found]
+        every = _texts(path, "names", arrays["names"])
+        if labels.dtype.kind not in "iu" or found[0] < 0 or found[-1] >= len(every):
+            raise UserError(f"{path}: with names, labels must be integers, 0..{len(every) - 1}")
+        names = [every[label] for label in found]
         if len(set(names)) < len(names):
             raise UserError(f"{path}: names has a name twice; give each class its own")
+    else:
+        names = _texts(path, "labels", found.astype(str) if found.dtype.kind in "iu" else found)
     if pictures.shape[1:] == shape:
         return _Found(pictures, numbers, names, np.arange(len(pictures)), PICTURES)
     grey = pictures.reshape(pictures.shape[:3]) if channels[0] == 1 else pictures
     scaled = tqdm(grey, desc="scaling images", unit="image", disable=None, leave=False)
     fitted = np.stack([images.fit(Image.fromarray(one), shape) for one in scaled])
     return _Found(fitted, numbers, names, np.arange(len(fitted)), PICTURES)
+
+
+def _texts(path: Path, field: str, values: np.ndarray) -> list[str]:
+    """Strings of an .npz."""
+    if values.ndim != 1 or values.dtype.kind not in "US":
+        raise UserError(f"{path}: {field} must be strings, in one dimension; they are {values.dtype} {values.shape}")
+    try:
+        return [value.decode() if isinstance(value, bytes) else str(value) for value in values]
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: {field} has bytes that are no UTF-8: save strings") from None

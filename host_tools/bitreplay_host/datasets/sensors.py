@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
-import math
 import re
 from collections.abc import Sequence
 from functools import lru_cache
@@ -20,6 +20,7 @@ Shape = tuple[int, int, int]  # height, width, channels
 
 RATES = 8000, 16000  # of LogMel; what has another one becomes the second
 UNITS = 256, 128  # of Window: 2 g and 250 degrees per second, of an MPU-6050
+MOST = 1e30  # of a reading; boards have single precision
 FULL = 0.5  # this share of readings at the ends of the scale is no chance
 
 
@@ -61,9 +62,11 @@ def _read(path: Path) -> tuple[int, np.ndarray]:
 
     try:
         with soundfile.SoundFile(path) as file:
-            samples, rate, told = file.read(always_2d=True), file.samplerate, file.extra_info
-    except soundfile.LibsndfileError as error:
-        raise UserError(f"{path} is not a sound that can be read ({error.error_string}): save it as WAV") from None
+            count = -1 if file.seekable() else file.frames  # GSM 6.10 and such cannot seek
+            samples, rate, told = file.read(count, always_2d=True), file.samplerate, file.extra_info
+    except (soundfile.SoundFileError, ValueError, MemoryError) as error:
+        why = getattr(error, "error_string", str(error)) or "damaged"
+        raise UserError(f"{path} is not a sound that can be read ({why}): save it as WAV of 16 bits") from None
     if cut := re.search(r"^data : (\d+) \(should be (\d+)\)", told, re.MULTILINE):
         raise UserError(f"{path} is cut off: it tells of {cut[1]} bytes of sound, and has {cut[2]}")
     if rate < RATES[0]:
@@ -90,8 +93,7 @@ def of_csv(path: Path, shape: Shape, units: Sequence[float] = UNITS) -> tuple[li
     """
     if shape != (SIDE, SIDE, AXES):
         raise UserError(f"{path}: readings are pictures of {SIDE}x{SIDE}x{AXES}, and the model's are {_sides(shape)}")
-    with as_user_error():
-        window = Window(tuple(units))
+    window = check_units(units)
     readings = _readings(path, AXES * len(units))
     found = [picture(window.image(), shape) for reading in readings if window.add(reading)]
     if not found:
@@ -105,6 +107,12 @@ def of_csv(path: Path, shape: Shape, units: Sequence[float] = UNITS) -> tuple[li
                 "if they are in g and degrees per second: --units 1/64 250/128"
             )
     return found, ""
+
+
+def check_units(units: Sequence[float]) -> Window:
+    """The window of such units; UserError for others."""
+    with as_user_error():
+        return Window(tuple(units))
 
 
 def _readings(path: Path, count: int) -> list[list[float]]:
@@ -122,23 +130,19 @@ def _readings(path: Path, count: int) -> list[list[float]]:
         if number == 1 and not numbers:
             continue  # names of the columns
         if not len(numbers) == len(line) == count:
-            told = f"must be {count} numbers with commas, x, y, z of each sensor"
+            told = f"must be {count} numbers with commas, x, y, z of each sensor, at most {MOST:g}"
             raise UserError(f"{path}, line {number}: {told}; it is {','.join(line)[:60]!r}")
         found.append(numbers)
     return found
 
 
 def _number(field: str) -> float | None:
-    """An integer as one, as boards compute with it; None for what is no number."""
-    try:
-        return int(field)
-    except ValueError:
-        pass
-    try:
-        value = float(field)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
+    """An integer as one, as boards compute with it; None for what is no number, or above MOST."""
+    for read in int, float:
+        with contextlib.suppress(ValueError):
+            value = read(field)
+            return value if abs(value) <= MOST else None
+    return None
 
 
 def _sides(shape: Shape) -> str:

@@ -164,7 +164,8 @@ def test_readings_are_learned_in_their_units(run, refused, tmp_path):
     moves = ["--evaluate", tmp_path / "moves", "--model", paths.model("imu")]
     assert "--units 1/64" in refused("learner", STATE, *moves)
     assert "accuracy: 100.0 % (32 of 32)" in run("learner", STATE, *moves, "--units", "1/64", "1.953125")[1]
-    assert "must be a number such as 128, 0.5 or 1/64" in refused(*teach, "--units", "1/0")
+    for units in ("1/0", "3e400/7"):
+        assert "must be a number such as 128, 0.5 or 1/64" in refused(*teach, "--units", units)
 
 
 def test_mistakes_are_one_line_and_leave_nothing(refused, photos, tmp_path):

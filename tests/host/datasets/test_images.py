@@ -1,6 +1,9 @@
 """bitreplay images: what a learner takes, from photographs and from CIFAR-10."""
 
+import errno
+import os
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -284,3 +287,32 @@ def test_a_bad_photo_leaves_nothing(photo, tmp_path, capsys):
     (tmp_path / "b.jpg").write_text("no")
     refused(capsys, "b.jpg is not a picture", photo, tmp_path / "b.jpg", "--out", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_full_disk_names_the_file_and_leaves_nothing(photo, tmp_path, capsys, monkeypatch):
+    def full(path, content):
+        with path.open("wb") as file:
+            file.write(content[:10])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    out = tmp_path / "out"
+    refused(capsys, f"{out / 'a.rgb'} cannot be written: No space left on device", photo, "--out", out)
+    assert not list(out.iterdir())
+
+
+def test_links_to_folders_are_followed_and_what_is_no_file_is_told(tmp_path, capsys):
+    folder = tmp_path / "in"
+    paint(folder, mug_1__png="red")
+    paint(tmp_path, far_1__png="blue")
+    (folder / "cup").symlink_to(tmp_path / "far")
+    (folder / "mug" / "up").symlink_to(folder)
+    (folder / "mug" / "2.png").symlink_to(tmp_path / "none")
+    os.mkfifo(folder / "mug" / "3.png")
+    assert cli.main(["images", str(folder), "--out", str(tmp_path / "out")]) == 0
+    assert colours(tmp_path / "out") == {"mug/1.rgb": "red", "cup/1.rgb": "blue"}
+    assert capsys.readouterr().err.splitlines() == [
+        f"left out: {folder / 'mug' / '2.png'} is a broken link",
+        f"left out: {folder / 'mug' / '3.png'} is no regular file",
+        f"left out: {folder / 'mug' / 'up'} is a folder that is read already",
+    ]

@@ -59,6 +59,31 @@ def test_compressed_files_are_nearly_the_same_picture(tmp_path):
     assert abs(picture(tmp_path / "b.ogg") - expected)[expected > 200].max() < 9
 
 
+@pytest.mark.parametrize("subtype", ["GSM610", "G721_32", "NMS_ADPCM_16"])
+def test_files_that_cannot_seek_are_read(subtype, tmp_path):
+    soundfile.write(tmp_path / "a.wav", tone() / 32768, 8000, subtype)
+    write_wav(tmp_path / "b.wav", tone())
+    loud = picture(tmp_path / "b.wav").astype(int).mean(axis=1).argmax(axis=0)
+    assert (picture(tmp_path / "a.wav").astype(int).mean(axis=1).argmax(axis=0) == loud).all()
+
+
+@pytest.mark.parametrize("error", [ValueError, soundfile.SoundFileRuntimeError, MemoryError])
+def test_whatever_a_recording_raises_names_it(error, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise error("odd")
+
+    monkeypatch.setattr(soundfile.SoundFile, "read", fail)
+    path = write_wav(tmp_path / "a.wav", tone())
+    assert "a.wav is not a sound that can be read (odd): save it as WAV" in told(sensors.of_sound, path, SOUND)
+
+
+def test_a_flac_that_is_cut_off_is_told(tmp_path):
+    path = tmp_path / "a.flac"
+    soundfile.write(path, np.random.default_rng(1).uniform(-1, 1, 16000), 16000)
+    path.write_bytes(path.read_bytes()[:16000])
+    assert "a.flac is not a sound that can be read (" in told(sensors.of_sound, path, SOUND)
+
+
 @pytest.mark.parametrize("rate", [11025, 22050, 44100, 48000])
 def test_other_rates_are_resampled(rate, tmp_path):
     """A tone keeps its bands, and one above them is not folded into them."""
@@ -133,10 +158,14 @@ def test_readings_in_other_units(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("1,2,3\n", "a.csv, line 1: must be 6 numbers with commas, x, y, z of each sensor; it is '1,2,3'"),
+        (
+            "1,2,3\n",
+            "a.csv, line 1: must be 6 numbers with commas, x, y, z of each sensor, at most 1e+30; it is '1,2,3'",
+        ),
         ("a,b,c,d,e,f\n\n1,2,3,4,5,x\n", "a.csv, line 3: must be 6 numbers"),
         ("1,2,3,4,5,x\n", "a.csv, line 1: must be 6 numbers"),
         ("1,2,3,4,5,nan\n", "a.csv, line 1: must be 6 numbers"),
+        (f"1,2,3,4,5,6\n1,2,3,4,5,{'6' * 400}\n", "a.csv, line 2: must be 6 numbers"),
         ("1;2;3;4;5;6\n1;2;3;4;5;6\n", "a.csv, line 2: must be 6 numbers with commas"),
         ("1,2,3,4,5,6\n" * 127, "a.csv is too short: it has 127 readings, and a window 128"),
         ("", "a.csv is too short: it has 0 readings"),
