@@ -28,7 +28,7 @@ def execute(binary, script, *arguments):
 
     Returns the finished process.
     """
-    options = [] if binary == sys.executable else ["-X", "heapsize=16m"]
+    options = [] if binary == sys.executable else ["-X", "heapsize=32m"]
     command = [binary, *options, HERE / script, *arguments]
     folders = [str(ROOT / "firmware"), str(Path(kernel_arguments.__file__).parent)]
     environment = {**os.environ, "MICROPYPATH": os.pathsep.join(folders), "UBSAN_OPTIONS": "print_stacktrace=1"}

@@ -68,7 +68,7 @@ bitreplay.logmel().hear()  # attr-defined
 bitreplay.window(unit=(1, 2))  # call-arg
 bitreplay.record("log.npy")  # call-arg
 _bitreplay.random(1, 6)  # arg-type
-_bitreplay.add(x=bytes(4), y=bytearray(4))  # call-arg
+_bitreplay.head_sum(weight=bytes(4), bits=16)  # call-arg
 _bitreplay.expand(bytes(4), bytes(64))  # call-arg
 """
 

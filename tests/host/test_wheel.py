@@ -57,7 +57,7 @@ def test_the_shipped_models_are_at_hand(bitreplay, installed):
         "upload small --port /none": "there is no /none",
         "upload --install --port /none": "there is no /none",
         "images nothing.jpg": "nothing.jpg: No such file or directory",
-        "images --cifar10 2": "run `bitreplay data cifar10 --dir",
+        "images --cifar10 2": "run `bitreplay data cifar10`",
         "emulate": "run `make firmware BOARD=RPI_PICO` in a clone of BitReplay and set BITREPLAY_BUILD",
         "experiment": "run `make unix` in a clone of BitReplay and set BITREPLAY_BUILD",
         "bench --board instructions": "run `make natmods` in a clone of BitReplay",

@@ -1,6 +1,8 @@
 """bitreplay bench runs and writes what it prints, and reckons right; how fast this machine is, is no test."""
 
+import errno
 import json
+import os
 import types
 
 import bitreplay
@@ -65,11 +67,18 @@ def test_learners_are_those_that_are_asked_for(bench, deep_model):
     assert (head["train"], head["replay"], head["fresh"]) == ("head", 500, 100)
 
 
-def test_what_cannot_be_written_is_printed(micropython, capsys):
+def test_what_cannot_be_written_is_printed(micropython, capsys, monkeypatch, tmp_path):
     """A disk that is full, as an example."""
-    assert cli.main([*ARGUMENTS, "--micropython", str(micropython), "--out", "/dev/full"]) == 2
+
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    out = tmp_path / "bench.json"
+    assert cli.main([*ARGUMENTS, "--micropython", str(micropython), "--out", str(out)]) == 2
     shown = capsys.readouterr()
-    assert "inference: " in shown.out and "No space left" in shown.err
+    assert "inference: " in shown.out and "bench.json: No space left" in shown.err
+    assert not list(tmp_path.iterdir())
 
 
 def test_shapes_are_those_of_the_model(bench, small_model, deep_model):
