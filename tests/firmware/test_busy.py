@@ -40,8 +40,10 @@ def test_at_every_branch(model, tmp_path, micropython_of_tests, port, what, call
     lines = micropython_of_tests(script, HERE, model, tmp_path, port, what, json.dumps(calls))
     found = {line["call"]: line["counts"] for line in map(json.loads, lines.splitlines())}
     assert list(found) == calls
+    # Of a learn() that fails soon there are fewer, and Ctrl-C that comes with its error is not told.
+    many = 150 if calls == ["fail to learn"] else 300
     for passed, stopped in found.values():
-        assert stopped >= 5 > passed or stopped > 150
+        assert stopped >= 5 > passed or stopped > many
 
 
 THREADS = """

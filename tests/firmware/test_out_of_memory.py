@@ -108,7 +108,7 @@ def test_every_allocation_fails(tmp_path, micropython_of_tests, settings, held, 
         assert line["outcomes"].get("done", 0) < line["allocations"] / 2, line
     assert list(found) == list(steps)
     for step, (alone, with_all_later) in found.items():
-        assert alone["allocations"] == with_all_later["allocations"] >= 5
+        assert alone["allocations"] == with_all_later["allocations"] > (4 if step == "undo" else 5)
         outcomes = {*alone["outcomes"], *with_all_later["outcomes"]} - {"done"}
         assert outcomes <= steps[step]
         # Only learn() has several ways: a failure alone is cleaned up after, and with the others there is no room to.

@@ -54,9 +54,8 @@ def run(args: argparse.Namespace) -> None:
     changes = args.rename or args.forget or args.classes is not None or args.merge
     if args.out and not changes:
         raise UserError("-o is for a changed learner: add --rename, --forget, --classes or --merge")
-    if args.out and args.out.resolve() != args.file.resolve() and (args.out.exists() or args.out.is_symlink()):
-        raise UserError(f"{args.out} is there already: name another file with -o")
-    options.check_out(args.out)
+    here = not args.out or args.out.resolve() == args.file.resolve()
+    (options.check_out if here else options.check_new)(args.out)
     with as_user_error():
         check_epochs(args.epochs)
     path = args.out or args.file

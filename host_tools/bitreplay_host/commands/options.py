@@ -120,15 +120,22 @@ def check_out(path: Path | None) -> None:
         raise UserError(f"{path} cannot be written: choose another file")
 
 
+def check_new(path: Path | None) -> None:
+    """check_out() for what may replace nothing."""
+    if path is not None and (path.exists() or path.is_symlink()):
+        raise UserError(f"{path} is there already: name another file with -o")
+    check_out(path)
+
+
 def check_result(path: Path | None) -> None:
     """check_out() for a result as JSON, which may replace another one, and nothing else."""
     check_out(path)
-    if path is not None and path.exists():
-        with as_user_error():  # no JSON is a ValueError, and so is no text
-            try:
-                json.loads(path.read_text() if path.is_file() else "")
-            except ValueError:
-                raise ValueError(f"{path} is there already, and no result of a command: choose another file") from None
+    if path is None or not path.exists():
+        return
+    try:
+        json.loads(path.read_text() if path.is_file() else "")
+    except ValueError:  # no JSON, or no text
+        raise UserError(f"{path} is there already, and no result of a command: choose another file") from None
 
 
 def write(args: argparse.Namespace, result: dict) -> None:

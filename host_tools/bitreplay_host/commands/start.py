@@ -10,7 +10,6 @@ import argparse
 from pathlib import Path
 
 from ..datasets import registry
-from ..errors import UserError
 from ..experiments import start
 from ..teaching import state
 from . import options
@@ -34,9 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    options.check_out(args.out)
-    if args.out.exists() or args.out.is_symlink():
-        raise UserError(f"{args.out} is there already: name another file with -o")
+    options.check_new(args.out)
     settings = {name: getattr(args, name) for name in ("replay", "fresh", "classes", "train", "seed")}
     learner = start.make(args.model, args.dataset, settings, options.places(args))
     state.write(learner, args.out, None)
