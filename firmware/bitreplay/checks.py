@@ -88,11 +88,16 @@ def plain(value):
 
 
 def kind(value):
-    """What a value is: the name of its type, and of an array its elements' too, such as "array('h')".
+    """What a value is: the name of its type, and of an array its elements' too, such as "array('h')"."""
+    return repr(value[:0]) if isinstance(value, array) else type(value).__name__
+
+
+def is_other_array(value, typecode):
+    """Whether a value is an array, but not one of these elements.
 
     MicroPython takes the elements of an array for those of any other type of their size; its memoryview tells no type.
     """
-    return repr(value[:0]) if isinstance(value, array) else type(value).__name__
+    return isinstance(value, array) and kind(value) != "array('%s')" % typecode
 
 
 def check_progress(progress):
@@ -112,6 +117,8 @@ def check_buffer(name, buffer, shape, size):
     """
     if isinstance(buffer, str):
         raise TypeError(name + ": must be a buffer of bytes, such as bytes or bytearray, got str")
+    if is_other_array(buffer, "B"):
+        raise TypeError("%s: must be uint8, got %s" % (name, kind(buffer)))
     try:
         view = memoryview(buffer)
     except TypeError:

@@ -2,7 +2,7 @@
 
 from array import array
 
-from .checks import check_integer, check_one_of, check_path, kind
+from .checks import check_integer, check_one_of, check_path, is_other_array
 from .safetensors import _exists, _explain, _refuse_other
 
 TYPES = {
@@ -82,7 +82,7 @@ class Record:
             self._copy(row)
             row = self.row
         try:
-            if isinstance(row, array) and kind(row) != "array('%s')" % self._type:
+            if is_other_array(row, self._type):
                 raise TypeError  # which MicroPython does not
             memoryview(self.row)[:] = memoryview(row)
         except (TypeError, ValueError):

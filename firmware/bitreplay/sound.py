@@ -4,7 +4,7 @@ from array import array
 
 import _bitreplay as kernels
 
-from .checks import check_integer, check_one_of, kind
+from .checks import check_integer, check_one_of, is_other_array, kind
 
 SIDE = 32  # columns, and bands of frequency, of the shipped models' images
 LEAST, MOST = 16, 64  # bands: of more, some would have no bin
@@ -154,10 +154,9 @@ class LogMel:
 
     def _check(self, samples):
         # A slice of the right type can be assigned, and nothing else but, on MicroPython, one of another type's array.
-        found = kind(samples)
         try:
-            if isinstance(samples, array) and found != "array('h')":
+            if is_other_array(samples, "h"):
                 raise TypeError
             memoryview(self.samples)[:0] = memoryview(samples)[:0]
         except (TypeError, ValueError):
-            raise TypeError('samples: must be signed integers of 16 bits, such as array("h"), got ' + found)
+            raise TypeError('samples: must be signed integers of 16 bits, such as array("h"), got ' + kind(samples))

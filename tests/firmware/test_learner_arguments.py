@@ -257,7 +257,7 @@ me = bitreplay.Learner(net)
 for see, wrong in (
     (me.see, 5), (me.see, "a" * 192), (me.see, array("H", bytes(192))), (me.see, [0] * 192),
     (me.see_latent, "a" * 16), (me.see_latent, [0] * 16), (me.see_latent, array("H", bytes(16))),
-    (me.see_latent, None),
+    (me.see_latent, None), (me.see, array("b", bytes(192))), (me.see_latent, array("b", bytes(16))),
 ):
     try:
         see(wrong, 1)
@@ -268,4 +268,4 @@ show(text=str(me.fresh.n))
 """
     texts = [found["text"] for found in run(micropython, script, model)]
     assert texts.pop() == "0"
-    assert [text.split(":")[0] for text in texts] == ["image"] * 4 + ["latent"] * 4
+    assert [text.split(":")[0] for text in texts] == ["image"] * 4 + ["latent"] * 4 + ["image", "latent"]
