@@ -16,21 +16,21 @@ from pathlib import Path
 
 from bitreplay.dataflow import MAX_NAME
 
-from .. import models
+from .. import models, paths
 from ..errors import UserError
 from ..paths import SUFFIX
-from .options import LATENT_HELP, add_data
+from .options import LATENT_HELP, MODEL, add_data
 
 EPILOG = """examples:
   bitreplay export pretrain/backbone.pt backbone.safetensors
   bitreplay export pretrain/backbone.pt small.safetensors --no-head --name small
-  bitreplay export --latent block5 models/backbone.safetensors backbone_4x4.safetensors --name backbone_4x4
+  bitreplay export --latent block5 backbone backbone_4x4.safetensors --name backbone_4x4
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
-    parser.add_argument("source", type=Path, help="what `bitreplay pretrain` wrote, or a model (.safetensors)")
+    parser.add_argument("source", type=paths.model, help=f"what `bitreplay pretrain` wrote, or a model: {MODEL}")
     parser.add_argument("model", type=Path, help="the .safetensors file to write")
     parser.add_argument("--name", help="the model's name (default: that of a model, else backbone)")
     parser.add_argument("--no-head", action="store_true", help="leave out the pretrained classes")

@@ -11,8 +11,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .. import paths
 from ..training import KINDS, WIDTHS
-from .options import LATENT_HELP, add_data
+from .options import LATENT_HELP, MODEL, add_data
 
 if TYPE_CHECKING:
     from ..training.pretrain import Settings
@@ -26,7 +27,7 @@ EPILOG = """examples:
   bitreplay pretrain --data ~/words --cutmix 0 --widths 32 32 64 64 128 --out words.pt      words/yes/*.wav, ...
   bitreplay pretrain --data hapt --cutmix 0 --widths 32 32 64 64 128 --epochs 20 --batch 64 --out imu.pt
   bitreplay pretrain --widths 32 32 64 64 128 --cutmix 0 --out small.pt
-  bitreplay pretrain --init models/backbone.safetensors --latent block5 --above --cutmix 0 --epochs 15 --out deep.pt
+  bitreplay pretrain --init backbone --latent block5 --above --cutmix 0 --epochs 15 --out deep.pt
   bitreplay pretrain --net float --epochs 30 --out twin.pt
   bitreplay pretrain --teacher twin.pt --init twin.pt --out taught.pt
   bitreplay export backbone.pt backbone.safetensors
@@ -37,7 +38,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     parser.add_argument("--out", type=Path, default=Path("pretrain/backbone.pt"), help="default: %(default)s")
     parser.add_argument(
-        "--init", type=Path, help="start from this checkpoint's or model's weights; blocks it lacks start as identity"
+        "--init",
+        metavar="CHECKPOINT|MODEL",
+        type=paths.model,
+        help=f"start from these weights; blocks that they lack start as identity. MODEL: {MODEL}",
     )
     parser.add_argument(
         "--folded", action="store_true", help="of a checkpoint's net: with batch norm as integers, as it is exported"

@@ -7,7 +7,7 @@ from pathlib import Path
 import bitreplay
 import numpy as np
 import pytest
-from bitreplay_host import cli
+from bitreplay_host import cli, paths
 from bitreplay_host.datasets import registry
 from bitreplay_host.errors import UserError
 from safetensors import safe_open
@@ -166,6 +166,14 @@ def test_latents_that_a_net_does_not_have(export_command, tmp_path, name):
     status, out, error = export_command(checkpoint, "--latent", name)
     assert status == 2 and not out.exists()
     assert error == f"bitreplay: --latent {name}: the net can be cut at block0, block1, block2, block3, latent\n"
+
+
+def test_a_shipped_model_by_its_name(export_command):
+    status, out, error = export_command("small")
+    assert (status, error) == (0, "")
+    expected, found = load_file(paths.model("small")), load_file(out)
+    assert expected.keys() == found.keys()
+    assert all((expected[name] == found[name]).all() for name in expected)
 
 
 def test_a_cut_model_is_cut_again_and_uncut(exported, tmp_path, capsys):
