@@ -8,6 +8,7 @@ import hashlib
 import statistics
 
 import bitreplay
+from bitreplay_host import models, paths
 from bitreplay_host.experiments import curves, demo, experiment
 from bitreplay_host.experiments.class_incremental import TITLES
 from bitreplay_host.measure import bench, instructions, memory
@@ -29,6 +30,12 @@ ROOT = MEASURED.parents[1]
 
 def page(name):
     return (ROOT / name).read_text()
+
+
+@functools.cache
+def network(name):
+    """A shipped model's: one for all that is told of it."""
+    return models.load(paths.model(name))
 
 
 def runs(name):
@@ -183,8 +190,7 @@ def bytes_table():
 def peers_table():
     """TinyMaix was measured once: boards/peers/README.md."""
     name, pico = "backbone", measured("pico")
-    path = ROOT / "models" / f"{name}.safetensors"
-    net, size = bitreplay.load(path), path.stat().st_size
+    net, size = network(name), paths.model(name).stat().st_size
     accuracy = (
         f"{final('methods')['mean']:.1f} learned class by class, {final('methods', 'joint')['mean']:.1f} jointly"
     )
@@ -315,16 +321,14 @@ def final_bytes(name):
 
 def needs(name, **settings):
     """The bytes of a learner on a shipped model."""
-    net = bitreplay.load(ROOT / "models" / f"{name}.safetensors")
-    return bitreplay.Learner(net, **settings).memory()
+    return bitreplay.Learner(network(name), **settings).memory()
 
 
 def cards():
     """What the models' cards say of bytes."""
 
     for name in "backbone", "small", "imu", "speech", "backbone_4x4", "small_8x8":
-        content = (ROOT / "models" / f"{name}.safetensors").read_bytes()
-        net = bitreplay.load(ROOT / "models" / f"{name}.safetensors")
+        content, net = paths.model(name).read_bytes(), network(name)
         yield f"models/{name}.md", f"| sha256 | `{hashlib.sha256(content).hexdigest()}` |"
         yield f"models/{name}.md", f"| file | {len(content):,} bytes"
         yield f"models/{name}.md", f"| binary MACs | {net.binary_macs / 1e6:.1f} M, counting taps in the padding"
