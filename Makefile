@@ -136,7 +136,8 @@ demo: setup unix
 	@$(BIN)/bitreplay demo --out build/demo
 
 # The tests that take longest come first (tests/conftest.py), and a core with nothing left to do takes from the other's.
-PYTEST := $(BIN)/pytest -n $(JOBS) --dist worksteal
+# They start hundreds of Python processes, which compile what they import once, also where the environment forbids it.
+PYTEST := env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n $(JOBS) --dist worksteal
 
 check: lint unix unix-asan lib data
 	@$(PYTEST) -m "not (emulator or qemu or toolchain or torch or exhaustive or slow)"

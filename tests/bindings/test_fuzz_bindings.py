@@ -7,6 +7,7 @@ import pytest
 from bitreplay_host import reference
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("part", (0, 1))
 def test_fuzz_bindings(fuzz, part):
     """Every other case."""

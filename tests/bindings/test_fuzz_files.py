@@ -15,6 +15,7 @@ EXPECTED = {f"{kind} {outcome}" for kind in BOTH for outcome in ("accepted", "re
 EXPECTED |= {"model revalued accepted", "model spliced refused", "synthetic accepted"}
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("binary, cases", [(None, 4608), (sys.executable, 2880)], ids=["micropython", "cpython"])
 def test_fuzz_files(fuzz, tmp_path, binary, cases):
     paths = [models.save(tmp_path / make.__name__, make()) for make in (models.mixed, models.deep, models.plain)]

@@ -15,6 +15,7 @@ TESTS = "test_bconv2d.py", "test_nearest.py"
 ANSWERS = {"neither": "0", "popcnt": "(name[0] == 'p')"}
 
 
+@pytest.mark.exhaustive
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="another processor")
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
 def test_kernels_on_processors_that_count_in_other_ways(answer, tmp_path):

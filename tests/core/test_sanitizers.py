@@ -50,6 +50,7 @@ def environment(tmp_path_factory):
     }
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("tests", [TESTS[i::3] for i in range(3)], ids=" ".join)
 def test_kernels_under_sanitizers(environment, tests):
     """The tests of the C files, with NumPy's buffers on the sanitizer's heap; any report ends the process."""
