@@ -122,7 +122,7 @@ wheel: setup
 	@echo build/wheel/*.whl
 
 # The pages with what they link to, as they lie here.
-PAGES := $(wildcard *.md docs/*.md docs/*.png docs/measured/*.md models/*.md models/*.log boards/*/README.md firmware/examples/*.py) LICENSE
+PAGES := $(wildcard *.md docs/*.md docs/*.png docs/measured/*.md models/*.md models/*.log models/*/*.md models/*/*.log boards/*/README.md firmware/examples/*.py) LICENSE
 docs: $(VENV)/.docs
 	@rm -rf $(BUILD)/docs && mkdir -p $(BUILD)/docs/pages
 	@cp --parents $(PAGES) $(BUILD)/docs/pages
