@@ -44,7 +44,7 @@ include tests/natmod/build.mk
 
 define HELP
 make demo       teach MicroPython on this machine new classes, and plot its accuracy
-make check      before a commit: lint, kernels, learner and host tools; two minutes when all is built, on two idle cores
+make check      before a commit: lint, kernels, learner and host tools; three minutes when all is built, two cores
 make test       what CI runs: that, emulated boards and processors, PyTorch, firmware
 make test-all   that and what takes long
 make lint       ruff, mypy, clang-format
