@@ -73,13 +73,13 @@ with open(folder + "/runs.json") as file:
     runs = json.load(file)
 for name, config in runs.items():
     net = bitreplay.load(folder + "/" + config.pop("model", "tiny") + ".safetensors")
-    settings = {"replay": 12, "classes": 6}
+    settings = {"replay": 20, "classes": 6}
     settings.update(config)
     me = bitreplay.Learner(net, **settings)
     synthetic = Synthetic(net.latent_bytes)
     digests = []
     for classes in ((0, 1), (2, 3, 1), (4, 0)):
-        for i in range(16):
+        for i in range(24):
             c = classes[i % len(classes)]
             if i % 4:
                 me.see_latent(synthetic.latent(c), labels[c])
