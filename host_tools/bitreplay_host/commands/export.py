@@ -18,7 +18,6 @@ from bitreplay.dataflow import MAX_NAME
 
 from .. import models, paths
 from ..errors import UserError
-from ..paths import SUFFIX
 from .options import LATENT_HELP, MODEL, add_data
 
 EPILOG = """examples:
@@ -51,7 +50,7 @@ def _is_model(path: Path) -> bool:
 
 def run(args: argparse.Namespace) -> None:
     if args.model.exists() and args.model.samefile(args.source):
-        kind = "model" if args.source.suffix == SUFFIX else "checkpoint"
+        kind = "model" if args.source.suffix == paths.SUFFIX else "checkpoint"
         raise UserError(f"{args.model} is the {kind} itself: choose another name for the model")
     if args.model.exists() and not _is_model(args.model):
         raise UserError(f"{args.model} is there already and is no model: choose another name, or remove it")

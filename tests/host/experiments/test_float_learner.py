@@ -68,12 +68,15 @@ def test_accuracy_is_that_of_the_integers(net, arguments, least):
 
 
 SLOW = pytest.mark.slow  # half a minute, for a layer more than two
-LONG = pytest.mark.exhaustive
 
 
 @pytest.mark.parametrize(
     ("name", "train"),
-    [pytest.param("deep", "all", marks=SLOW), pytest.param("deep", 2, marks=LONG), ("nothing", "head")],
+    [
+        pytest.param("deep", "all", marks=SLOW),
+        pytest.param("deep", 2, marks=pytest.mark.exhaustive),
+        ("nothing", "head"),
+    ],
 )
 def test_accuracy_with_other_layers(tmp_path, name, train):
     """Three layers between signs, the upper two of them, and none that could be trained.
