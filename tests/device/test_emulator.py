@@ -126,7 +126,8 @@ def test_power_cut_while_writing(pico, mpremote, torn):
             terminal.write(b"\r\x03")
             assert terminal.read_until(b">>> ").endswith(b">>> ")
             pico.cut_power(after_flash_ops=cut_after, torn=torn)
-            start_script(terminal, write("new " * 300))
+            # "OK" is not waited for: power may be gone before it has come.
+            terminal.write(b"\r\x01" + write("new " * 300).encode() + b"\x04")
             cut = pico.wait_for("cut", timeout=10)
             assert cut["during"] in ("erase", "program") and cut["torn"] is torn
         assert pico.stats()["state"] == "off"
