@@ -1,7 +1,7 @@
 """Turn a pretrained PyTorch backbone into the integer model that boards run.
 
-Folds batch norm into 16-bit slopes, packs the binary weights and writes a .safetensors file. `bitreplay evaluate`
-tells how well the integers agree with PyTorch.
+Folds batch norm into 16-bit slopes, packs the binary weights, leaves out what all rows of the head have in common, and
+writes a .safetensors file. `bitreplay evaluate` tells how well the integers agree with PyTorch.
 
 With --latent the net of a checkpoint or of an exported model is cut at a block: the latent is what that block's binary
 convolution reads, and the layers from there on can be trained on the board. Levels, two a channel, replace the

@@ -126,7 +126,7 @@ def convert(net, head: bool) -> tuple[list[dict], dict[str, np.ndarray]]:
     out.bconv("tail", net.trainable, 1, net.trainable.groups)
     out.layers.append({"op": "global_avg_pool"})
     if head:
-        weight = int8_weight(net.head.detach(), HEAD_SCALE).numpy() * HEAD_SCALE
+        weight = net.head_weight().detach().numpy() * HEAD_SCALE
         out.tensors["head.weight"] = weight.round().astype(np.int8)
         # Scores are Q10; the products are in units of 1 / (STREAM * HEAD_SCALE) = 2^-11.
         out.tensors["head.shift"] = np.full(len(weight), -1, np.int8)

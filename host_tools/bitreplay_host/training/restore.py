@@ -68,7 +68,11 @@ def from_checkpoint(path):
 
 
 def from_model(path: Path) -> Net:
-    """The folded Net, in float64, of a model that `export` wrote; UserError if it is another model."""
+    """The folded Net, in float64, of a model that `export` wrote; UserError if it is another model.
+
+    Of a head that an older `export` wrote, the net leaves out what all rows have in common: its scores differ from the
+    file's.
+    """
     try:
         with safe_open(path, "np") as file:
             graph = json.loads(file.metadata()["graph"])

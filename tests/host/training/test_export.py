@@ -60,6 +60,31 @@ def test_a_net_from_a_model_is_exported_as_that_model(exported, tmp_path):
     assert (tmp_path / "again.safetensors").read_bytes() == path.read_bytes()
 
 
+@pytest.mark.parametrize("exported", [(0,), (1, "block2")], indirect=True)
+def test_what_the_rows_of_a_head_have_in_common_is_left_out(exported, tmp_path):
+    """So it is also while a net is trained: its scores are those of the model."""
+    net, path = exported
+    images = images_of(20, 4)
+    before = net(as_input(images))
+    assert not load_file(path)["head.weight"].mean(0).round().any()
+    with torch.no_grad():
+        net.head += torch.randint(-30, 31, net.head.shape[1:]) / torch_net.HEAD_SCALE
+    assert net(as_input(images)).equal(before)
+    export.export(net, tmp_path / "again.safetensors", "random", LABELS)
+    assert contents(tmp_path / "again.safetensors") == contents(path)
+
+
+@pytest.mark.parametrize("exported", [(0,)], indirect=True)
+def test_of_rows_that_would_saturate_the_same_is_left_out(exported, tmp_path):
+    net, _ = exported
+    with torch.no_grad():
+        net.head[0], net.head[1:] = 100 / torch_net.HEAD_SCALE, -80 / torch_net.HEAD_SCALE
+    assert ((net.head - net.head_weight()) * torch_net.HEAD_SCALE == 100 - 127).all()
+    export.export(net, tmp_path / "net.safetensors", "random", LABELS)
+    export.export(restore.from_model(tmp_path / "net.safetensors"), tmp_path / "again.safetensors", "random", LABELS)
+    assert contents(tmp_path / "again.safetensors") == contents(tmp_path / "net.safetensors")
+
+
 def layer_by_layer(net, images, latent, levels):
     """A folded Net, a layer at a time, with levels (i8) in the shortcut's place of a block: its features, int8."""
     x = net.stem(as_input(images).double())
