@@ -318,6 +318,7 @@ def test_misaligned_buffers(call):
     refuse(call, cases)
 
 
+@pytest.mark.exhaustive
 def test_overlapping_outputs(call):
     """Every output with every other buffer: by its first bytes, its last, in the middle, and as a whole."""
     cases = []

@@ -43,6 +43,7 @@ def test_sensor_is_read(call_example, movements, tmp_path):
     assert [0x68, 0x6B, 1] in written and [0x68, 0x1B, 8] in written
 
 
+@pytest.mark.exhaustive
 def test_imu_learns(run_example, movements, record_property):
     """Three people whom the network never saw: learned from one recording, tested on another.
 

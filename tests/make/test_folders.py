@@ -40,6 +40,7 @@ def assert_refused(done, *words):
     assert all(word in line for word in words), line
 
 
+@pytest.mark.exhaustive
 def test_clean(clone, make, tmp_path):
     assert make(clone, "lib").returncode == 0
     ctypes.CDLL(clone / "build" / "libbitreplay.so")

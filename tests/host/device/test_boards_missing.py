@@ -82,6 +82,7 @@ def test_a_port_in_use(small_model, silent_port, complaint):
         assert "in use by another program" in complaint("upload", small_model, "--port", silent_port)
 
 
+@pytest.mark.exhaustive
 def test_a_silent_port(small_model, silent_port, complaint):
     line = complaint("upload", small_model, "--port", silent_port)
     assert f"{silent_port} does not answer as MicroPython does" in line and "bitreplay flash" in line

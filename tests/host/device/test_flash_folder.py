@@ -75,6 +75,7 @@ def test_what_is_in_the_way_or_too_large_is_told(line, small_model, capsys):
     assert listed(line) == "['flash'] ['me.safetensors']"
 
 
+@pytest.mark.exhaustive
 def test_verify_and_report(line, small_model, capsys, tmp_path):
     """Scripts and what they are given have a folder there, which is gone afterwards."""
     mount(line, blocks=4 * BLOCKS)

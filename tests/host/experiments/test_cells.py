@@ -56,6 +56,7 @@ def run(synthetic_data, small_model, micropython, tmp_path, monkeypatch, capsys)
     return run
 
 
+@pytest.mark.exhaustive
 def test_a_sweep_goes_on(run, tmp_path, monkeypatch):
     """Stopped after three of nine learners; then it is as if it had not been."""
     keep, out = Cells.keep, tmp_path / "out"
@@ -80,6 +81,7 @@ def test_a_sweep_goes_on(run, tmp_path, monkeypatch):
     assert trained == 9 and "note: " not in told and (tmp_path / "other" / "results.json").read_text() == results
 
 
+@pytest.mark.exhaustive
 def test_other_settings_are_other_cells(run, tmp_path, small_model, synthetic_data, monkeypatch):
     """All that a result follows from; what does not matter to it, such as other seeds, is no reason to train again."""
     seed = ["--seeds", "1"]

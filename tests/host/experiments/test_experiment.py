@@ -80,6 +80,7 @@ def results(out, shown):
     return table, runs, rows
 
 
+@pytest.mark.exhaustive
 def test_real_images(real_data, micropython, tmp_path):
     """The command itself, the shipped model and CIFAR-10: 20 images a class, every method."""
     command = [sys.executable, "-m", "bitreplay_host.cli", "experiment", "--fresh", "20", "--test", "20"]

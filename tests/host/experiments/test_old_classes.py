@@ -49,6 +49,7 @@ def test_old_classes_beside_new_ones(run, model, synthetic_data, tmp_path, capsy
     assert "note: 3 of 3 learners were in" in capsys.readouterr().out
 
 
+@pytest.mark.exhaustive
 def test_the_seed_draws_what_is_replayed(run, tmp_path):
     """Nothing is told twice: another number of latents is another learner."""
     more = ["--methods", "replay_head", "replay_deep", "--train", "1", "--replay", "20", "50", "--seeds", "1", "2"]

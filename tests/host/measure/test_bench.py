@@ -57,6 +57,7 @@ def test_bench_writes_times_and_ratios(bench, capsys):
         assert f"{kernel['shape']}  " in printed
 
 
+@pytest.mark.exhaustive
 def test_learners_are_those_that_are_asked_for(bench, deep_model):
     asked = "--train", "all", "--channels", "0.25", "--replay", "40", "--fresh", "12"
     head, deep = bench("--model", str(deep_model), *asked)["taught"]

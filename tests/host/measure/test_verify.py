@@ -90,6 +90,7 @@ def test_the_shipped_model_matches(micropython, capsys):
     assert "every bit matches" in capsys.readouterr().out
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("kernel", "argument", "byte", "bit", "name", "index", "difference"),
     [
@@ -122,6 +123,7 @@ def test_a_wrong_result_is_located(verify, broken):
     assert len(returned) == 1
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("kernel", "argument", "byte", "trainings"),
     [
