@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import figures
 
 LIKE = 0.6  # how like the old one a block or table must be
+TABLE = r"\|---\|\n(?:\|.*\n)+\n"
 NUMBER = r"[0-9a-f]{64}|[+-]?[0-9][0-9,.]*[0-9]|[+-]?[0-9]"
 
 
@@ -34,15 +35,17 @@ def words_only(text):
 
 
 def most_like(wanted, candidates):
-    """That of some texts which is most like the wanted one; LookupError if none is."""
+    """That of some texts which is most like the wanted one; LookupError if none is, or several are alike."""
 
     def likeness(text):
         return difflib.SequenceMatcher(None, words_only(text), words_only(wanted), autojunk=False).ratio()
 
-    found = max(candidates, key=likeness, default="")
-    if likeness(found) < LIKE:
-        raise LookupError(f"there is nothing like this:\n{wanted}")
-    return found
+    found = [likeness(text) for text in candidates]
+    best = max(found, default=0)
+    most = [text for text, ratio in zip(candidates, found, strict=True) if ratio == best]
+    if best < LIKE or len(most) > 1:
+        raise LookupError(f"there is {'nothing' if best < LIKE else 'more than one thing'} like this:\n{wanted}")
+    return most[0]
 
 
 def with_block(page, printed):
@@ -56,7 +59,20 @@ def with_table(page, rows):
     wanted = table(rows)
     if wanted in page:
         return page
-    return page.replace(most_like(wanted, re.findall(r"\|---\|\n(?:\|.*\n)+\n", page)), wanted)
+    return page.replace(most_like(wanted, re.findall(TABLE, page)), wanted)
+
+
+def with_table_under(heading):
+    """As with_table(), for the first table under a heading: others are like it."""
+
+    def with_table(page, rows):
+        before, here, after = page.partition(f"\n{heading}\n")
+        found = re.search(TABLE, after.split("\n#")[0] + "\n")
+        if not found:
+            raise LookupError(f"there is no table under {heading}")
+        return before + here + after[: found.start()] + table(rows) + after[found.end() :]
+
+    return with_table
 
 
 def with_sentence(page, words):
@@ -74,6 +90,7 @@ def with_sentence(page, words):
 def main():
     wanted = [(name, with_block, printed) for name, printed in figures.print_blocks()]
     wanted += [(name, with_table, list(rows())) for name, rows in figures.TABLES]
+    wanted += [(figures.RESULTS, with_table_under(heading), list(rows())) for heading, rows in figures.STUDIES]
     wanted += [(name, with_sentence, words) for name, words in figures.sentences()]
     failed = False
     for name, write, what in wanted:

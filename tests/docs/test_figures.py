@@ -1,6 +1,7 @@
 """The figures in the docs are those that commands measured, whose JSON is in docs/measured, to the letter."""
 
 import json
+import re
 from pathlib import Path
 
 import figures
@@ -22,13 +23,19 @@ def test_what_commands_print(name, printed):
     assert write.block(printed) in page(name), f"{name} needs:\n{write.block(printed)}\n{AGAIN}"
 
 
-@pytest.mark.parametrize(
-    ("name", "rows"), figures.TABLES, ids=lambda v: v if isinstance(v, str) else getattr(v, "__name__", "study")
-)
+@pytest.mark.parametrize(("name", "rows"), figures.TABLES, ids=lambda v: v if isinstance(v, str) else v.__name__)
 def test_tables(name, rows):
     """All rows of a table, in order, and no other: after its rule, before an empty line."""
     wanted = write.table(rows())
     assert wanted in page(name), f"{name} needs:\n{wanted}\n{AGAIN}"
+
+
+@pytest.mark.parametrize(("heading", "rows"), figures.STUDIES, ids=[heading for heading, _ in figures.STUDIES])
+def test_tables_of_the_study(heading, rows):
+    """Each is under its own heading, as all are alike."""
+    (section,) = re.findall(rf"\n{re.escape(heading)}\n(.*?\n)#", page(figures.RESULTS), re.DOTALL)
+    wanted = write.table(rows())
+    assert wanted in section, f"{heading} needs:\n{wanted}\n{AGAIN}"
 
 
 @pytest.mark.parametrize(("name", "words"), list(figures.sentences()), ids=lambda v: v[:40])
@@ -49,6 +56,21 @@ def test_stale_figures_are_written_again():
     assert write.block(block) in new and write.table(rows) in new and words in new
     assert len(new.splitlines()) == len(old.splitlines()) - 1 and "99" not in new
     assert write.with_sentence(write.with_table(write.with_block(new, block), rows), words) == new
+
+
+def test_of_tables_that_are_alike_none_is_taken():
+    page = "".join(f"# {name}\n\n| what |\n|---|\n| 1.0 |\n\n" for name in ("One", "Two"))
+    with pytest.raises(LookupError, match="more than one"):
+        write.with_table(page, [["2.0"]])
+    assert write.with_table_under("# Two")("\n" + page, [["2.0"], ["3.0"]]).endswith(
+        "| 1.0 |\n\n# Two\n\n| what |\n|---|\n| 2.0 |\n| 3.0 |\n\n"
+    )
+
+
+def test_a_page_without_the_heading_or_its_table_is_told():
+    for page in "# Page\n", "\n# One\n\nNothing.\n\n# Two\n\n| what |\n|---|\n| 1.0 |\n\n":
+        with pytest.raises(LookupError, match="no table under # One"):
+            write.with_table_under("# One")(page, [["2.0"]])
 
 
 @pytest.mark.parametrize("words", ["of which the page says nothing 5", "5 and 6"])
