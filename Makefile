@@ -61,7 +61,7 @@ make web        the page that teaches in a browser, for `bitreplay web`  build/w
 make wheel      the host's package, to be installed anywhere             build/wheel
 make emulator   an emulated Pico, for `bitreplay emulate`                build/emulator
 make data       CIFAR-10, drawings, HAPT (about 190 MB to fetch)         your cache folder
-make figures    measure again what the docs tell (a night)               docs/measured
+make figures    measure again what the docs tell (two hours)             docs/measured
 make docs       the pages and the reference as a site, links checked      build/docs/site
 make clean      remove what was compiled; the rest goes with build/
 
@@ -122,7 +122,7 @@ wheel: setup
 	@echo build/wheel/*.whl
 
 # The pages with what they link to, as they lie here.
-PAGES := $(wildcard *.md docs/*.md docs/*.png docs/measured/*.md models/*.md models/*.log models/*/*.md models/*/*.log boards/*/README.md firmware/examples/*.py) LICENSE
+PAGES := $(wildcard *.md docs/*.md docs/*.png docs/measured/*.md models/*.md models/*.log boards/*/README.md firmware/examples/*.py) LICENSE
 docs: $(VENV)/.docs
 	@rm -rf $(BUILD)/docs && mkdir -p $(BUILD)/docs/pages
 	@cp --parents $(PAGES) $(BUILD)/docs/pages

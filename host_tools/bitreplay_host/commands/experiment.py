@@ -42,7 +42,7 @@ EPILOG = """examples:
   bitreplay experiment --model backbone_4x4 --q-b 2 4 8 16 --rounding stochastic nearest --methods replay_deep
   bitreplay experiment --protocol cifar100-10x10 --methods cwr replay_head
   bitreplay experiment --protocol my.json --methods replay_head        your own, see docs/experiments.md
-  bitreplay experiment --protocol papers --out papers   what docs/results.md tells: a night; --quick: minutes
+  bitreplay experiment --protocol papers --out papers   what docs/results.md tells: an hour; --quick: minutes
   bitreplay experiment --first 2 --step 2 --fresh 3000      5 x 2 classes, 3000 images a class
   bitreplay experiment --replay 250 500 1000 2000 --methods replay_head --seeds 1
   bitreplay experiment --dataset fashion --methods ncm nearest slda replay_head --replay-bytes 64000
