@@ -80,9 +80,13 @@ def test_files_survive(emulator, mpremote, tmp_path):
         assert mpremote(pico, "cat", ":/state.txt") == "kept"
 
 
+def send_script(terminal, script):
+    terminal.write(b"\r\x01" + script.encode() + b"\x04")
+
+
 def start_script(terminal, script):
     """Starts a script by raw REPL and leaves it running."""
-    terminal.write(b"\r\x01" + script.encode() + b"\x04")
+    send_script(terminal, script)
     assert terminal.read_until(b"OK").endswith(b"OK")
 
 
@@ -127,7 +131,7 @@ def test_power_cut_while_writing(pico, mpremote, torn):
             assert terminal.read_until(b">>> ").endswith(b">>> ")
             pico.cut_power(after_flash_ops=cut_after, torn=torn)
             # "OK" is not waited for: power may be gone before it has come.
-            terminal.write(b"\r\x01" + write("new " * 300).encode() + b"\x04")
+            send_script(terminal, write("new " * 300))
             cut = pico.wait_for("cut", timeout=10)
             assert cut["during"] in ("erase", "program") and cut["torn"] is torn
         assert pico.stats()["state"] == "off"
