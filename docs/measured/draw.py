@@ -1,5 +1,6 @@
 """Draws docs/depth.png from what was measured: docs/measured/draw.py [FILE]."""
 
+import functools
 import json
 import statistics
 import sys
@@ -19,6 +20,7 @@ WORLDS = {  # of the study
 DRAWN = [("replay_deep", "all"), ("replay_head", "head"), ("nearest", "head"), ("slda", "head")]
 
 
+@functools.cache
 def study(dataset):
     """{(images a class, KB of replay memory or 0): {(method, train): finals}}"""
     found = {}

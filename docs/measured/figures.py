@@ -9,24 +9,28 @@ import statistics
 
 import bitreplay
 from bitreplay_host import models, paths
-from bitreplay_host.experiments import curves, demo, experiment
+from bitreplay_host.experiments import curves, demo
 from bitreplay_host.experiments.class_incremental import TITLES
 from bitreplay_host.measure import bench, instructions, memory
 from draw import WORLDS, study
 from on_boards import (
     MEASURED,
+    both,
     deep_pico_gradients,
     deep_pico_table,
     deepest,
+    final,
     measured,
     natmod_memory,
     natmod_speed,
     pico_targets,
     ratio,
+    runs,
 )
-from targets import depth_targets, spread, verdict
+from targets import depth_targets, gains, spread, verdict
 
 ROOT = MEASURED.parents[1]
+RESULTS = "docs/results.md"
 
 
 def page(name):
@@ -39,30 +43,15 @@ def network(name):
     return models.load(paths.model(name))
 
 
-def runs(name):
-    """What finals() says of the file's runs."""
-    return experiment.finals(measured(name)["runs"])
-
-
-def final(name, method="replay_head", **settings):
-    """The one variant of a method, that has these settings."""
-    (one,) = [v for v in runs(name) if v["method"] == method and settings.items() <= v.items()]
-    return one
-
-
-def both(one):
-    return f"{one['mean']:.2f} ± {one['std']:.2f}"
-
-
 def title(method):
     return TITLES[method].replace("*", r"\*")
 
 
 def print_blocks():
     """(page, what a command prints and the page has as a block of code)."""
-    yield "docs/results.md", curves.accuracy_table(measured("demo")["worlds"]["cifar10"]["curves"], range(2, 11))
+    yield RESULTS, curves.accuracy_table(measured("demo")["worlds"]["cifar10"]["curves"], range(2, 11))
     yield "README.md", curves.accuracy_table(measured("demo")["worlds"]["quickdraw"]["curves"], range(10, 41, 10))
-    yield "docs/results.md", demo.memory_table(measured("demo")["memory"])
+    yield RESULTS, demo.memory_table(measured("demo")["memory"])
     yield "docs/pico.md", memory.describe(measured("memory"))
     yield "docs/pico.md", bench.describe(measured("pico"))
     yield "docs/natmod.md", instructions.describe(measured("instructions"))
@@ -170,7 +159,7 @@ def depth_table():
     for dataset, (images, size) in TOLD.items():
         name, values = WORLDS[dataset], study(dataset)[images, size]
         head, deep = values["replay_head", "head"], values["replay_deep", "all"]
-        gain = statistics.mean(deep) - statistics.mean(head)
+        _, gain = gains(dataset, images, size)
         yield [name, images, f"{size} KB", spread(head), spread(deep), f"**{gain:+.1f}**"]
 
 
@@ -229,29 +218,28 @@ def nets_table():
 
 
 TABLES = [
-    ("docs/results.md", depth_targets),
-    ("docs/results.md", head_table),
-    ("docs/results.md", nets_table),
-    ("docs/results.md", peers_table),
-    ("docs/results.md", methods_table),
-    ("docs/results.md", replay_table),
-    ("docs/results.md", head_bits_table),
-    ("docs/results.md", float_table),
-    ("docs/results.md", two_classes_table),
-    ("docs/results.md", ten_by_ten_table),
+    (RESULTS, depth_targets),
+    (RESULTS, head_table),
+    (RESULTS, nets_table),
+    (RESULTS, peers_table),
+    (RESULTS, methods_table),
+    (RESULTS, replay_table),
+    (RESULTS, head_bits_table),
+    (RESULTS, float_table),
+    (RESULTS, two_classes_table),
+    (RESULTS, ten_by_ten_table),
     ("docs/pico.md", pico_targets),
     ("docs/pico.md", deep_pico_table),
     ("docs/pico.md", deep_pico_gradients),
     ("docs/natmod.md", natmod_speed),
     ("docs/natmod.md", natmod_memory),
     ("README.md", depth_table),
-    ("docs/results.md", bits_table),
-    ("docs/results.md", bytes_table),
+    (RESULTS, bits_table),
+    (RESULTS, bytes_table),
     ("models/small.md", small_table),
     ("docs/papers.md", equal_bytes_table),
 ]
 
-RESULTS = "docs/results.md"
 STUDIES = [
     (f"### {title[0].upper()}{title[1:]}", functools.partial(study_table, name)) for name, title in WORLDS.items()
 ]
@@ -260,25 +248,25 @@ STUDIES = [
 def sentences():
     """(page, words of its text that repeat what was measured)."""
     head, cwr, joint = (final("methods", m)["mean"] for m in ("replay_head", "cwr", "joint"))
-    results, pico_page = "docs/results.md", "docs/pico.md"
+    pico_page = "docs/pico.md"
     yield (
-        results,
+        RESULTS,
         rf"replay + head >= 8 points above CWR\* alone | {head:.2f} against {cwr:.2f}: **+{head - cwr:.1f}**",
     )
-    yield results, f"within 3 points of joint training | {joint:.2f} - {head:.2f} = **{joint - head:.1f}**"
-    yield results, f">= 64 % in absolute terms | **{head:.1f} %**"
-    yield results, f"joint training of the head on the same images ends at {joint:.1f} %"
+    yield RESULTS, f"within 3 points of joint training | {joint:.2f} - {head:.2f} = **{joint - head:.1f}**"
+    yield RESULTS, f">= 64 % in absolute terms | **{head:.1f} %**"
+    yield RESULTS, f"joint training of the head on the same images ends at {joint:.1f} %"
     real = final("float32", arithmetic="float32")["mean"]
-    yield results, f"integers within 0.5 points of float32 | {head:.2f} against {real:.2f}: **{real - head:.2f}**"
+    yield RESULTS, f"integers within 0.5 points of float32 | {head:.2f} against {real:.2f}: **{real - head:.2f}**"
     pico, board = measured("pico"), measured("demo")["memory"]["board"]
-    yield results, f"on an emulated Pico {ratio(pico, 2):.1f}x and {ratio(pico, 4):.1f}x"
+    yield RESULTS, f"on an emulated Pico {ratio(pico, 2):.1f}x and {ratio(pico, 4):.1f}x"
     needed, peak = board["formula"]["total"], board["measured"]["peak"] - board["measured"]["file"]
-    yield results, f"**{needed:,} bytes** by formula"
-    yield results, f"measured {peak:,} with Python's objects"
+    yield RESULTS, f"**{needed:,} bytes** by formula"
+    yield RESULTS, f"measured {peak:,} with Python's objects"
     yield "README.md", f"with 500 latents and 100 fresh samples, {needed:,}."
     for name, world in measured("demo")["worlds"].items():
         shallow, deep = (world["final_accuracy"][m] for m in ("replay_head", "replay_deep"))
-        yield results, f"| {name} | {shallow:.1f} | {deep:.1f} | {deep - shallow:+.1f} |"
+        yield RESULTS, f"| {name} | {shallow:.1f} | {deep:.1f} | {deep - shallow:+.1f} |"
         if name == "cifar10":
             yield "README.md", f'the head ends at {shallow:.1f} % and "deep" at {deep:.1f} %'
     for name, settings in ("digits-small-head", {}), ("digits-small", {"channels": 0.25}):
@@ -287,19 +275,19 @@ def sentences():
     deep = deepest(measured("pico-deep"))
     yield "README.md", f"in {deep['class_s']:.0f} seconds, and {deep['heap_free'] / 1024:.0f} KB of RAM are left"
     ten, all_at_once = (final("cifar100-10x10", m)["mean"] for m in ("replay_head", "joint"))
-    yield results, f"{all_at_once - ten:.1f} points behind joint training of the same layer"
+    yield RESULTS, f"{all_at_once - ten:.1f} points behind joint training of the same layer"
     words = "10x10 CIFAR-100, 2000 latents, within 4 points of joint training"
-    yield results, f"{words} | {all_at_once:.2f} - {ten:.2f} = **{all_at_once - ten:.1f}**"
+    yield RESULTS, f"{words} | {all_at_once:.2f} - {ten:.2f} = **{all_at_once - ten:.1f}**"
     lda = statistics.mean(study("cifar10")[500, 0]["slda", "head"])
-    yield results, f">= 66 % and 2 points above streaming LDA | **{head:.1f} %**, LDA {lda:.1f} %"
-    yield results, f"Replay + head ends at {head:.1f}, LDA at {lda:.1f}."
+    yield RESULTS, f">= 66 % and 2 points above streaming LDA | **{head:.1f} %**, LDA {lda:.1f} %"
+    yield RESULTS, f"Replay + head ends at {head:.1f}, LDA at {lda:.1f}."
     heads = (final(name, replay=500) for name in ("head-4", "head-10", "head-rate"))
     four, ten, rated = (one["old_before"] - one["old"] for one in heads)
-    yield results, f"for ten new ones, 500 latents | **{four:.2f}** | {verdict(four <= 3)}"
-    yield results, f"{four:.2f} with four epochs, {ten:.2f} with ten, {rated:.2f} with the rate 0.02"
+    yield RESULTS, f"for ten new ones, 500 latents | **{four:.2f}** | {verdict(four <= 3)}"
+    yield RESULTS, f"{four:.2f} with four epochs, {ten:.2f} with ten, {rated:.2f} with the rate 0.02"
     reservoir = final("reservoir")
-    yield results, f"with 1000 latents ends at {reservoir['mean']:.2f} (std {reservoir['std']:.2f})"
-    yield results, f"1000 latents of 128 bytes ({final_bytes('methods'):,} bytes with their labels)"
+    yield RESULTS, f"with 1000 latents ends at {reservoir['mean']:.2f} (std {reservoir['std']:.2f})"
+    yield RESULTS, f"1000 latents of 128 bytes ({final_bytes('methods'):,} bytes with their labels)"
 
     seconds, left = deepest(pico)["class_s"], deepest(pico)["heap_free"] / 1024
     yield "README.md", f"with 500 replayed, in {seconds:.0f} seconds; {left:.0f} KB of RAM are left"

@@ -1,15 +1,33 @@
 """Of figures.py, the tables of what was measured on boards, and how its JSON is read."""
 
+import functools
 import json
 from pathlib import Path
 
+from bitreplay_host.experiments import experiment
 from bitreplay_host.measure import bench
 
 MEASURED = Path(__file__).resolve().parent
 
 
+@functools.cache
 def measured(name):
     return json.loads((MEASURED / f"{name}.json").read_text())
+
+
+def runs(name):
+    """What finals() says of the file's runs."""
+    return experiment.finals(measured(name)["runs"])
+
+
+def final(name, method="replay_head", **settings):
+    """The one variant of a method, that has these settings."""
+    (one,) = [v for v in runs(name) if v["method"] == method and settings.items() <= v.items()]
+    return one
+
+
+def both(one):
+    return f"{one['mean']:.2f} ± {one['std']:.2f}"
 
 
 def deep_pico_table():
